@@ -221,7 +221,7 @@ def condition(text: object, where: str, columns: Collection[str] | None = None) 
     assert plain is not None, "it reads"
     selects = [one["node"] for one in tree["statements"]] if tree else []
     if [_frame(node) for node in selects] != [_frame(plain["statements"][0]["node"])]:
-        raise WorkbenchError("'{text}' is not one expression. Write a single condition, without ; or SELECT.").of(
+        raise WorkbenchError("'{text}' is not one expression. Write one condition (and, or, not), no ; or SELECT.").of(
             text, at=where
         )
     (root,) = selects[0]["select_list"]

@@ -25,7 +25,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(HERE))
 KEPT = HERE / ".counts.json"
-ROOMS = ("effects", "curves", "surveys", "lifetimes", "departures", "concentrations", "values", "paths")
+ROOMS = ("effects", "curves", "surveys", "lifetimes", "departures", "complaints", "concentrations", "values", "paths")
 WANTED = (0.935, 0.965)
 INTRODUCTION = """# Coverage
 

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.methods.scorecard import Card, Scale, cuts, evidence, fit_card, ordering, read_card
+from workbench.methods.scorecard import Card, Scale, compare, cuts, evidence, fit_card, read_card
 
 
 def test_information_values_are_the_published_ones(shared_data):
@@ -81,4 +81,31 @@ def test_scale_and_cuts():
     values = np.repeat([1.0, 2.0, 3.0], 50)
     assert cuts(values, values > 2).tolist() == [2.0]
     assert not len(cuts(np.ones(10), np.arange(10) > 5))
-    assert ordering(np.arange(4), np.arange(4) > 1) == (1.0, 1.0)
+    table = compare({"right": np.arange(4), "flat": np.zeros(4)}, np.arange(4) > 1)
+    assert table[["auc", "ks"]].iloc[0].tolist() == [1.0, 1.0]
+
+
+def test_a_card_of_odd_names_is_read_back_and_two_bins_for_gaps_are_refused(tmp_path):
+    """A quotation mark in a name, Chinese letters; of two bins for missing values none is taken in silence."""
+    bins = pd.DataFrame({"feature": ['欠费"天', "b"], "above": -np.inf, "to": np.inf, "points": [1.0, 2.0]})
+    file = tmp_path / "card.toml"
+    file.write_text(Card(bins).to_toml(), encoding="utf-8")
+    assert read_card(file).features == ['欠费"天', "b"]
+    gaps = {"feature": ["a"] * 3, "above": [-np.inf, np.nan, np.nan], "to": [np.inf, np.nan, np.nan]}
+    with pytest.raises(WorkbenchError, match="stand twice"):
+        Card(pd.DataFrame(gaps | {"points": [1.0, 2.0, 50.0]}))
+
+
+def test_two_implementations_of_delong_are_one():
+    """The interval of `compare` is that of `auc` and of its differences, and of the covariance of the placements."""
+    rng = np.random.default_rng(0)
+    event = rng.random(300) < 0.3
+    one, two = (rng.normal(size=300).round(1) + event * k for k in (1.0, 0.4))
+    table = compare({"one": one, "two": two}, event)
+    bad, good = [], []
+    for score in (one, two):
+        worse = (score[event][:, None] > score[~event]) + 0.5 * (score[event][:, None] == score[~event])
+        bad.append(worse.mean(axis=1)), good.append(worse.mean(axis=0))
+    cover = np.cov(bad) / event.sum() + np.cov(good) / (~event).sum()
+    errors = np.sqrt([cover[0, 0], cover[1, 1], cover[0, 0] + cover[1, 1] - 2 * cover[0, 1]])
+    assert ((table["high"] - table["low"]) / 2 / 1.959964).to_numpy() == pytest.approx(errors, rel=1e-6)

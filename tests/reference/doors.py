@@ -992,7 +992,13 @@ CASES = [
     Case(
         "arrears.expected_loss",
         lambda t, n: arrears.expected_loss(
-            t["history"], customer=n("id"), month=n("on"), state=n("state"), owed=n("owed"), unpaid=n("open")
+            t["history"],
+            customer=n("id"),
+            month=n("on"),
+            state=n("state"),
+            owed=n("owed"),
+            unpaid=n("open"),
+            as_of="2026-07-01",
         ),
         ageing,
     ),
@@ -1572,7 +1578,7 @@ CASES = [
         "fraud.rule_hits",
         lambda t, n: (
             _suspected(n, *READ),
-            fraud.rule_hits(t["lines"], RULES, t["cases"], per_day=1, case_cost=n.yuan(20.0)),
+            fraud.rule_hits(t["lines"], RULES, t["cases"], as_of="2026-07-01", per_day=1, case_cost=n.yuan(20.0)),
         )[1],
         suspected,
     ),

@@ -76,7 +76,13 @@ def test_limits_of_customers():
 
 def test_basis_counts_what_was_set_apart(work):
     loss = study.expected_loss(
-        ageing()["history"], customer="id", month="on", state="state", owed="owed", unpaid="open"
+        ageing()["history"],
+        customer="id",
+        month="on",
+        state="state",
+        owed="owed",
+        unpaid="open",
+        as_of="2026-07-01",
     )
     history = ageing()["history"].assign(owed=-1.0)
     asked = {"customer": "id", "month": "on", "state": "state", "owed": "owed", "out": []}

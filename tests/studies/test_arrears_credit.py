@@ -88,7 +88,8 @@ def months(rng, n=400, rise=1.0):
 
 
 def loss(table):
-    return expected_loss(table, customer="id", month="month", state="state", owed="owed", unpaid="open")
+    asked = {"customer": "id", "month": "month", "state": "state", "owed": "owed", "unpaid": "open"}
+    return expected_loss(table, **asked, as_of="2025-10-15")
 
 
 def test_expected_loss_is_the_declared_one_and_calibrated():
@@ -104,6 +105,19 @@ def test_a_forecast_that_failed_is_said():
     """In the last month that is over, six tenths of what was expected."""
     found = loss(months(np.random.default_rng(15), rise=0.6))
     assert found.high < 1 and "too much was expected" in found.headline()
+
+
+def test_what_is_not_known_yet_tells_no_loss():
+    """A day after as_of is refused; what is given before its 90 days are over, or is impossible, is counted."""
+    table = months(np.random.default_rng(14))
+    with pytest.raises(WorkbenchError, match="'month' of accounts lies after as_of, 2025-10-15, in 400 rows"):
+        loss(table.assign(month=table["month"] + pd.DateOffset(months=1)))
+    ahead = table.assign(open=table["open"].mask(table["month"] > "2025-08-01", 0.0))
+    found, plain = loss(ahead), loss(table)
+    assert found.headline() == plain.headline()
+    assert found.set_aside == {"'open' given before 90 days were over, not used": 1_200}
+    odd = table.assign(open=table["open"].where(table["id"] != 0, 9_999.0).where(table["id"] != 1, -5.0))
+    assert list(loss(odd).set_aside.values()) == [6, 9, 9]
 
 
 def test_too_few_months_tell_no_loss():

@@ -142,3 +142,12 @@ def test_states_twice_and_no_horizon_are_refused():
         rolled(table, states=["current", "2", "2"])
     with pytest.raises(WorkbenchError, match="horizon=-1"):
         rolled(table, horizon=-1)
+
+
+def test_an_account_is_one_however_its_number_is_written():
+    """7 and '7' are one account: nobody vanishes."""
+    months = np.repeat(pd.date_range("2025-01-01", periods=6, freq="MS"), 50)
+    table = pd.DataFrame({"id": np.tile(np.arange(50), 6), "month": months, "state": "late"}).astype({"id": object})
+    table.loc[table.index % 3 == 0, "id"] = table.loc[table.index % 3 == 0, "id"].map(str)
+    found = roll_rates(table, customer="id", month="month", state="state", states=["ok", "late"], out=[])
+    assert found.counts[..., -1].sum() == 0 and found.table["customers"].tolist() == [250]

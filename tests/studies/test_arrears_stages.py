@@ -181,3 +181,16 @@ def test_a_missing_cost_is_not_0(table, found):
 def test_no_resamples_are_refused(table):
     with pytest.raises(WorkbenchError, match="resamples=0"):
         collection(table, resamples=0)
+
+
+def test_actions_that_cannot_be_are_refused_or_counted():
+    """Outcomes of another name and broken stages are refused; payments over the debt and below 0 are counted."""
+    table = acted(np.random.default_rng(7), 400)
+    with pytest.raises(WorkbenchError, match=r"no outcome of an action 'Reached'\. Did you mean 'reached'"):
+        collection(table.assign(outcome="Reached"), resamples=2)
+    with pytest.raises(WorkbenchError, match=r"'stage' of actions holds 1\.5"):
+        collection(table.assign(stage=table["stage"] + 0.5), resamples=2)
+    odd = table.assign(collected=table["collected"].where(table.index > 2, 9_999.0).where(table.index != 3, -1.0))
+    found = collection(odd, resamples=2).set_aside
+    assert found["paid over what was owed (counted as paid)"] == 3
+    assert found["with less than 0 collected (counted as it is)"] == 1

@@ -145,3 +145,15 @@ def test_reasons_are_said_in_the_language_of_the_page(formula):
     panel = months(np.random.default_rng(10))
     listed = churn_monitor(formula, panel, panel[panel["month"] == "2026-03-01"], threshold=0.2).listed
     assert listed["reasons"].iloc[0] == "x above the mean" and listed["reasons"].iloc[0].said("zh") == "x高于均值"
+
+
+def test_months_that_are_not_over_and_days_within_a_month_are_refused(formula):
+    """A month in which nobody left of many has not ended; a day within a month is no month start."""
+    later = months(np.random.default_rng(8))
+    last = later["month"].max()
+    with pytest.raises(CannotAnswer, match=r"nobody left in 2026-03, and 197 were to be expected"):
+        churn_monitor(formula, later.assign(left=later["left"] & (later["month"] < last)))
+    with pytest.raises(WorkbenchError, match="2026-01-08 is no month start"):
+        churn_monitor(formula, later.assign(month=later["month"] + pd.Timedelta(days=7)))
+    with pytest.raises(WorkbenchError, match="'customer_id' has a name"):
+        churn_formula(later, features=["x", "customer_id"])

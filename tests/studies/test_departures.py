@@ -326,3 +326,45 @@ def test_a_decision_agrees_with_its_interval(causes, made_good):
         first, *_, last = decision(causes, flow, Refusal("no"), drawn).do
         assert last.startswith("Keep to") == (ends[2] < 0) and last.startswith("Stop") == (ends[0] > 0)
         assert first.startswith("Answer no") == (net["net_flow_high"] >= 0)
+
+
+def test_groups_of_like_names_stay_apart():
+    """'a, b' with 'c' and 'a' with 'b, c' are two groups, as are 'a|b' with 'c' and 'a' with 'b|c'."""
+    rng = np.random.default_rng(5)
+    table = lives(6_000, rng)
+    for first, second in (("a, b", "b, c"), ("a|b", "b|c")):
+        odd = rng.random(len(table)) < 0.3
+        made = table.assign(one=np.where(odd, first, "a"), two=np.where(odd, "c", second))
+        found = incidence(made, cause="why", by=["one", "two"], months=[12], **LIVES).table
+        sizes = found.drop_duplicates("group").set_index("group")["customers"]
+        assert len(sizes) == 3 and sizes["all"] == sizes.iloc[1:].sum()
+        alone = incidence(made[odd], cause="why", months=[12], **LIVES).row()["incidence"]
+        assert alone in found.loc[found["cause"] == "any_cause", "incidence"].tolist()
+
+
+def test_columns_that_would_write_over_another_are_refused():
+    """A column of `by` named like one of the cells; a set of columns given twice."""
+    out = pd.DataFrame({"off": "2026-01-05", "to": ["B"] * 30, "reason": "price"})
+    with pytest.raises(WorkbenchError, match="column of by 'reason' stands 2 times"):
+        directions(out, out, left="off", destination="to", arrived="off", origin="to", by="reason",
+            since="2026-01-01", as_of="2026-02-01")  # fmt: skip
+    base = pd.DataFrame({"id": range(100), "k": "a", "gone": [1, 0] * 50})
+    with pytest.raises(WorkbenchError, match="set of columns 'k' stands 2 times"):
+        churn_change(base, base, customer="id", left="gone", by=["k", ["k"]])
+
+
+def test_the_arm_of_an_open_complaint_counts():
+    """The lot is drawn at opening: complaints that are never closed are compared as the others."""
+    rng = np.random.default_rng(8)
+    people, cases = complainers(3_000, rng)
+    still = cases.assign(closed=cases["closed"].where(cases.index % 2 == 0), outcome=cases["outcome"].where(
+        cases.index % 2 == 0))  # fmt: skip
+    arms = [recovery(people, table, lot="arm", **LIVES, **CASES).arms for table in (cases, still)]
+    pd.testing.assert_frame_equal(*arms)
+
+
+def test_complaints_that_meet_nobody_are_said():
+    """Ids of another table: the refusal names what was set aside."""
+    people, cases = complainers(300, np.random.default_rng(9))
+    with pytest.raises(CannotAnswer, match=r"Set aside: complaints of nobody in lives: \d+\."):
+        recovery(people, cases.assign(id=cases["id"] + 10_000), **LIVES, **CASES)

@@ -1,5 +1,6 @@
 """Fraud rules: what a file may hold, hits by hand, orders against all orders, and worlds whose truth is known."""
 
+from functools import partial
 from itertools import permutations
 
 import numpy as np
@@ -7,7 +8,10 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.studies.fraud import RuleBase, anomalies, rule_base, rule_candidates, rule_hits
+from workbench.studies import fraud
+from workbench.studies.fraud import RuleBase, anomalies, rule_base, rule_candidates
+
+rule_hits = partial(fraud.rule_hits, as_of="2026-07-01")
 
 RULE = """
 [[rule]]
@@ -343,12 +347,45 @@ def test_a_few_audited_lines_retire_no_rule_and_a_hundred_honest_ones_do(one):
 def test_days_are_those_that_windows_cover(one):
     """A stray window adds its own days alone; half a case a day is said; two lengths may end on one day."""
     base, lines = one
-    stray = lines[500:501].assign(window_to=pd.Timestamp("2099-01-01"))
+    stray = lines[500:501].assign(window_to=pd.Timestamp("2025-01-01"))
     assert rule_hits(lines, base, decided(sent(60))).days == 30
     found = rule_hits(pd.concat([lines, stray]), base, decided(sent(60)), per_day=0.5)
     assert found.days == 60 and "0.5 a day" in found.decision().do[0]
     both = rule_hits(pd.concat([lines, lines.assign(window_days=7)]), base, decided(sent(60)))
     assert both.days == 30 and both.order["hits"].item() == 100
+
+
+def test_no_window_lies_in_the_future(one):
+    """A window that ends after as_of is refused with its number; one that ends on it is not."""
+    base, lines = one
+    stray = lines[500:502].assign(window_to=pd.Timestamp("2099-01-01"))
+    with pytest.raises(WorkbenchError, match="2 windows of lines end after as_of, 2026-07-01"):
+        rule_hits(pd.concat([lines, stray]), base, decided(sent(60)))
+
+
+def test_a_rule_is_kept_for_ten_decided_cases_or_all_of_its_own(one):
+    """One dear fraud among a hundred hits keeps no rule; nine do not, ten do, and so do two of two hits."""
+    base, lines = one
+    for n, advice in ((1, "decide cases"), (9, "decide cases"), (10, "keep")):
+        found = rule_hits(lines, base, decided([(i, "fraud", 1e5, "rule") for i in range(n)]))
+        assert found.order["advice"].item() == advice
+        assert found.headline().startswith("No rule" if n < 10 else "1 of 1 rules earn")
+    both = lines.assign(calls=np.where(np.arange(1_000) < 2, 20.0, 1.0))
+    two = rule_hits(both, base, decided([(i, "fraud", 1e5, "rule") for i in range(2)]))
+    assert two.order["advice"].item() == "keep"
+
+
+def test_recall_has_an_end_where_the_audit_found_no_fraud(one):
+    """Of 900 lines left 185 were audited without a fraud: Wilson's upper end of 0 of 185 is z² / (185 + z²)."""
+    base, lines = one
+    found = rule_hits(lines, base, decided(sent(60) + [(200 + i, "honest", 0.0, "audit") for i in range(185)]))
+    upper = 1.959964**2 / (185 + 1.959964**2)
+    assert found.missed == (0, 185) and np.isnan(found.table["recall"].item())
+    assert found.table["recall_low"].item() == pytest.approx(60 / (60 + 900 * upper), abs=1e-6)
+    assert f"at most 2.0% of such lines do (18), so rules find {60 / (60 + 900 * upper):.1%} of all" in found.headline()
+    assert "lower end alone" in found.as_table().caption and "recall_low" in found.as_table().frame
+    three = rule_hits(lines, base, decided(sent(60) + [(100 + i, "fraud", 9.0, "audit") for i in range(3)]))
+    assert three.table["recall"].item() == 0 and three.missed == (3, 3)
 
 
 def test_names_of_columns_decide_nothing(three):

@@ -132,7 +132,7 @@ def test_margin_of_a_month_by_pandas(warehouse):
 
 def test_recent_usage_by_pandas(warehouse):
     """The mean month of April to June."""
-    found = view(warehouse, "recent_usage", as_of="2026-07-15").set_index("customer_id")
+    found = view(warehouse, "recent_usage", as_of="2026-07-01").set_index("customer_id")
     used = warehouse.table("usage_month").query("'2026-04-01' <= month < '2026-07-01'")
     wanted = used.groupby("customer_id")[["call_min", "data_mb"]].sum() / 3
     assert np.allclose(found, wanted.loc[found.index]) and len(found) == len(wanted)

@@ -6,6 +6,7 @@ have a bin of their own.
 
 from __future__ import annotations
 
+import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,11 +14,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
 from workbench.columns import number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.messages import Label, Listed, say
+from workbench.methods.ranking import auc
 from workbench.methods.regression import separated
 
 SMALLEST = 0.03
@@ -157,11 +159,11 @@ class Card:
             ends = rows[["above", "to"]].to_numpy(float)
             ends = ends[~np.isnan(ends).all(axis=1)]
             ends = ends[np.argsort(ends[:, 0])]
-            whole = len(ends) and ends[0, 0] == -np.inf and ends[-1, 1] == np.inf
+            whole = len(ends) >= len(rows) - 1 and len(ends) and ends[0, 0] == -np.inf and ends[-1, 1] == np.inf
             if not (whole and (ends[1:, 0] == ends[:-1, 1]).all() and np.isfinite(rows["points"]).all()):
                 raise WorkbenchError(
-                    "card: the bins of '{feature}' leave a gap, overlap or lack points. Each bin begins where the one "
-                    "before ends, the first has no 'above', the last no 'to'."
+                    "card: the bins of '{feature}' leave a gap, overlap, stand twice or lack points. Each bin begins "
+                    "where the one before ends, the first has no 'above', the last no 'to'."
                 ).of(feature)
 
     @property
@@ -208,7 +210,7 @@ class Card:
         """Write the card as `read_card` reads it."""
         lines = ["[scale]", *(f"{name} = {value!r}" for name, value in vars(self.scale).items())]
         for row in self.terms.to_dict("records"):
-            lines += ["", "[[bin]]", f'feature = "{row["feature"]}"']
+            lines += ["", "[[bin]]", f"feature = {json.dumps(row['feature'], ensure_ascii=False)}"]
             if np.isnan(row["to"]):
                 lines.append("missing = true")
             lines += [f"{end} = {float(row[end])!r}" for end in ("above", "to") if np.isfinite(row[end])]
@@ -319,39 +321,33 @@ def _distinct(x: np.ndarray, event: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     return rows[:, :-1], rows[:, -1]
 
 
-def ordering(score: np.ndarray, event: np.ndarray) -> tuple[float, float]:
-    """How well a score orders events, higher meaning likelier: AUC (ties count half) and Kolmogorov-Smirnov distance.
-
-    >>> ordering(np.array([1, 2, 3, 3]), np.array([False, False, True, False]))
-    (0.8333333333333334, 0.6666666666666667)
-    """
-    from sklearn.metrics import roc_auc_score, roc_curve
+def _distance(score: np.ndarray, event: np.ndarray) -> float:
+    """Largest distance of the distributions of events and others (Kolmogorov and Smirnov)."""
+    from sklearn.metrics import roc_curve
 
     false, true, _ = roc_curve(event, score)
-    return float(roc_auc_score(event, score)), float(np.abs(true - false).max())
+    return float(np.abs(true - false).max())
 
 
 def compare(scores: dict[str, np.ndarray], event: np.ndarray, level: float = 0.95) -> pd.DataFrame:
     """How well two scores order events: auc with low, high, and ks, a row a score, then their difference.
 
+    >>> event, scores = np.array([0, 0, 1, 0], bool), {"a": np.array([1, 2, 3, 3]), "b": np.zeros(4)}
+    >>> compare(scores, event)[["auc", "ks"]].round(4).to_numpy().tolist()
+    [[0.8333, 0.6667], [0.5, 0.0], [0.3333, 0.6667]]
+
     References
     ----------
     DeLong, DeLong and Clarke-Pearson (1988), Comparing the areas under two correlated ROC curves, Biometrics 44.
     """
-    n, m = int(event.sum()), int((~event).sum())
-    rows, bad, good = [], [], []
-    for name, score in scores.items():
-        both, ranks = rankdata(score), np.empty(len(score))
-        ranks[event], ranks[~event] = rankdata(score[event]), rankdata(score[~event])
-        bad.append((both - ranks)[event] / m)
-        good.append(1 - (both - ranks)[~event] / n)
-        rows.append({"order": name, "auc": ordering(score, event)[0], "ks": ordering(score, event)[1]})
-    cover = np.cov(bad) / n + np.cov(good) / m
-    z = norm.isf((1 - level) / 2)
-    errors = [*np.sqrt(np.diag(cover)), np.sqrt(max(cover[0, 0] + cover[1, 1] - 2 * cover[0, 1], 0))]
+    found = [auc(event, score) for score in scores.values()]
+    parts = [found[0][1], found[1][1], found[0][1] - found[1][1]]
+    half = norm.isf((1 - level) / 2) * np.array([np.sqrt((part**2).sum()) for part in parts])
+    rows = [
+        {"order": name, "auc": value, "ks": _distance(score, event)}
+        for (name, score), (value, _) in zip(scores.items(), found, strict=True)
+    ]
     table = pd.DataFrame(rows)
     gain = table[["auc", "ks"]].iloc[0] - table[["auc", "ks"]].iloc[1]
     table = pd.concat([table, pd.DataFrame([{"order": "difference", **gain}])], ignore_index=True)
-    return table.assign(low=table["auc"] - z * np.array(errors), high=table["auc"] + z * np.array(errors))[
-        ["order", "auc", "low", "high", "ks"]
-    ]
+    return table.assign(low=table["auc"] - half, high=table["auc"] + half)[["order", "auc", "low", "high", "ks"]]

@@ -106,7 +106,7 @@ def _write_cases(extracts, kind, customers, who, service, opened, rng, repair, s
         more = {
             "queue": words(came.queue, customers.operator.words["queues"]),
             "compensation": pa.array(came.compensation, mask=closed >= END * 86_400),
-            "compensation_arm": words(np.where(closed >= END * 86_400, -1, came.arm), ("offered", "not_offered")),
+            "compensation_arm": words(came.arm, ("offered", "not_offered")),
         }
     is_open = closed >= END * 86_400
     extracts.write(

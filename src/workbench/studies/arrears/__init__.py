@@ -6,20 +6,5 @@ from workbench.studies.arrears.credit import CreditCard, ExpectedLoss, credit_ca
 from workbench.studies.arrears.rolls import AGEING, OUT, VANISHED, RollRates, roll_rates
 from workbench.studies.arrears.stages import Collection, collection
 
-__all__ = [
-    "AGEING",
-    "OUT",
-    "VANISHED",
-    "Collection",
-    "CreditCard",
-    "Cures",
-    "ExpectedLoss",
-    "RollRates",
-    "basis",
-    "collection",
-    "credit_card",
-    "cure",
-    "decision",
-    "expected_loss",
-    "roll_rates",
-]
+__all__ = ["AGEING", "OUT", "VANISHED", "Collection", "CreditCard", "Cures", "ExpectedLoss", "RollRates", "basis",
+    "collection", "credit_card", "cure", "decision", "expected_loss", "roll_rates"]  # fmt: skip

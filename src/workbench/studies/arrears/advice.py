@@ -30,11 +30,8 @@ def decision(
         do += _list(following, work.currency)
     if not isinstance(work, Refusal) and len(behind := work.behind()):
         names = Listed([Word(name) for name in behind["collector"]])
-        do.append(
-            say(
-                "Look at the bills of {names} before paying for more of them: bills were not given by lot.", names=names
-            )
-        )
+        do.append(say("Look at the bills of {names} before paying for more of them: bills were not given by lot.",
+            names=names))  # fmt: skip
     if not isinstance(card, Refusal) and card.order.iloc[-1]["low"] > 0:
         do.append(say("Restrict by points, not by the last state alone: the limits stand in the table of bands."))
     if not isinstance(loss, Refusal):
@@ -55,9 +52,8 @@ def basis(
     answered = [result for result in results if not isinstance(result, Refusal)]
     counts = [item for result in answered for item in getattr(result, "set_aside", {}).items()]
     apart = [say("{reason}: {n}", reason=Term(reason), n=n) for reason, n in counts]
-    said = say(
-        "Warehouse of {operator}, before {day}: {rows}.", operator=operator, day=Day(str(as_of)), rows=Listed(rows)
-    )
+    said = say("Warehouse of {operator}, before {day}: {rows}.", operator=operator, day=Day(str(as_of)),
+        rows=Listed(rows))  # fmt: skip
     if not apart:
         return said
     return join(said, say("Set apart, with their number: {apart}.", apart=Listed(apart, ";")))
@@ -73,15 +69,11 @@ def _list(following: pd.DataFrame, currency: str) -> list[Message]:
                 n=int(n["act"]), sum=brings, rest=int(n.get("leave alone", 0)), currency=Term(currency))
         )  # fmt: skip
     if "not certain" in n:
-        said.append(
-            say("Of {n} customers of the list it is not certain that acting brings anything.", n=int(n["not certain"]))
-        )
+        said.append(say("Of {n} customers of the list it is not certain that acting brings anything.",
+            n=int(n["not certain"])))  # fmt: skip
     if "past the last stage" in n:
-        said.append(
-            say(
-                "Decide by hand on {n} customers who have been through the last stage.", n=int(n["past the last stage"])
-            )
-        )
+        said.append(say("Decide by hand on {n} customers who have been through the last stage.",
+            n=int(n["past the last stage"])))  # fmt: skip
     return said
 
 
@@ -105,11 +97,8 @@ def _stage(row, currency: str, worth: float) -> Message:
         return say("Hold back a tenth by lot at {stage}: what it earns is not known.", stage=stage_name(row))
     if not np.isfinite(row.net_earned):
         return say("Put the cost of {stage} on record: without it what it earns is not known.", stage=stage_name(row))
-    said: dict[str, Any] = {
-        "stage": stage_name(row),
-        "net": Number(row.net_earned, "+,.2f"),
-        "currency": Term(currency),
-    }
+    said: dict[str, Any] = {"stage": stage_name(row), "net": Number(row.net_earned, "+,.2f"),
+        "currency": Term(currency)}  # fmt: skip
     said |= {"span": Span(row.net_earned_low, row.net_earned_high, "+,.2f"), "currency": Term(currency)}
     if row.net_earned_low > 0:
         if row.action == "restrict" and row.more_lost_low > 0:

@@ -34,9 +34,8 @@ def overdue(bills: pd.DataFrame, as_of: date | str) -> tuple[pd.DataFrame, dict[
         flags=["written_off"], by=["customer_id"], missing="keep").table  # fmt: skip
     for column in ("amount", "paid", "due_on"):
         if taken[column].isna().any():
-            raise WorkbenchError("'{column}' of bills is missing in {n} rows: give it.").of(
-                column, taken[column].isna().sum()
-            )
+            raise WorkbenchError("'{column}' of bills is missing in {n} rows: give it.").of(column,
+                taken[column].isna().sum())  # fmt: skip
     last = int((day(as_of, "as_of") - EPOCH).days) - 1
     part = taken["paid_on"].notna() & (taken["paid"] < taken["amount"] - _CENT) & (taken["amount"] > 0)
     taken["paid_on"] = taken["paid_on"].mask(part)
@@ -105,23 +104,17 @@ class Cures(Result):
         paid = say("of {n} overdue bills {share} {span} are paid within {days} days", n=self.bills,
             share=Share(first["paid_share"]), span=ends, days=int(first["days"]))  # fmt: skip
         if len(self.table) > 1:
-            paid = say(
-                "of {n} overdue bills {share} {span} are paid within {days} days and {later} within {most}",
-                n=self.bills, share=Share(first["paid_share"]), span=ends,
-                days=int(first["days"]), later=Share(last["paid_share"]), most=int(last["days"]),
-            )  # fmt: skip
-        parts = [
-            paid.sentence(),
-            say("{share} are lost with a customer who leaves or is cut off",
-                share=Share(last["left_share"] + last["written_off_share"])),
-        ]  # fmt: skip
+            paid = say("of {n} overdue bills {share} {span} are paid within {days} days and {later} within {most}",
+                n=self.bills, share=Share(first["paid_share"]), span=ends, days=int(first["days"]),
+                later=Share(last["paid_share"]), most=int(last["days"]))  # fmt: skip
+        parts = [paid.sentence(), say("{share} are lost with a customer who leaves or is cut off",
+            share=Share(last["left_share"] + last["written_off_share"]))]  # fmt: skip
         if self.untold:
             parts.append(say("too few were followed for {days} days to say more", days=min(self.untold)))
         if np.isfinite(self.again):
-            parts.append(
-                say("of those who had paid all, {share} {span} are late again within {days} days",
-                    share=Share(self.again), span=Span(self.again_low, self.again_high, ".1%"), days=self.within)
-            )  # fmt: skip
+            parts.append(say("of those who had paid all, {share} {span} are late again within {days} days",
+                share=Share(self.again), span=Span(self.again_low, self.again_high, ".1%"),
+                days=self.within))  # fmt: skip
         if over := sum(n for reason, n in self.set_aside.items() if reason.startswith("paid over")):
             parts.append(say("{n} are paid over the bill", n=over))
         return say("{clauses}.", clauses=Listed(parts, ";"))
@@ -188,11 +181,8 @@ def cure(
     lost = exits[cause < 0].min(initial=NEVER)  # on this day the first bill drops out of sight
     days = [d for d in asked if d <= lost or (exits >= d).sum() >= FOLLOWED]
     if not days:
-        raise CannotAnswer(
-            say(
-                "not answerable: fewer than {k} overdue bills were followed for {days} days.", k=FOLLOWED, days=asked[0]
-            )
-        )
+        raise CannotAnswer(say("not answerable: fewer than {k} overdue bills were followed for {days} days.",
+            k=FOLLOWED, days=asked[0]))  # fmt: skip
     at = [min(d, int(exits.max())) for d in days]
     known = life_table(spells, exits, cause)
     gone = np.zeros((3, len(known.at_risk)))

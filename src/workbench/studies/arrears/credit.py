@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from workbench.columns import by_id, days, number, take
+from workbench.columns import by_id, day, days, number, take
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
 from workbench.messages import Message, Number, Share, Span, join, say
@@ -20,7 +20,8 @@ from workbench.methods.scorecard import Card, compare, fit_card
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.arrears.rolls import OUT
 
-BANDS, FOLDS, FEWEST = 6, 5, 30
+FOLDS, FEWEST = 5, 30
+_CENT = 0.005
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,10 +109,8 @@ class CreditCard(Result):
     def as_card(self) -> Table:
         """Give the card as a page shows it: add up the points of each line."""
         terms = self.card.terms
-        shown = pd.DataFrame({
-            "fact": terms["feature"], "above": terms["above"].replace(-np.inf, np.nan),
-            "to": terms["to"].replace(np.inf, np.nan), "points": terms["points"].round(),
-        })  # fmt: skip
+        shown = pd.DataFrame({"fact": terms["feature"], "above": terms["above"].replace(-np.inf, np.nan),
+            "to": terms["to"].replace(np.inf, np.nan), "points": terms["points"].round()})  # fmt: skip
         if "n" in terms:
             shown = shown.assign(customers=terms["n"], rate=terms["events"] / terms["n"])
         said = say("The card: add up the points of each fact; a line without ends is 'not known'.")
@@ -313,29 +312,40 @@ class ExpectedLoss(Result):
 
 
 def expected_loss(
-    accounts: pd.DataFrame, *, customer: str, month: str, state: str, owed: str, unpaid: str, level: float = 0.95,
-    currency: str = "currency",
+    accounts: pd.DataFrame, *, customer: str, month: str, state: str, owed: str, unpaid: str, as_of: object,
+    level: float = 0.95, currency: str = "currency",
 ) -> ExpectedLoss:  # fmt: skip
     """Say what of each customer's arrears will be open still 90 days on.
 
     `accounts` has one row an account and month (the view `account_month`): `owed` is overdue, `unpaid` what of it was
-    open 90 days later, missing where these are not over. A state's rate is the sum of one over that of the other in the
-    months before the last two that are over; the first of these calibrates, the second tests, with the error of the
-    rates and of the calibration in the interval.
+    open 90 days later, missing where these are not over by `as_of` (exclusive). A state's rate is the sum of one over
+    that of the other in the months before the last two that are over; the first of these calibrates, the second tests,
+    with the error of the rates and of the calibration in the interval.
 
     Raises
     ------
     WorkbenchError, CannotAnswer
-        If columns are not what they should be, an account stands twice in a month, a month is left out, or fewer than
-        four months are over.
+        If columns are not what they should be, a day lies after `as_of`, an account stands twice in a
+        month, a month is left out, or fewer than four months are over.
     """
     table = take(
         accounts, "accounts", numbers=[owed, unpaid], dates=[month], by=[customer, state], missing="keep"
     ).table  # fmt: skip
     table = table.assign(when=days(accounts[month], month, missing="refuse")[0], owed=number(accounts[owed], owed))
     _one_a_month(table, customer, month)
+    end = day(as_of, "as_of")
+    if late := int((table["when"] > end).sum()):
+        raise WorkbenchError("'{month}' of accounts lies after as_of, {day}, in {n} rows: leave them out.").of(month,
+            as_of, late)  # fmt: skip
     below = int((table["owed"] < 0).sum())
-    aside = {f"'{owed}' below 0, counted as nothing owed": below} if below else {}
+    most, given = table["owed"].clip(lower=0), table[unpaid]
+    early = given.notna() & (table["when"] + pd.Timedelta(days=90) > end)
+    aside = {f"'{owed}' below 0, counted as nothing owed": below,
+        f"'{unpaid}' given before 90 days were over, not used": int(early.sum()),
+        f"'{unpaid}' above '{owed}', counted as all of it": int(((given > most + _CENT) & (most > 0)).sum()),
+        f"'{unpaid}' below 0, counted as paid": int((given < 0).sum())}  # fmt: skip
+    aside = {reason: n for reason, n in aside.items() if n}
+    table[unpaid] = given.mask(early).clip(0, most)
     last = table["when"].max()
     table = table[(table["owed"] > 0) & ~table[state].isin(OUT)].sort_values(["when", customer])
     over = np.sort(table.loc[table[unpaid].notna(), "when"].unique())

@@ -84,11 +84,9 @@ class RollRates(Result):
             return say("hardly anybody is in arrears")
         row, n = counts[state], int(counts[state].sum())
         found = self._row(state, 0)
-        return say(
-            "of accounts {state}, {share} {span} were {paid} a month later and {worse} were worse",
+        return say("of accounts {state}, {share} {span} were {paid} a month later and {worse} were worse",
             state=_called(self.states[state]), share=Share(row[0] / n), span=Span(*found, ".1%"),
-            paid=_called(self.states[0]), worse=Share(row[state + 1 : len(counts)].sum() / n),
-        ).sentence()  # fmt: skip
+            paid=_called(self.states[0]), worse=Share(row[state + 1 : len(counts)].sum() / n)).sentence()  # fmt: skip
 
     def _row(self, origin: int, destination: int) -> tuple[float, float]:
         row = self.table.query("origin == @self.states[@origin] and destination == @self.states[@destination]")
@@ -188,10 +186,8 @@ class RollRates(Result):
 
     def as_backtest(self) -> Table:
         """Give the back-test as a page shows it."""
-        said = say(
-            "Share paid {n} months on: seen, by the plain chain, and by the chain with months in arrears.",
-            n=self.horizon,
-        )
+        said = say("Share paid {n} months on: seen, by the plain chain, and by the chain with months in arrears.",
+            n=self.horizon)  # fmt: skip
         rates = say("Rates are those of the months before alone.")
         said = join(said, rates if self.held_out else say("Too few months came before: rates are those of all months."))
         shares = dict.fromkeys(["seen", "low", "high", "by_chain", "by_age"], SHARE)
@@ -276,9 +272,8 @@ def roll_rates(
     place, amount, set_aside = _read(history, customer, month, state, owed, (*states, *out))
     n, months, ways = len(states), place.shape[1], len(states) + len(out) + 1
     if months <= horizon:
-        raise CannotAnswer(
-            say("not answerable: history has {n} months; {k} months on take one more.", n=months, k=horizon)
-        )
+        raise CannotAnswer(say("not answerable: history has {n} months; {k} months on take one more.", n=months,
+            k=horizon))  # fmt: skip
     pair, at = chains.pairs(place, n, ways)
     counts = np.array([np.bincount(p[p >= 0], minlength=n * ways).reshape(n, ways) for p in pair.T])
     who = np.repeat(np.arange(len(place)), months - 1).reshape(pair.shape)[at]
@@ -296,20 +291,17 @@ def roll_rates(
     tested, held_out = chains.backtest(place, cells, states, ways, horizon, level)
     size = chains.size(n, ways)
     here = cells[:, -1][cells[:, -1] >= 0]
-    return RollRates(
-        table, counts, chains.order_tests(counts, third), tested, tuple(states), tuple(out), horizon, held_out,
-        np.bincount(here, minlength=size)[: 1 + (n - 1) * chains.AGE], chains.moves(cells, size, place, n), third,
-        set_aside, level, currency,
-    )  # fmt: skip
+    return RollRates(table, counts, chains.order_tests(counts, third), tested, tuple(states), tuple(out), horizon,
+        held_out, np.bincount(here, minlength=size)[: 1 + (n - 1) * chains.AGE], chains.moves(cells, size, place, n),
+        third, set_aside, level, currency)  # fmt: skip
 
 
 def _read(history, customer, month, state, owed, known) -> tuple[np.ndarray, np.ndarray | None, dict[str, int]]:
     """Position of each account's state by month, -1 where it has no row, and what it owed; both (accounts, months)."""
     require_table(history, [customer, month, state, *([owed] if owed else [])], "history")
     if history[customer].isna().any():
-        raise WorkbenchError("'{customer}' of history is missing in {n} rows.").of(
-            customer, history[customer].isna().sum()
-        )
+        raise WorkbenchError("'{customer}' of history is missing in {n} rows.").of(customer,
+            history[customer].isna().sum())  # fmt: skip
     name, when = category(history[state], state, missing="refuse"), periods(history[month], month)
     if when.isna().any():
         raise WorkbenchError("'{month}' of history has no month in {n} rows: give it.").of(month, when.isna().sum())
@@ -322,7 +314,7 @@ def _read(history, customer, month, state, owed, known) -> tuple[np.ndarray, np.
             "'{state}' holds {names} in {n} of {all} rows, which stand neither in states nor in out.{below} Turn them "
             "into states, or name them."
         ).of(state, odd.index, odd.sum(), len(history), below)
-    accounts, rows = np.unique(pd.factorize(history[customer], sort=False)[0], return_inverse=True)
+    accounts, rows = np.unique(pd.factorize(category(history[customer], customer))[0], return_inverse=True)
     moments, column = np.unique(when.to_numpy(), return_inverse=True)
     _no_gap(moments, month)
     place = np.full((len(accounts), len(moments)), -1, dtype=np.int64)

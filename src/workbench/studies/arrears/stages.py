@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.columns import category, take
-from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.figures import Axes, axes, dot_and_interval
 from workbench.messages import Listed, Message, Number, Span, Word, join, say
 from workbench.methods import clusters
@@ -21,7 +21,8 @@ from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.arrears.bills import overdue
 from workbench.studies.arrears.jumps import jump
 
-TEN, FEWEST, EVENTS = 10, 30, 10
+FEWEST, EVENTS, _CENT = 30, 10, 0.005
+OUTCOMES = ("reached", "promised", "not_reached")
 LOT, JUMP, NONE = "randomised", "jump against placebo days", "not answerable"
 _EFFECTS = ("more_paid", "more_earned", "net_earned", "more_lost")
 
@@ -84,7 +85,10 @@ class Collection(Result):
             return rest
         said: dict[str, Any] = {"stage": stage_name(row), "net": Number(row["net_earned"], "+,.2f")}
         said |= {"span": Span(row["net_earned_low"], row["net_earned_high"], "+,.2f")}
-        if row["net_earned_low"] > 0:
+        if row["net_earned_low"] > 0 and row["action"] == "restrict" and row["more_lost_low"] > 0:
+            first = self.say("Collecting earns most at {stage}: {net} {currency} a bill after cost {span}, without "
+                "what the customers are worth who leave for it.", **said)  # fmt: skip
+        elif row["net_earned_low"] > 0:
             first = self.say("Collecting earns most at {stage}: {net} {currency} a bill after cost {span}.", **said)
         elif row["net_earned_high"] < 0:
             first = self.say("Collecting loses least at {stage}: {net} {currency} a bill after cost {span}.", **said)
@@ -213,11 +217,9 @@ class Collection(Result):
         rows = self.table.set_index("stage").reindex(stage)
         fee = (rows["cost"] / rows["actions"]).to_numpy()
         lost = np.where(rows["action"] == "restrict", rows["more_lost"], 0.0)
-        found = pd.DataFrame({
-            "customer_id": table["customer_id"].to_numpy(), "bill_id": table["bill_id"].to_numpy(),
+        found = pd.DataFrame({"customer_id": table["customer_id"].to_numpy(), "bill_id": table["bill_id"].to_numpy(),
             "days": table["exit"].to_numpy(), "stage": stage.to_numpy(), "action": rows["action"].to_numpy(),
-            "owed": owed.to_numpy(),
-        })  # fmt: skip
+            "owed": owed.to_numpy()})  # fmt: skip
         for name, effect in (("expected", "more_paid"), ("low", "more_paid_low"), ("high", "more_paid_high")):
             found[name] = rows[effect].to_numpy() * found["owed"] - fee - lost * worth
         loses, sure = rows["net_earned_high"].to_numpy() < 0, ~(rows["net_earned_low"].to_numpy() <= 0)
@@ -283,19 +285,22 @@ def collection(
 def _read(actions: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """Actions on overdue bills whose ten days are over, sorted; the others counted."""
     numbers = ["stage", "days", "owed", "collected", "cost"]
-    taken = take(
-        actions, "actions", key="action_id", numbers=numbers, flags=["settled", "left_90"], missing="keep",
-        categories=["collector", "arm", "outcome"], by=["customer_id", "bill_id", "action"],
-    ).table  # fmt: skip
+    taken = take(actions, "actions", key="action_id", numbers=numbers, flags=["settled", "left_90"], missing="keep",
+        categories=["collector", "arm", "outcome"], by=["customer_id", "bill_id", "action"]).table  # fmt: skip
     taken["cost"] = taken["cost"].mask(taken["cost"].isna() & (taken["arm"] == "held_out"), 0.0)
     for column in ("stage", "days", "owed"):
         if taken[column].isna().any():
-            raise WorkbenchError("'{column}' is missing in {n} actions: give it.").of(
-                column, taken[column].isna().sum()
-            )
+            raise WorkbenchError("'{column}' is missing in {n} actions: give it.").of(column,
+                taken[column].isna().sum())  # fmt: skip
     if odd := sorted({*taken["arm"].dropna()} - {"treated", "held_out"}):
         raise WorkbenchError("'arm' of actions holds '{odd}': it is treated, held_out or missing.").of(odd[0])
-    aside = {}
+    if odd := sorted({*taken["outcome"].dropna()} - {*OUTCOMES}):
+        raise unknown("outcome of an action", odd[0], OUTCOMES)
+    if odd := sorted({*taken["stage"]} - {*taken["stage"].round().clip(lower=1)}):
+        raise WorkbenchError("'stage' of actions holds {odd}: give whole numbers from 1 on.").of(f"{odd[0]:g}")
+    aside = {"paid over what was owed (counted as paid)": int((taken["collected"] > taken["owed"] + _CENT).sum()),
+        "with less than 0 collected (counted as it is)": int((taken["collected"] < 0).sum())}  # fmt: skip
+    aside = {reason: n for reason, n in aside.items() if n}
     for reason, rows in (
         ("before the bill was overdue", taken["days"] <= 0),
         ("on bills already paid", taken["owed"] <= 0),
@@ -305,8 +310,8 @@ def _read(actions: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         if rows.any():
             aside[reason] = int(rows.sum())
             taken = taken[~rows]
-    if (unknown := taken["cost"].isna()).any():
-        aside["with no cost (taken as the mean of its stage)"] = int(unknown.sum())
+    if (lacking := taken["cost"].isna()).any():
+        aside["with no cost (taken as the mean of its stage)"] = int(lacking.sum())
         acted = taken["cost"].mask(taken["arm"] == "held_out")
         taken["cost"] = taken["cost"].fillna(acted.groupby(taken["stage"]).transform("mean"))
     names = category(taken["action_id"], "action_id").to_numpy(str) if len(taken) else np.empty(0, str)
@@ -321,12 +326,10 @@ def _stage_row(part: pd.DataFrame, stage: int, level: float) -> dict[str, object
     reached = acted.loc[tried, "outcome"].isin(["reached", "promised"])
     sums = acted[["owed", "collected"]].sum()
     sums["cost"] = acted["cost"].sum(skipna=False)
-    return {
-        "stage": stage, "action": part["action"].mode().iloc[0], "actions": len(acted),
+    return {"stage": stage, "action": part["action"].mode().iloc[0], "actions": len(acted),
         "customers": acted["customer_id"].nunique(), "reached": reached.mean() if len(reached) else np.nan,
         "settled": ratio, "settled_low": low, "settled_high": high, **sums,
-        "per_cost": sums["collected"] / sums["cost"] if sums["cost"] > 0 else np.nan,
-    }  # fmt: skip
+        "per_cost": sums["collected"] / sums["cost"] if sums["cost"] > 0 else np.nan}  # fmt: skip
 
 
 def _effects(part: pd.DataFrame, level: float) -> tuple[dict[str, object], Message | None]:
@@ -378,18 +381,8 @@ def _collectors(table: pd.DataFrame, level: float, resamples: int, rng: Rng) -> 
     enough = acted["collector"].map(acted["collector"].value_counts()) >= FEWEST
     acted = acted[enough]
     names = sorted(acted["collector"].unique())
-    columns = [
-        "collector",
-        "actions",
-        "customers",
-        "settled",
-        "difference",
-        "low",
-        "high",
-        "rank",
-        "rank_low",
-        "rank_high",
-    ]
+    columns = ["collector", "actions", "customers", "settled", "difference", "low", "high", "rank", "rank_low",
+        "rank_high"]  # fmt: skip
     if len(names) < 2:
         return pd.DataFrame(columns=columns)
     place = pd.Index(names).get_indexer(acted["collector"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -41,6 +41,7 @@ EVENTS_PER_TERM = 10
 FOLDS = 5
 FEWEST_TO_CALIBRATE, FEWEST_FOR_SLOPE = 10, 50
 _LEVEL_ROWS = 30
+_NOT_JUDGED = pd.DataFrame(columns=list(JUDGED), dtype=float)
 _FAR = 12.0
 _BOOSTING = {"learning_rate": 0.05, "max_iter": 150, "max_leaf_nodes": 8, "min_samples_leaf": 40}
 
@@ -118,12 +119,40 @@ def churn_formula(
         raise WorkbenchError(
             "bins={bins}, segments={segments}, horizon={horizon}: give 1 or more (segments 0 or more)."
         ).of(bins, segments, horizon)
-    chosen = list(dict.fromkeys(features))
-    asked = [customer, left, *([month] if month else []), *(set_on or {}).values()]
+    given, late = {*(cuts or {}), *(set_on or {})}, set_on or {}
+    plan = _Plan(form, bins, cuts or {}, segments)
+    read = _read(panel, features, given, [customer, left, *([month] if month else []), *late.values()], month)
+    refuse_leaks(read.facts, read.y, panel, month, late)
+    rows = _parts(read.starts, read.when, horizon)
+    found = _fit(read, rows, plan, horizon, units or {})
+    judged = _held_out(found, read, rows, plan, rival, seed)
+    looked = _at(read.facts, rows[0] if rows[2] is None else rows[2])
+    return replace(found, judged=judged, rounding=_rounding(found, looked))
+
+
+@dataclass(frozen=True)
+class _Read:
+    """A panel as it is fitted: facts in their order, who left, who is who, months and their places."""
+
+    facts: Facts
+    y: np.ndarray
+    who: np.ndarray
+    starts: pd.Series | None
+    when: np.ndarray
+
+
+_Rows = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+
+
+def _read(
+    panel: pd.DataFrame, features: Sequence[str], given: Collection[str], asked: list[str], month: str | None
+) -> _Read:
+    """Read the panel, and refuse what is no panel; `asked` begins with the customer and who left."""
+    customer, left, chosen = *asked[:2], list(dict.fromkeys(features))
     require_table(panel, [*asked, *chosen], "the panel")
-    if odd := {*(cuts or {}), *(set_on or {})} - {*chosen}:
+    if odd := {*given} - {*chosen}:
         raise unknown("feature", min(odd), chosen)
-    if taken := OURS & {*chosen}:
+    if taken := (OURS | {customer}) & {*chosen}:
         raise WorkbenchError("the feature '{name}' has a name that the formula needs itself: rename the column.").of(
             min(taken)
         )
@@ -136,51 +165,51 @@ def churn_formula(
             "the panel has a gap in '{customer}' or month, or a customer twice in one: give one row."
         ).of(customer)
     if y.all() or not y.any():
-        raise CannotAnswer(
-            say("not answerable: of {n} customer-months {left} ended in leaving.", n=len(y), left=int(y.sum()))
-        )
+        raise CannotAnswer(say("not answerable: of {n} customer-months {left} ended in leaving.", n=len(y),
+            left=int(y.sum())))  # fmt: skip
     texts = [f for f in chosen if kind(panel[f], f) == "category"]
     facts = read_facts(panel, [f for f in chosen if f not in texts], texts, "the panel")
-    chosen = by_content(facts, y)
-    facts = {f: facts[f] for f in chosen}
+    facts = {f: facts[f] for f in by_content(facts, y)}
     if not facts:
         raise CannotAnswer(say("not answerable: no feature varies."))
-    refuse_leaks(facts, y, panel, month, set_on or {})
-    plan = _Plan(form, bins, cuts or {}, segments)
-    fit, calibrate, test = _parts(starts, when, horizon)
-    seen = () if starts is None else (starts[fit].min(), starts[calibrate].max())
-    known = _at(facts, fit)
+    return _Read(facts, y, who, starts, when)
+
+
+def _fit(read: _Read, rows: _Rows, plan: _Plan, horizon: int, units: Mapping[str, str]) -> ChurnFormula:
+    """Fit to the first rows, calibrate to the second."""
+    fit, calibrate, _ = rows
+    known, y = _at(read.facts, fit), read.y
     terms, aside = _design(known, y[fit], plan)
-    parts, intercept = _estimate(terms, known, y[fit], who[fit], aside)
-    drawn = pd.DataFrame(columns=list(JUDGED), dtype=float)
+    parts, intercept = _estimate(terms, known, y[fit], read.who[fit], aside)
+    seen = () if read.starts is None else (read.starts[fit].min(), read.starts[calibrate].max())
     found = ChurnFormula(
-        parts=parts, intercept=intercept, numbers=tuple(f for f in chosen if f not in texts),
-        categories=tuple(f for f in chosen if f in texts),
+        parts=parts, intercept=intercept, numbers=tuple(f for f, v in read.facts.items() if v.dtype.kind == "f"),
+        categories=tuple(f for f, v in read.facts.items() if v.dtype.kind != "f"),
         horizon=horizon, months=float(horizon), rows=int(fit.sum()), left=int(y[fit].sum()),
-        customers=int(np.count_nonzero(np.bincount(who[fit]))), judged=drawn, left_out=aside, units=dict(units or {}),
-        information=_information(parts, known, y[fit]), fitted=tuple(f"{month:%Y-%m}" for month in seen),
+        customers=int(np.count_nonzero(np.bincount(read.who[fit]))), judged=_NOT_JUDGED, left_out=aside,
+        units=dict(units), information=_information(parts, known, y[fit]),
+        fitted=tuple(f"{month:%Y-%m}" for month in seen),
     )  # fmt: skip
-    found = _calibrated(found, _at(facts, calibrate), y[calibrate], fitted=calibrate is fit)
-    scores = None
-    if test is not None:
-        scores = [found._within(found.logit(_at(facts, test)))]
-        if rival == "boosting":
-            scores.append(_boosted(known, y[fit], _at(facts, test), seed))
-        outcome = y[test]
-    elif rival == "boosting":
-        scores, outcome = _crossed(facts, y, plan, seed), y
-    judged = _judged(outcome, scores) if scores else drawn
-    looked = _at(facts, fit if test is None else test)
-    return replace(found, judged=judged, rounding=_rounding(found, looked))
+    return _calibrated(found, _at(read.facts, calibrate), y[calibrate], fitted=calibrate is fit)
+
+
+def _held_out(found: ChurnFormula, read: _Read, rows: _Rows, plan: _Plan, rival: str, seed: int) -> pd.DataFrame:
+    """Judge formula and rival on the last month, or those of a snapshot in folds."""
+    fit, _, test = rows
+    if test is None:
+        return _judged(read.y, _crossed(read.facts, read.y, plan, seed)) if rival == "boosting" else _NOT_JUDGED
+    unseen = _at(read.facts, test)
+    scores = [found._within(found.logit(unseen))]
+    if rival == "boosting":
+        scores.append(_boosted(_at(read.facts, fit), read.y[fit], unseen, seed))
+    return _judged(read.y[test], scores)
 
 
 def _at(facts: Facts, rows: np.ndarray) -> Facts:
     return facts if rows.all() else {name: values[rows] for name, values in facts.items()}
 
 
-def _parts(
-    months: pd.Series | None, when: np.ndarray, horizon: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+def _parts(months: pd.Series | None, when: np.ndarray, horizon: int) -> _Rows:
     """Rows to fit, to calibrate and to test on."""
     every = np.ones(len(when), bool)
     if months is None or not when.any():
@@ -340,11 +369,9 @@ def _calibrated(found: ChurnFormula, facts: Facts, y: np.ndarray, *, fitted: boo
         weight = expit(logit) * (1 - expit(logit))
     spread = weight @ (logit - weight @ logit / weight.sum()) ** 2
     tenths = {"score": logit, **{f: facts[f][~np.isnan(facts[f])] for f in found.numbers}}
-    return replace(
-        found, level=float(level), level_se=float(weight.sum() ** -0.5), slope=slope,
+    return replace(found, level=float(level), level_se=float(weight.sum() ** -0.5), slope=slope,
         slope_se=float(spread**-0.5) if spread > 0 else 0.0,
-        tenths={f: _tenths(v) for f, v in tenths.items() if len(v)},
-    )  # fmt: skip
+        tenths={f: _tenths(v) for f, v in tenths.items() if len(v)})  # fmt: skip
 
 
 def _tenths(values: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -389,9 +416,8 @@ def _crossed(facts: Facts, y: np.ndarray, plan: _Plan, seed: int) -> list[np.nda
 def _judged(y: np.ndarray, scores: list[np.ndarray]) -> pd.DataFrame:
     """AUC and Brier of each, and what the second has more, with intervals."""
     if y.all() or not y.any():
-        raise CannotAnswer(
-            say("not answerable: of {n} customers of the test month {left} left.", n=len(y), left=int(y.sum()))
-        )
+        raise CannotAnswer(say("not answerable: of {n} customers of the test month {left} left.", n=len(y),
+            left=int(y.sum())))  # fmt: skip
     found = [(*auc(y, score), float(np.mean((score - y) ** 2))) for score in scores]
     if len(found) == 2:
         own, rival = found

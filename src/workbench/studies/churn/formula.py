@@ -19,26 +19,15 @@ from workbench.figures import Axes, axes, dot_and_interval
 from workbench.messages import Label, Message, Number, Share, Span, join, say
 from workbench.methods.scorecard import Scale
 from workbench.result import COUNT, Decision, Quantity, Result, Table, Tile
-from workbench.studies.churn.terms import SEGMENT, Facts, FormulaTerm, literal, plain, read_facts
+from workbench.studies.churn.terms import SEGMENT, Facts, FormulaTerm, as_questions, literal, plain, read_facts
 
 FORMAT = 1
 CARD = Scale()
 SHOWN = 20
 LOSS = 0.02
 """AUC from which what being explicit costs is much."""
-_KEPT = (
-    "intercept",
-    "horizon",
-    "months",
-    "rows",
-    "left",
-    "customers",
-    "level",
-    "level_se",
-    "slope",
-    "slope_se",
-    "rounding",
-)
+_KEPT = ("intercept", "horizon", "months", "rows", "left", "customers", "level", "level_se", "slope", "slope_se",
+    "rounding")  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,17 +112,14 @@ class ChurnFormula(Result):
         if self.judged.empty:
             return first
         own = self.judged.loc["formula"]
-        second = say(
-            "Among customers it had not seen it puts a leaver before a stayer with probability {auc} {span}.",
-            auc=Number(own.auc, ".3f"), span=Span(own.low, own.high, ".3f"),
-        )  # fmt: skip
+        second = say("Among customers it had not seen it puts a leaver before a stayer with probability {auc} {span}.",
+            auc=Number(own.auc, ".3f"), span=Span(own.low, own.high, ".3f"))  # fmt: skip
         if "price" not in self.judged.index:
             return join(first, second)
         rival, price = self.judged.loc["boosting"], self.judged.loc["price"]
-        third = say(
-            "Boosting, which nobody can read, reaches {rival}: being explicit costs {price} {ends}.",
-            rival=Number(rival.auc, ".3f"), price=Number(price.auc, ".3f"), ends=Span(price.low, price.high, ".3f"),
-        )  # fmt: skip
+        third = say("Boosting, which nobody can read, reaches {rival}: being explicit costs {price} {ends}.",
+            rival=Number(rival.auc, ".3f"), price=Number(price.auc, ".3f"),
+            ends=Span(price.low, price.high, ".3f"))  # fmt: skip
         return join(first, second, third)
 
     def caption(self) -> Message:
@@ -206,10 +192,8 @@ class ChurnFormula(Result):
                     words[term(facts) > 0, k] = term.said()
                 elif term.knot == 0:
                     above = term(facts) > term.mean
-                    words[above, k], words[~above, k] = (
-                        say("{fact} above the mean", fact=Label(name)),
-                        say("{fact} below the mean", fact=Label(name)),
-                    )
+                    words[above, k], words[~above, k] = (say("{fact} above the mean", fact=Label(name)),
+                        say("{fact} below the mean", fact=Label(name)))  # fmt: skip
         first = np.argsort(-added.to_numpy(), axis=1, kind="stable")[:, :most]
         values = added.to_numpy()
         return [tuple(words[i, k] for k in row if values[i, k] > 0) for i, row in enumerate(first)]
@@ -248,13 +232,16 @@ class ChurnFormula(Result):
         lines = [literal(self.intercept)]
         for name in dict.fromkeys(t.fact for t in self.parts):
             parts = [t for t in self.parts if t.fact == name]
+            if name == SEGMENT:
+                lines.append(as_questions(parts, _quoted))
+                continue
             rest = next((t.adds(_quoted) for t in parts if t.knot == 0), "0e0")
             flags = [t for t in parts if t.knot is None and (t.coefficient or (t.gap and rest != "0e0"))]
-            if name in self.numbers and rest == "0e0" and flags:  # bins, the lowest first
-                *flags, last = sorted(
-                    (t for t in parts if t.knot is None), key=lambda t: (not t.gap, t.conditions[0].low)
-                )
-                flags, rest = [t.below() for t in flags], literal(last.coefficient)
+            if name in self.numbers and rest == "0e0" and flags:  # bins, the lowest first; what is missing is in none
+                told = [t for t in parts if t.knot is None and not t.gap]
+                *flags, last = sorted(told, key=lambda t: t.conditions[0].low)
+                flags = [*(t.without("low") for t in flags), last.without("high")]
+                rest = next((t.adds(_quoted) for t in parts if t.gap), rest)
             cases = [([t.when(_quoted) for t in flags], rest)]
             cases += [([t.when(_quoted)], "0e0") for t in parts if t.knot]
             lines += [f"CASE {' '.join(case)} ELSE {rest} END" for case, rest in cases if case]
@@ -294,9 +281,8 @@ class ChurnFormula(Result):
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
             if content.pop("format") != FORMAT:
-                raise WorkbenchError("{file} has another format than {format}. Fit the formula anew.").of(
-                    path.name, FORMAT
-                )
+                raise WorkbenchError("{file} has another format than {format}. Fit the formula anew.").of(path.name,
+                    FORMAT)  # fmt: skip
             judged = pd.DataFrame.from_dict(content.pop("judged", {}), orient="index", columns=list(JUDGED))
             parts = tuple(map(FormulaTerm.read, content.pop("term")))
             tenths = {k: (tuple(e), tuple(s)) for k, (e, s) in content.pop("tenths").items()}
@@ -314,17 +300,15 @@ class ChurnFormula(Result):
         except FileNotFoundError:
             raise WorkbenchError("no formula at {path}. Fit one and keep it there with save().").of(path) from None
         except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise WorkbenchError("{file} is not a whole formula ({error}). Restore it, or fit it anew.").of(
-                path.name, error
-            ) from None
+            raise WorkbenchError("{file} is not a whole formula ({error}). Restore it, or fit it anew.").of(path.name,
+                error) from None  # fmt: skip
         return found
 
     def price(self) -> Table:
         """Give the price of being explicit."""
         frame = self.judged.rename_axis("model").reset_index()
-        frame["model"] = pd.Series(
-            [say("the formula"), say("boosting"), say("price of being explicit")][: len(frame)], dtype=object
-        )
+        frame["model"] = pd.Series([say("the formula"), say("boosting"), say("price of being explicit")][: len(frame)],
+            dtype=object)  # fmt: skip
         said = say(
             "What boosting would have reached on the same customers, unseen by both; Brier is a mean squared error."
         )

@@ -76,13 +76,8 @@ class ChurnMonitor(Result):
         )  # fmt: skip
         if self.listed.empty:
             return said
-        return join(
-            said,
-            say(
-                "{n} of {all} customers are at {threshold} or more.",
-                n=len(self.listed), all=self.customers, threshold=Share(self.threshold),
-            ),
-        )  # fmt: skip
+        return join(said, say("{n} of {all} customers are at {threshold} or more.", n=len(self.listed),
+            all=self.customers, threshold=Share(self.threshold)))  # fmt: skip
 
     def tiles(self) -> tuple[Tile, ...]:
         """Those who left in the last month, and those on the list."""
@@ -93,11 +88,9 @@ class ChurnMonitor(Result):
 
     def decision(self) -> Decision:
         """Advise to use, calibrate or refit."""
-        do = {
-            "holds": say("Go on with the formula."),
+        do = {"holds": say("Go on with the formula."),
             "level": say("Calibrate the formula on the last month: it orders customers well, but the level has moved."),
-            "order": say("Fit the formula anew: it no longer orders customers as it says."),
-        }
+            "order": say("Fit the formula anew: it no longer orders customers as it says.")}  # fmt: skip
         return Decision((do[self.verdict],), say("a month outside its band."))
 
     def quantities(self) -> Iterable[Quantity]:
@@ -159,7 +152,7 @@ def churn_monitor(
         If a column is missing or of another kind, a customer stands twice in a month or in `customers`, or the formula
         was fitted or calibrated to a month.
     CannotAnswer
-        If fewer than 10 departures were to be expected in all.
+        If fewer than 10 departures were to be expected in all, or in a month in which nobody left 10 or more.
 
     Notes
     -----
@@ -191,10 +184,18 @@ def churn_monitor(
             ).of(Day(str(known.min())), *map(Day, formula.fitted))
     if p.sum() < FEWEST:
         few = Number(p.sum(), ".1f")
-        raise CannotAnswer(
-            say("not answerable: {n} departures were to be expected, and {least} are needed.", n=few, least=FEWEST)
-        )
+        raise CannotAnswer(say("not answerable: {n} departures were to be expected, and {least} are needed.", n=few,
+            least=FEWEST))  # fmt: skip
     months = np.sort(when.unique())
+    sums = pd.DataFrame({"y": y, "p": p}).groupby(when.to_numpy()).sum()
+    if (silent := sums.index[(sums["y"] == 0) & (sums["p"] >= FEWEST)]).size:
+        raise CannotAnswer(
+            say(
+                "not answerable: nobody left in {month}, and {n} were to be expected: its horizon has not ended, or "
+                "departures are not on record. End the panel with the month before.",
+                month=Day(f"{silent[0]:%Y-%m}"), n=Count(sums.loc[silent[0], "p"]),
+            )
+        )  # fmt: skip
     parts = [(month_start, (when == month_start).to_numpy()) for month_start in months]
     each = false_alarm / (2 * len(parts))  # Holm's first: a month outside its band is a formula that fails
     table = pd.DataFrame([_month(formula, start, y[at], p[at], each) for start, at in parts])
@@ -238,13 +239,11 @@ def _month(
     if y.any() and not y.all():
         found, influence = auc(y, p)
         error = norm.isf(0.025) * np.sqrt((influence**2).sum())
-    return {
-        "month": start, "customers": len(y), "expected": expected, "left": int(y.sum()),
-        "low": max(expected - half, 0.0), "high": expected + half,
-        "auc": found, "auc_low": found - error, "auc_high": found + error,
-        "psi": _shift(formula, "score", logit)["psi"],
-        "p_level": 2 * norm.sf(abs(y.sum() - expected) / np.sqrt(variance)), "p_slope": 2 * norm.sf(abs(slope)),
-    }  # fmt: skip
+    return {"month": start, "customers": len(y), "expected": expected, "left": int(y.sum()),
+        "low": max(expected - half, 0.0), "high": expected + half, "auc": found, "auc_low": found - error,
+        "auc_high": found + error, "psi": _shift(formula, "score", logit)["psi"],
+        "p_level": 2 * norm.sf(abs(y.sum() - expected) / np.sqrt(variance)),
+        "p_slope": 2 * norm.sf(abs(slope))}  # fmt: skip
 
 
 def _shift(formula: ChurnFormula, fact: str, values: pd.Series | np.ndarray) -> dict[str, float]:

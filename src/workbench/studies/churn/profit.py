@@ -13,10 +13,12 @@ from workbench.columns import flag, number, require_table
 from workbench.errors import WorkbenchError
 from workbench.figures import Axes, axes
 from workbench.messages import Count, Message, Number, Share, Span, Term, join, say
+from workbench.methods import clusters
 from workbench.methods.resampling import bootstrap_weights, canonical_order, interval
 from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Table, Tile
 
-GRID = 400
+GRID, FEWEST = 400, 30
+"""Cuts that a resample tries; fewer of a list contacted, or not, do not value it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +38,9 @@ class ChurnProfit(Result):
     table : DataFrame
         Contacted share in steps of a twentieth: customers, profit a customer with low and high.
     lists : DataFrame
-        With an effect: likeliest to leave and most to gain, each as long as the best list: customers, expected net by
-        the effect; shared (share of the one that is in the other). Else empty.
+        With an effect: likeliest to leave and most to gain, each as long as the best list: customers, net with low and
+        high (what contacting them brought, by lot; missing without `contacted`), shared (share of the one that is in
+        the other). Else empty.
     acceptance : tuple of float
         The share who accept, or the two parameters of its Beta distribution.
     """
@@ -74,45 +77,47 @@ class ChurnProfit(Result):
                 **found,
             )  # fmt: skip
         else:
-            first = say(
-                "Contacting the likeliest {share} {ends} to leave brings {profit} {unit} {span} a customer.",
-                share=Share(self.share), ends=Span(*self.share_interval, ".1%"), **found,
-            )  # fmt: skip
-        mean = self.acceptance[0] / sum(self.acceptance) if len(self.acceptance) > 1 else self.acceptance[0]
+            first = say("Contacting the likeliest {share} {ends} to leave brings {profit} {unit} {span} a customer.",
+                share=Share(self.share), ends=Span(*self.share_interval, ".1%"), **found)  # fmt: skip
         second = say(
             "That {accepted} of the leavers accept the offer and stay is assumed, not measured: only an experiment "
             "shows whom contact keeps.",
-            accepted=Share(mean, 0),
+            accepted=Share(_mean(self.acceptance), 0),
         )  # fmt: skip
         if self.lists.empty:
             return join(first, second)
-        third = say(
-            "By the measured effect of contact the best list of that length shares {shared} with the likeliest "
-            "leavers, and brings {gain} {unit} instead of {lost}.",
-            shared=Share(self.lists["shared"].iloc[0], 0), gain=Count(self.lists["net"].iloc[1]), unit=unit,
-            lost=Count(self.lists["net"].iloc[0]),
-        )  # fmt: skip
+        likely, gaining = self.lists.itertuples()
+        if not np.isfinite(gaining.low):
+            third = say(
+                "By the measured effect of contact the best list of that length shares {shared} with the likeliest "
+                "leavers; what it brings is not known: an effect flatters the list that it chose, so it takes others, "
+                "contacted by lot.",
+                shared=Share(gaining.shared, 0),
+            )  # fmt: skip
+            return join(first, second, third)
+        third = say("By the measured effect of contact the best list of that length shares {shared} with the likeliest "
+            "leavers; where chance contacted, it brought {gain} {unit} {span} instead of {lost}.",
+            shared=Share(gaining.shared, 0), gain=Count(gaining.net), unit=unit, lost=Count(likely.net),
+            span=Span(gaining.low, gaining.high, ",.0f"))  # fmt: skip
         return join(first, second, third)
 
     def tiles(self) -> tuple[Tile, ...]:
         """What it brings, and the best share."""
-        said = say("a customer of the list, if acceptance is as assumed ({unit})", unit=Term(self.currency))
-        return (
-            Tile(said, Number(self.held_out, ",.2f"), Span(*self.held_out_interval, ",.2f")),
-            Tile(say("of the customers to contact"), Share(self.share), Span(*self.share_interval, ".1%")),
-        )
+        said = say("profit a customer, if acceptance is as assumed ({unit})", unit=Term(self.currency))
+        return (Tile(said, Number(self.held_out, ",.2f"), Span(*self.held_out_interval, ",.2f")),
+            Tile(say("of the customers to contact"), Share(self.share), Span(*self.share_interval, ".1%")))  # fmt: skip
 
     def decision(self) -> Decision:
         """Advise whom to contact."""
-        if not self.held_out_interval[0] > 0:
-            do = say("Contact nobody for being likely to leave: it is not shown to pay.")
-        elif len(self.lists) and self.lists["net"].iloc[1] > self.lists["net"].iloc[0]:
+        if len(self.lists) and self.lists["low"].iloc[1] > 0 and self.lists["net"].iloc[1] > self.lists["net"].iloc[0]:
             do = say("Contact those with the highest effect x margin, not those likeliest to leave.")
+        elif not self.held_out_interval[0] > 0:
+            do = say("Contact nobody for being likely to leave: it is not shown to pay.")
         else:
             do = say(
                 "Contact the likeliest {share} to leave, and hold some of them out at random: that measures what is "
                 "now assumed.",
-                share=Share(self.share, 0),
+                share=Share(self.share),
             )
         return Decision((do,), say("a randomised holdout in which contact keeps fewer than assumed."))
 
@@ -125,7 +130,8 @@ class ChurnProfit(Result):
     def lists_table(self) -> Table:
         """Give the two lists side by side."""
         said = say("Two lists of one length: likeliest to leave, and most to gain by the measured effect of contact.")
-        return Table("lists", self.lists, said, {"net": COUNT, "shared": SHARE}, "customers")
+        forms = dict.fromkeys(["net", "low", "high"], COUNT) | {"shared": SHARE}
+        return Table("lists", self.lists, said, forms, "customers")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the curve."""
@@ -152,6 +158,7 @@ def churn_profit(
     acceptance: Sequence[float] | float = (6.0, 14.0),
     capacity: int | None = None,
     effect: str | None = None,
+    contacted: str | None = None,
     resamples: int = 400,
     seed: int = 0,
     currency: str = "yuan",
@@ -165,7 +172,8 @@ def churn_profit(
     margin : str or float
         What a kept customer is worth: a column, or the same for all.
     probability, left : str
-        Columns; without `left` (who left, known afterwards) the probabilities stand for it and must be calibrated.
+        Columns; without `left` (who left, known afterwards), or with `contacted`, the probabilities stand for it and
+        must be calibrated.
     incentive, incentive_share : float
         What an accepted offer costs: an amount, or a share of each one's margin. Stayers who are contacted take it.
     contact : float
@@ -175,7 +183,11 @@ def churn_profit(
     capacity : int, optional
         Most customers that can be contacted.
     effect : str, optional
-        Column with the measured effect of contact on leaving (points of probability by which it falls).
+        Column with the measured effect of contact on leaving (points of probability by which it falls), fitted to other
+        customers than these.
+    contacted : str, optional
+        Column: whom chance contacted (0/1). With `left` it values the two lists; the effect alone would flatter its
+        own.
 
     Raises
     ------
@@ -199,50 +211,60 @@ def churn_profit(
     Janssens et al. (2022), European Journal of Operational Research 297 (own worth of each customer).
     """
     law = tuple(map(float, acceptance if isinstance(acceptance, Sequence) else (acceptance,)))
-    columns = [c for c in (probability, left, effect, margin) if isinstance(c, str)]
+    columns = [c for c in (probability, left, effect, contacted, margin) if isinstance(c, str)]
     require_table(scores, columns, "scores")
     p = number(scores[probability], probability)
-    worth = number(scores[margin], margin) if isinstance(margin, str) else np.full(len(p), float(margin))
     bad = len(law) not in (1, 2) or min(law) < 0 or (law[0] > 1 if len(law) == 1 else min(law) == 0)
     if bad or min(incentive, incentive_share or 0, contact) < 0 or ((p < 0) | (p > 1)).any():
         raise WorkbenchError(
             "give probabilities from 0 to 1, costs of 0 or more, and acceptance as a share or two Beta numbers."
         )
     if (capacity is not None and capacity < 1) or resamples < 2:
-        raise WorkbenchError("capacity={capacity}, resamples={resamples}: give at least 1 and 2.").of(
-            capacity, resamples
-        )
-    gone = flag(scores[left], left).astype(float) if left else p
+        raise WorkbenchError("capacity={capacity}, resamples={resamples}: give at least 1 and 2.").of(capacity,
+            resamples)  # fmt: skip
+    if contacted and not (left and effect):
+        raise WorkbenchError("contacted='{name}' values lists by who left: give left= and effect= too.").of(contacted)
+    worth = number(scores[margin], margin) if isinstance(margin, str) else np.full(len(p), float(margin))
     cost = np.full(len(p), float(incentive)) if incentive_share is None else incentive_share * worth
     change = number(scores[effect], effect) if effect else np.zeros(len(p))
-    money = {"gain": gone * (worth - cost), "spent": contact + (1 - gone) * cost}
-    content = pd.DataFrame({"p": p, "worth": worth, "cost": cost, "effect": change, **money})
+    gone, lot = (flag(scores[c], c) if c else np.zeros(len(p), bool) for c in (left, contacted))
+    leave = gone.astype(float) if left and not contacted else p
+    content = pd.DataFrame({
+        "p": p, "worth": worth, "cost": cost, "effect": change, "gain": leave * (worth - cost),
+        "spent": contact + (1 - leave) * cost, "lot": lot, "kept": (worth - cost * lot) * ~gone - contact * lot,
+    })  # fmt: skip
     mixed = np.random.default_rng(seed).permutation(canonical_order(content))  # chance decides between equal scores
-    order = mixed[np.argsort(-p[mixed], kind="stable")]
-    p, worth, cost, change, gain, spent = (content[c].to_numpy()[order] for c in content)
+    content = content.iloc[mixed[np.argsort(-p[mixed], kind="stable")]].reset_index(drop=True)
+    p, gain, spent = (content[c].to_numpy() for c in ("p", "gain", "spent"))
     most = len(p) if capacity is None else min(capacity, len(p))
-    ends = _ends(p, most)
-    best, share, at_mean, share_at_mean = _best(gain, spent, ends, law, np.ones(len(p)))
+    best, share, at_mean, share_at_mean = _best(gain, spent, _ends(p, most), law, np.ones(len(p)))
+    table, (low, high) = _curve(p, gain, spent, most, law, (best, share), resamples, seed)
+    lists = pd.DataFrame(columns=["list", "customers", "net", "low", "high", "shared"])
+    if effect and (taken := round(share * len(p))):
+        lists = _lists(content, contact, taken)
+    return ChurnProfit(best, (float(low[0]), float(high[0])), share, (float(low[1]), float(high[1])), at_mean,
+        share_at_mean, table, lists, law, len(p), *_held_out(p, gain, spent, most / len(p), law), currency)  # fmt: skip
+
+
+def _mean(law: tuple[float, ...]) -> float:
+    return law[0] / sum(law) if len(law) > 1 else law[0]
+
+
+def _curve(p, gain, spent, most, law, found, resamples, seed) -> tuple[pd.DataFrame, tuple[np.ndarray, np.ndarray]]:
+    """Profit by contacted share at the mean acceptance, and the ends of the best profit and share (`found`)."""
     steps = np.unique(np.rint(np.linspace(0, 1, 21) * len(p)).astype(int))
-    steps = steps[steps <= most]
+    steps, ends = steps[steps <= most], _ends(p, most)
     some = ends if len(ends) <= GRID else ends[np.unique(np.rint(np.linspace(0, len(ends) - 1, GRID)).astype(int))]
-    mean = law[0] / sum(law) if len(law) > 1 else law[0]
+    each = _mean(law) * gain - spent
     drawn, curves = [], []
     for block in bootstrap_weights(len(p), resamples, rng=seed):
         for weight in block:
             drawn.append(_best(gain, spent, some, law, weight)[:2])
-            curves.append(np.append(0, np.cumsum(weight * (mean * gain - spent)))[steps] / len(p))
-    low, high = interval(np.array([best, share]), np.array(drawn))
-    curve = np.append(0, np.cumsum(mean * gain - spent))[steps] / len(p)
+            curves.append(np.append(0, np.cumsum(weight * each))[steps] / len(p))
+    curve = np.append(0, np.cumsum(each))[steps] / len(p)
     bottom, top = interval(curve, np.array(curves))
     table = pd.DataFrame({"share": steps / len(p), "customers": steps, "profit": curve, "low": bottom, "high": top})
-    lists = pd.DataFrame(columns=["list", "customers", "net", "shared"])
-    if effect and (taken := round(share * len(p))):
-        lists = _lists(p, worth, cost, contact, change, taken)
-    return ChurnProfit(
-        best, (float(low[0]), float(high[0])), share, (float(low[1]), float(high[1])), at_mean, share_at_mean, table,
-        lists, law, len(p), *_held_out(p, gain, spent, most / len(p), law), currency,
-    )  # fmt: skip
+    return table, interval(np.array(found), np.array(drawn))
 
 
 def _ends(p: np.ndarray, most: int) -> np.ndarray:
@@ -258,7 +280,7 @@ def _held_out(p, gain, spent, capacity, law) -> tuple[float, tuple[float, float]
     """
     if len(p) < 4:
         return 0.0, (0.0, 0.0)
-    mean = law[0] / sum(law) if len(law) > 1 else law[0]
+    mean = _mean(law)
     brought, taken, variance = np.zeros(len(p)), 0, 0.0
     for half in (0, 1):
         there, here = np.arange(1 - half, len(p), 2), np.arange(half, len(p), 2)
@@ -276,7 +298,7 @@ def _best(gain, spent, ends, law, weight) -> tuple[float, float, float, float]:
     """Expected maximum profit and its share over the law of acceptance; the same at its mean."""
     n = weight.sum()
     a, c, s = (np.append(0, np.cumsum(weight * values))[ends] / n for values in (gain, spent, np.ones(len(weight))))
-    mean = law[0] / sum(law) if len(law) > 1 else law[0]
+    mean = _mean(law)
     k = int(np.argmax(mean * a - c))
     at_mean, share_at_mean = float(mean * a[k] - c[k]), float(s[k])
     if len(law) == 1:
@@ -297,14 +319,18 @@ def _best(gain, spent, ends, law, weight) -> tuple[float, float, float, float]:
     return float(a @ first - c @ mass), float(s @ mass), at_mean, share_at_mean
 
 
-def _lists(p, worth, cost, contact, effect, taken) -> pd.DataFrame:
-    """The likeliest leavers, and those whose effect x margin less cost is highest: what each list brings."""
+def _lists(content: pd.DataFrame, contact: float, taken: int) -> pd.DataFrame:
+    """The likeliest leavers, and those whose effect x margin less cost is highest: what contact brought, by lot."""
+    p, worth, cost, effect, lot, kept = (content[c].to_numpy() for c in ("p", "worth", "cost", "effect", "lot", "kept"))
     net = effect * worth - contact - cost * (1 - p + effect)
-    leaving, gaining = np.argsort(-p, kind="stable")[:taken], np.argsort(-net, kind="stable")[:taken]
-    shared = len(np.intersect1d(leaving, gaining)) / taken
-    rows = [(say("likeliest to leave"), leaving), (say("most to gain by effect x margin"), gaining)]
-    frame = pd.DataFrame(
-        [(len(who), net[who].sum(), shared) for _, who in rows], columns=["customers", "net", "shared"]
-    )
-    frame.insert(0, "list", pd.Series([name for name, _ in rows], dtype=object))
+    lists = [np.argsort(-score, kind="stable")[:taken] for score in (p, net)]
+    rows = []
+    for who in lists:
+        brought = np.full(3, np.nan)
+        if min(lot[who].sum(), (~lot[who]).sum()) >= FEWEST:
+            brought = taken * np.array(clusters.difference(kept[who], lot[who], np.arange(taken))[:3])
+        rows.append([taken, *brought, len(np.intersect1d(*lists)) / taken])
+    frame = pd.DataFrame(rows, columns=["customers", "net", "low", "high", "shared"])
+    names = [say("likeliest to leave"), say("most to gain by effect x margin")]
+    frame.insert(0, "list", pd.Series(names, dtype=object))
     return frame

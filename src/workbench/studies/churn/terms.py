@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, KeysView, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import reduce
 from itertools import pairwise
@@ -138,9 +138,9 @@ class FormulaTerm:
         count = f"({quoted(self.fact)} - {literal(self.knot)})" if self.knot else quoted(self.fact)
         return f"{literal(self.coefficient)} * {count}"
 
-    def below(self) -> FormulaTerm:
-        """Leave the lower end of a bin out, where the bins below it are asked first."""
-        return self if self.gap else replace(self, conditions=(replace(self.conditions[0], low=-np.inf),))
+    def without(self, end: str) -> FormulaTerm:
+        """Leave one end of a bin out, where the bins on that side are asked before, or there is none."""
+        return replace(self, conditions=(replace(self.conditions[0], **{end: np.inf if end == "high" else -np.inf}),))
 
     def said(self) -> Message:
         """Say it in words."""
@@ -194,7 +194,7 @@ def read_facts(table: pd.DataFrame, numbers: Iterable[str], categories: Iterable
 
 
 def month_starts(column: pd.Series, name: str) -> pd.Series:
-    """Read months as the times on which they start; refuse numbers (202604), which are none.
+    """Read months as the times on which they start; refuse numbers (202604) and days within a month.
 
     Raises
     ------
@@ -205,6 +205,8 @@ def month_starts(column: pd.Series, name: str) -> pd.Series:
         raise WorkbenchError("'{month}' holds numbers like {value}: give dates, or months as text like 2026-04.").of(
             name, f"{found.iloc[0]:.10g}"
         )
+    if (odd := found[found.notna() & (found.dt.day != 1)]).size:
+        raise WorkbenchError("{day} is no month start: give first days of months.").of(f"{odd.iloc[0]:%Y-%m-%d}")
     return found
 
 
@@ -263,6 +265,58 @@ def of_tree(tree: Any, questions: Sequence[tuple[str, str | None, float]], facts
     walk(0, {})
     found = [term for term in found if term.conditions and term(facts).any()]
     return found if len(found) > 1 else []
+
+
+Question = tuple[str, float | tuple[str, ...]]
+"""A fact, and the end from which on, or the levels in which, the answer is yes."""
+
+
+def as_questions(
+    leaves: Sequence[FormulaTerm], quoted: Callable[[str], str], asked: frozenset[tuple[Question, bool]] = frozenset()
+) -> str:
+    """Write the leaves of a tree in SQL, one question within the other; what is missing goes with the ELSE.
+
+    What was `asked` before, and its answer, is not asked again.
+    """
+    for question in dict.fromkeys(q for leaf in leaves for q, _ in _answers(leaf)):
+        sides = [_side(leaf, question) for leaf in leaves]
+        if None in sides or len({*sides}) < 2:
+            continue
+        yes, no = ([leaf for leaf, at in zip(leaves, sides, strict=True) if at is side] for side in (True, False))
+        fact, end = question
+        gaps = [any(c.gaps for leaf in part for c in leaf.conditions if c.fact == fact) for part in (yes, no)]
+        if not any(gaps) and all(fact != before for (before, _), _ in asked):
+            continue  # what is missing is in no leaf
+        sure = asked | {(question, True)}, asked | {(question, False)}
+        then, rest = (as_questions(part, quoted, known) for part, known in zip((yes, no), sure, strict=True))
+        if isinstance(end, tuple):
+            condition = TermCondition(fact, levels=end)
+        elif gaps[0]:
+            condition, then, rest = TermCondition(fact, high=end), rest, then
+        else:
+            condition = TermCondition(fact, low=end)
+        return f"CASE WHEN {condition.sql(quoted)} THEN {then} ELSE {rest} END"
+    if len(leaves) == 1 and _answers(leaves[0]) <= asked:
+        return literal(leaves[0].coefficient)
+    return " ".join(["CASE", *(leaf.when(quoted) for leaf in leaves), "ELSE 0e0 END"])
+
+
+def _answers(leaf: FormulaTerm) -> KeysView[tuple[Question, bool]]:
+    """What was asked on the way to a leaf."""
+    found: dict[tuple[Question, bool], None] = {}
+    for c in leaf.conditions:
+        ends = [(c.levels, not c.other)] if c.levels else [(c.low, True), (c.high, False)]
+        found |= {((c.fact, end), side): None for end, side in ends if c.levels or np.isfinite(end)}
+    return found.keys()
+
+
+def _side(leaf: FormulaTerm, question: Question) -> bool | None:
+    """Answer a question for all rows of a leaf; None where some answer yes and some no."""
+    fact, end = question
+    for c in leaf.conditions:
+        if c.fact == fact and c.levels == (end if isinstance(end, tuple) else ()):
+            return not c.other if c.levels else True if c.low >= end else False if c.high <= end else None
+    return None
 
 
 def with_reference(terms: list[FormulaTerm], facts: Facts, y: np.ndarray) -> list[FormulaTerm]:

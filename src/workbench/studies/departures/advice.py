@@ -17,12 +17,9 @@ def decision(
     complaints: Recovery | Refusal,
 ) -> Decision:
     """Say which cause and competitor to answer, whether rates or the base changed, and what to do after complaints."""
-    do = (
-        *(() if isinstance(flows, Refusal) else (_competitor(flows),)),
+    do = (*(() if isinstance(flows, Refusal) else (_competitor(flows),)),
         *(() if isinstance(causes, Refusal) else (_cause(causes),)),
-        *(() if isinstance(change, Refusal) else (_change(change),)),
-        _complaints(complaints),
-    )
+        *(() if isinstance(change, Refusal) else (_change(change),)), _complaints(complaints))  # fmt: skip
     return Decision(do, say("a randomised trial of compensation in more call centres, or another year of departures."))
 
 
@@ -58,11 +55,9 @@ def _competitor(flows: Directions) -> Message:
     if flows.losing.empty:
         return say("Answer no competitor's offer by a campaign: no net loss to one of them is shown.")
     row = flows.losing.iloc[0]
-    return say(
-        "Answer {operator} first: {net} customers net {span}.",
-        operator=Name(str(row["operator"])), net=Number(row["net_flow"], "+,.0f"),
-        span=Span(row["net_flow_low"], row["net_flow_high"], "+,.0f"),
-    )  # fmt: skip
+    return say("Answer {operator} first: {net} customers net {span}.", operator=Name(str(row["operator"])),
+        net=Number(row["net_flow"], "+,.0f"), span=Span(row["net_flow_low"], row["net_flow_high"],
+        "+,.0f"))  # fmt: skip
 
 
 def _cause(causes: Incidence) -> Message:
@@ -72,11 +67,9 @@ def _cause(causes: Incidence) -> Message:
     if len(rows) > 1 and not first["low"] > rows.iloc[1]["high"]:
         return say("Work on {first} and {second} alike: which takes more is not certain.",
             first=Label(first["cause"]), second=Label(rows.iloc[1]["cause"]))  # fmt: skip
-    return say(
-        "Work on {cause} first: it takes {share} of customers within {months} months {span}.",
+    return say("Work on {cause} first: it takes {share} of customers within {months} months {span}.",
         cause=Label(first["cause"]), share=Share(first["incidence"]), months=int(first["months"]),
-        span=Span(first["low"], first["high"], ".1%"),
-    )  # fmt: skip
+        span=Span(first["low"], first["high"], ".1%"))  # fmt: skip
 
 
 def _change(change: ChurnChange) -> Message:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -14,10 +15,9 @@ from workbench.figures import Axes, axes
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.btyd.purchases import DAYS, day_of
 from workbench.methods.cells import cell_name, listed
-from workbench.methods.survival import FEWEST, FEWEST_DEPARTURES, Step, life_table, observe, require_records
+from workbench.methods.survival import FEWEST, FEWEST_DEPARTURES, LifeTable, Step, life_table, observe, require_records
 from workbench.result import COUNT, SHARE, Quantity, Result, Tile
-from workbench.studies.departures.asked import is_whole, require_level
-from workbench.studies.departures.codes import apart, codes
+from workbench.studies.departures.codes import apart, codes, is_whole, require_level
 
 ANY, ALL, UNKNOWN = "any_cause", "all", "unknown"
 
@@ -69,22 +69,14 @@ class Incidence(Result):
         any_, rows = self.row(), self.table[(self.table["group"] == ALL) & (self.table["cause"] != ANY)]
         rows = rows[rows["months"] == any_["months"]].sort_values(["incidence", "cause"], ascending=[False, True])
         parts = [say("{cause} {share}", cause=Label(r.cause), share=Share(r.incidence)) for r in rows.itertuples()]
-        said = [
-            say(
-                "Of customers who join, {share} leave within {months} months {span}: {causes}.",
-                share=Share(any_["incidence"]), months=int(any_["months"]), causes=Listed(parts, ""),
-                span=Span(any_["low"], any_["high"], ".1%"),
-            )
-        ]  # fmt: skip
+        said = [say("Of customers who join, {share} leave within {months} months {span}: {causes}.",
+            share=Share(any_["incidence"]), months=int(any_["months"]), causes=Listed(parts, ""),
+            span=Span(any_["low"], any_["high"], ".1%"))]  # fmt: skip
         if ALL in self.begins:
             said.append(say("Counted from month {n} of tenure on.", n=Number(self.begins[ALL], ".0f")))
         if ALL in self.thin and self.thin[ALL] <= self.longest:
-            said.append(
-                say(
-                    "From month {n} of tenure on fewer than {few} are at risk, and nothing is said.",
-                    n=Number(self.thin[ALL], ".0f"), few=FEWEST,
-                )
-            )  # fmt: skip
+            said.append(say("From month {n} of tenure on fewer than {few} are at risk, and nothing is said.",
+                n=Number(self.thin[ALL], ".0f"), few=FEWEST))  # fmt: skip
         if self.too_few:
             said.append(
                 say(
@@ -99,13 +91,8 @@ class Incidence(Result):
         any_ = self.row()
         rows = self.table[(self.table["group"] == ALL) & (self.table["months"] == any_["months"])].iloc[1:]
         shown = [any_] if rows.empty else [any_, rows.loc[rows["incidence"].idxmax()]]
-        return tuple(
-            Tile(
-                say("leave within {n} months, {cause}", n=int(r["months"]), cause=Label(r["cause"])),
-                Share(r["incidence"]), Span(r["low"], r["high"], ".1%"),
-            )
-            for r in shown
-        )  # fmt: skip
+        return tuple(Tile(say("leave within {n} months, {cause}", n=int(r["months"]), cause=Label(r["cause"])),
+            Share(r["incidence"]), Span(r["low"], r["high"], ".1%")) for r in shown)  # fmt: skip
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the share gone by group, month and cause."""
@@ -203,55 +190,40 @@ def incidence(
     known = observe(lives, started, left, since, day_of(as_of, "as_of"), None, step)
     table = known.table
     table["cause"] = why.reindex(table.index).where(~table["alive"])
-    group = apart(pd.Series(list(map(cell_name, zip(*cells, strict=True))), lives.index), [ALL]) if names else None
     require_records(table, ALL)
     causes = sorted(table["cause"].dropna().unique())
-    rows: list[list[object]] = []
+    parts = [(ALL, table)]
+    if names:
+        keys = pd.Series(list(zip(*cells, strict=True)), lives.index)
+        parts += _by_group(table, keys.reindex(table.index))
+    length = 1.0 if known.step == "month" else DAYS["month"]
+    rows: list[pd.DataFrame] = []
     begins: dict[str, float] = {}
     thin: dict[str, float] = {}
     too_few: dict[str, int] = {}
-    length = 1.0 if known.step == "month" else DAYS["month"]
-    at = np.array([round(m * length) for m in asked])
     curve = pd.DataFrame()
-    parts = [(ALL, table)]
-    if group is not None:
-        parts += [(str(name), table.loc[own]) for name, own in table.groupby(group.reindex(table.index)).groups.items()]
     for name, part in parts:
         code = part["cause"].map({c: i for i, c in enumerate(causes)}).fillna(-1).astype(int)
         each = life_table(part["entry"], part["exit"], code, causes=len(causes))
         whole = life_table(part["entry"], part["exit"], np.minimum(code, 0), causes=1)
-        if (gone := int(whole.left.sum())) < FEWEST_DEPARTURES:
-            if name != ALL:
-                too_few[name] = len(part)
-                continue
+        if (gone := int(whole.left.sum())) < FEWEST_DEPARTURES and name != ALL:
+            too_few[name] = len(part)
+            continue
+        if gone < FEWEST_DEPARTURES:
             raise CannotAnswer(
                 say("not answerable: {n} departures observed, {few} are needed.", n=gone, few=FEWEST_DEPARTURES)
             )
         last = (whole.thin or len(whole.at_risk) + 1) - 1
         if whole.start > 1:
             begins[name] = float(np.ceil(whole.start / length))
-        if whole.thin or at[-1] > last:
+        if whole.thin or round(asked[-1] * length) > last:
             thin[name] = float(np.ceil((last + 1) / length))
-        told = (at >= whole.start) & (at <= last)
-        for label, one, i in [(ANY, whole, 0), *((c, each, i) for i, c in enumerate(causes))]:
-            ends, shares = one.ends(at[told], level=level, start=whole.start), one.incidence(whole.start)[i]
-            for t, m, low, high in zip(at[told], np.array(asked)[told], ends[0][i], ends[1][i], strict=True):
-                rows.append([name, int(m), label, len(part), int(one.left[i, :t].sum()), shares[t - 1], low, high])
+        tables = [(ANY, whole, 0), *((c, each, i) for i, c in enumerate(causes))]
+        rows.append(_told(tables, asked, length, last, level).assign(group=name, customers=len(part)))
         if name == ALL:
-            every = np.unique(np.r_[np.arange(0, last, 7 if known.step == "day" else 1), last - 1])
-            shares = each.incidence(whole.start)[:, every]
-            curve = pd.DataFrame(
-                {
-                    "months": np.tile((every + 1) / length, len(causes)),
-                    "cause": np.repeat(causes, len(every)),
-                    "share": shares.ravel(),
-                }
-            )
+            curve = _curve(each, causes, whole.start, last, length)
     columns = ["group", "months", "cause", "customers", "left", "incidence", "low", "high"]
-    found = pd.DataFrame(rows, columns=columns)
-    order = {name: i for i, (name, _) in enumerate(parts)}
-    found = found.iloc[np.lexsort([np.arange(len(found)), found["months"], found["group"].map(order)])]
-    found = found.reset_index(drop=True)
+    found = pd.concat(rows, ignore_index=True)[columns]
     if not (found["group"] == ALL).any():
         raise CannotAnswer(
             say(
@@ -260,3 +232,34 @@ def incidence(
             )
         )  # fmt: skip
     return Incidence(found, curve, begins, thin, known.set_aside, level, known.step, asked[-1], too_few)
+
+
+def _told(
+    tables: list[tuple[str, LifeTable, int]], asked: list[int], length: float, last: int, level: float
+) -> pd.DataFrame:
+    """Rows of one group: what was gone by each month asked for that was observed, any cause first."""
+    start, at = tables[0][1].start, np.array([round(m * length) for m in asked])
+    told = (at >= start) & (at <= last)
+    found = []
+    for place, (label, table, i) in enumerate(tables):
+        low, high = (end[i] for end in table.ends(at[told], level=level, start=start))
+        gone, t = table.incidence(start)[i], at[told]
+        left = np.cumsum(table.left[i])[t - 1].astype(int)
+        rows = {"months": np.array(asked)[told], "place": place, "cause": label, "left": left}
+        found.append(pd.DataFrame(rows | {"incidence": gone[t - 1], "low": low, "high": high}))
+    return pd.concat(found).sort_values(["months", "place"])
+
+
+def _curve(each: LifeTable, causes: list[str], start: int, last: int, length: float) -> pd.DataFrame:
+    """Share gone by cause, once a week or month."""
+    every = np.unique(np.r_[np.arange(0, last, 7 if length > 1 else 1), last - 1])
+    return pd.DataFrame({"months": np.tile((every + 1) / length, len(causes)), "cause": np.repeat(causes, len(every)),
+        "share": each.incidence(start)[:, every].ravel()})  # fmt: skip
+
+
+def _by_group(table: pd.DataFrame, keys: pd.Series) -> list[tuple[str, pd.DataFrame]]:
+    """Cut a table by keys of several columns; two keys that would be called alike are written with quotation marks."""
+    parts = dict(list(table.groupby(keys)))
+    called = pd.Series([cell_name(key) for key in parts])
+    called = called.where(~called.duplicated(keep=False), [", ".join(map(json.dumps, key)) for key in parts])
+    return sorted(zip(apart(called, [ALL]), parts.values(), strict=True), key=lambda part: part[0])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from math import comb
@@ -14,11 +14,10 @@ from scipy import sparse
 from workbench.columns import require_table, take
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
-from workbench.methods.cells import listed
+from workbench.methods.cells import distinct, listed
 from workbench.methods.resampling import Rng, interval
 from workbench.result import Quantity, Result, Tile
-from workbench.studies.departures.asked import is_whole, require_level
-from workbench.studies.departures.codes import alike, apart, codes
+from workbench.studies.departures.codes import alike, apart, codes, is_whole, require_level
 
 FEWEST_LEFT = 10
 """Fewer departures on a side tell no change."""
@@ -66,10 +65,8 @@ class ChurnChange(Result):
         for name, part in self.table.groupby("columns", sort=False):
             mix = part.loc[~part["part"].isin([RATES, TOTAL]), "percentage_points"].sum()
             rate = part.loc[part["part"] == RATES, "percentage_points"].iloc[0]
-            sets.append(
-                say("by {columns} {mix} from the mix and {rates} from rates", columns=_called(str(name)),
-                    mix=Number(mix, "+.2f"), rates=Number(rate, "+.2f"))
-            )  # fmt: skip
+            sets.append(say("by {columns} {mix} from the mix and {rates} from rates", columns=_called(str(name)),
+                mix=Number(mix, "+.2f"), rates=Number(rate, "+.2f")))  # fmt: skip
         said: dict[str, object] = {"before": Share(self.rates[0], 2), "after": Share(self.rates[1], 2),
             "points": Number(row["percentage_points"], "+.2f"),
             "span": Span(row["low"], row["high"], "+.2f")}  # fmt: skip
@@ -150,6 +147,7 @@ def churn_change(
         raise WorkbenchError("by={by}: give sets of 1 to {most} columns, such as by=['contract'].").of(
             str(list(by)), _MOST_COLUMNS
         )
+    distinct([" · ".join(one) for one in sets], say("set of columns"))
     require_level(level)
     if not is_whole(resamples):
         raise WorkbenchError("resamples={n} are too few for an interval. Ask for 1,000 or more.").of(str(resamples))
@@ -166,12 +164,26 @@ def churn_change(
     )  # fmt: skip
     gone = int(old[left].sum()), int(new[left].sum())
     if min(gone) < FEWEST_LEFT:
-        raise CannotAnswer(
-            say(
-                "not answerable: {before} left before and {after} after, {few} are needed in each.",
-                before=gone[0], after=gone[1], few=FEWEST_LEFT,
-            )
-        )  # fmt: skip
+        raise CannotAnswer(say("not answerable: {before} left before and {after} after, {few} are needed in each.",
+            before=gone[0], after=gone[1], few=FEWEST_LEFT))  # fmt: skip
+    rows: list[list[object]] = []
+    for one, parts in zip(sets, _drawn(old, new, sets, left, int(resamples), rng), strict=True):
+        low, high = interval(parts[0], parts[1:], level=level)
+        called = apart(pd.Series(one), [RATES, TOTAL]).tolist()
+        for i, part in enumerate([*called, RATES, TOTAL]):
+            rows.append([" · ".join(called), part, parts[0, i], low[i], high[i]])
+    table = pd.DataFrame(rows, columns=["columns", "part", "percentage_points", "low", "high"])
+    shares = float(old[left].mean()), float(new[left].mean())
+    return ChurnChange(table, shares, (len(old), len(new)), gone, level)
+
+
+def _drawn(
+    old: pd.DataFrame, new: pd.DataFrame, sets: list[list[str]], left: str, resamples: int, rng: Rng
+) -> Iterator[np.ndarray]:
+    """Parts of the change in points by each set, shape (1 + resamples, parts and their sum): as seen, then resampled.
+
+    A customer is drawn with their cell and outcome on both sides.
+    """
     ids = old.index.union(new.index)
     place = [ids.get_indexer(table.index) for table in (old, new)]
     cells, shapes = np.zeros((len(sets), 2, len(ids)), dtype=np.int64), []
@@ -181,20 +193,12 @@ def churn_change(
             cells[k, side, place[side]] = sides[side] + 1
         shapes.append(shape)
     combos, counts = np.unique(cells.reshape(2 * len(sets), -1), axis=1, return_counts=True)
-    drawn = np.random.default_rng(rng).multinomial(len(ids), counts / len(ids), size=int(resamples))
+    drawn = np.random.default_rng(rng).multinomial(len(ids), counts / len(ids), size=resamples)
     weights = np.vstack([counts, drawn])
-    rows: list[list[object]] = []
-    for k, (one, shape) in enumerate(zip(sets, shapes, strict=True)):
+    for k, shape in enumerate(shapes):
         sums = [_sums(weights, combos[2 * k + side], int(np.prod(shape))) for side in (0, 1)]
         parts = 100 * _shapley(*sums[0], *sums[1], shape)
-        parts = np.column_stack([parts, parts.sum(axis=1)])
-        low, high = interval(parts[0], parts[1:], level=level)
-        called = apart(pd.Series(one), [RATES, TOTAL]).tolist()
-        for i, part in enumerate([*called, RATES, TOTAL]):
-            rows.append([" · ".join(called), part, parts[0, i], low[i], high[i]])
-    table = pd.DataFrame(rows, columns=["columns", "part", "percentage_points", "low", "high"])
-    shares = float(old[left].mean()), float(new[left].mean())
-    return ChurnChange(table, shares, (len(old), len(new)), gone, level)
+        yield np.column_stack([parts, parts.sum(axis=1)])
 
 
 def _coded(old, new, names: list[str], left: str) -> tuple[list[np.ndarray], tuple[int, ...]]:

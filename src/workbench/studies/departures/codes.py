@@ -1,8 +1,11 @@
-"""How are names read that two tables must write alike (who, which operator, which group)?"""
+"""How are names read that two tables must write alike, and can what was asked for (level, days) be answered at all?"""
 
 from __future__ import annotations
 
 from collections.abc import Collection
+from math import isfinite
+from numbers import Real
+from typing import TypeGuard
 
 import numpy as np
 import pandas as pd
@@ -66,3 +69,28 @@ def apart(values: pd.Series, ours: Collection[str]) -> pd.Series:
 def _quoted(value: str, ours: Collection[str]) -> str:
     """Quote what is ours in any number of marks once more: nothing then meets."""
     return f"'{value}'" if value.strip("'") in ours else value
+
+
+def is_whole(value: object) -> bool:
+    """Tell whether a value is a whole number from 1 on.
+
+    >>> is_whole(90), is_whole(90.0), is_whole(float("nan")), is_whole(0), is_whole(1.5), is_whole("12"), is_whole(True)
+    (True, True, False, False, False, False, False)
+    """
+    return is_number(value) and not isinstance(value, bool) and value >= 1 and value == int(value)
+
+
+def is_number(value: object) -> TypeGuard[float]:
+    """Tell whether a value is a finite number."""
+    return isinstance(value, Real) and isfinite(value)
+
+
+def require_level(level: object) -> None:
+    """Refuse a level that is no share between 0 and 1.
+
+    Raises
+    ------
+    WorkbenchError
+    """
+    if not (is_number(level) and 0 < level < 1):
+        raise WorkbenchError("level={level} is no coverage. Give a share between 0 and 1, like 0.95.").of(str(level))

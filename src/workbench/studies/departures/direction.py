@@ -14,14 +14,13 @@ from workbench.errors import CannotAnswer
 from workbench.figures import Axes, axes
 from workbench.messages import Day, Message, Name, Number, Share, Span, join, say
 from workbench.methods.btyd.purchases import day_of
-from workbench.methods.cells import listed
+from workbench.methods.cells import distinct, listed
 from workbench.methods.counts import difference, ratio
 from workbench.methods.intervals import share
 from workbench.methods.multiple import holm
 from workbench.methods.resampling import Rng, seeds
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
-from workbench.studies.departures.asked import require_level
-from workbench.studies.departures.codes import codes
+from workbench.studies.departures.codes import codes, require_level
 
 TURN, PERMUTATIONS = 30, 999
 """Ports out on either side of a month that may be a turn; permutations behind its p value."""
@@ -124,11 +123,9 @@ class Directions(Result):
 
     def _turned(self) -> Iterator[Message]:
         for r in self.turns.itertuples():
-            yield say(
-                "From {month} on {after} of those ported out go to {operator}, {before} before (p {p}).",
+            yield say("From {month} on {after} of those ported out go to {operator}, {before} before (p {p}).",
                 month=Day(r.month), after=Share(r.after), operator=Name(r.operator), before=Share(r.before),
-                p=Number(r.p, ".3f"),
-            )  # fmt: skip
+                p=Number(r.p, ".3f"))  # fmt: skip
 
     def _hidden(self) -> Message:
         cells, people = self.hidden
@@ -143,10 +140,8 @@ class Directions(Result):
         if not self.both:
             label = say("share of ports out to {operator}", operator=operator)
             return (Tile(label, Share(row["share"]), Span(row["low"], row["high"], ".1%")),)
-        net = Tile(
-            say("net customers from {operator}", operator=operator), Number(row["net_flow"], "+,.0f"),
-            Span(row["net_flow_low"], row["net_flow_high"], "+,.0f"),
-        )  # fmt: skip
+        net = Tile(say("net customers from {operator}", operator=operator), Number(row["net_flow"], "+,.0f"),
+            Span(row["net_flow_low"], row["net_flow_high"], "+,.0f"))  # fmt: skip
         if not np.isfinite(row["high"]):
             return (net,)
         label = say("ports in per port out, {operator}", operator=operator)
@@ -247,6 +242,7 @@ def directions(
     """
     require_level(level)
     groups = listed(by)
+    distinct(["reason", "destination", "departures", "share", "low", "high", *groups], say("column of by"))
     require_table(departures, [left, destination, *([reason] if reason else []), *groups], "departures")
     require_table(arrivals, [arrived, origin], "arrivals")
     departures, arrivals = departures.reset_index(drop=True), arrivals.reset_index(drop=True)
@@ -264,19 +260,25 @@ def directions(
         flows, months = flows[["operator", "ported"]], months[["month", "operator", "ported"]]
         low, high = share(flows["ported"], len(out), level=level)
         flows = flows.assign(share=flows["ported"] / len(out), low=low, high=high)
-    keys = pd.DataFrame(index=out.index)
-    keys["reason"] = codes(departures.loc[out.index, reason], reason).fillna(UNKNOWN) if reason else UNKNOWN
-    keys["destination"] = out["operator"]
-    for name in groups:
-        keys[name] = codes(departures.loc[out.index, name], name).fillna(UNKNOWN)
+    cells, hidden = _cells(departures.loc[out.index], out["operator"], reason, groups, level)
+    origins = len(came), len(came) + aside.get("arrivals not ported", 0)
+    return Directions(flows, months, _turns(out, level, rng), cells, hidden, aside, level, origins)
+
+
+def _cells(
+    departures: pd.DataFrame, to: pd.Series, reason: str | None, groups: list[str], level: float
+) -> tuple[pd.DataFrame, tuple[int, int]]:
+    """Count departures by reason, destination and groups; how many cells are too thin to show, and who is in them."""
+    keys = pd.DataFrame({"reason": UNKNOWN, "destination": to})
+    for name, column in [*([("reason", reason)] if reason else []), *((group, group) for group in groups)]:
+        keys[name] = codes(departures[column], column).fillna(UNKNOWN)
     cells = keys.groupby(list(keys), sort=True).size().rename("departures").reset_index()
     thin = cells["departures"] < FEWEST
     hidden = int(thin.sum()), int(cells.loc[thin, "departures"].sum())
     cells = cells[~thin].sort_values(["departures", *keys], ascending=[False] + [True] * keys.shape[1])
-    low, high = share(cells["departures"], max(len(out), 1), level=level)
-    cells = cells.assign(share=cells["departures"] / max(len(out), 1), low=low, high=high).reset_index(drop=True)
-    origins = len(came), len(came) + aside.get("arrivals not ported", 0)
-    return Directions(flows, months, _turns(out, level, rng), cells, hidden, aside, level, origins)
+    low, high = share(cells["departures"], max(len(to), 1), level=level)
+    cells = cells.assign(share=cells["departures"] / max(len(to), 1), low=low, high=high).reset_index(drop=True)
+    return cells, hidden
 
 
 def _ports(table, on: str, operator: str, first, end, name: str, aside: dict[str, int]) -> pd.DataFrame:

@@ -26,18 +26,11 @@ def compared(cases, after, spells, groups, window: int, landmark: int, level: fl
     """Hazard ratios of the states: of all by tenure, of complainers from opening on, and by landmark."""
     kept = cases[(cases["opened"] + landmark < cases["until"]) & (cases["known"] > landmark)]
     there = kept["opened"] + landmark
-    late = pd.DataFrame(
-        {
-            "customer": kept["customer"], "entry": 0, "exit": np.minimum(kept["until"] - there, window),
-            "state": kept["state"].where(kept["closed"] <= there, OPEN),
-            "left": kept["left"] & (kept["until"] - there <= window),
-        }
-    )  # fmt: skip
-    parts = (
-        ratios(spells, groups, NONE, EVERYBODY, level),
-        ratios(after, groups, RECOVERED, CLOCK, level),
-        ratios(late, groups, RECOVERED, LANDMARK, level),
-    )
+    late = pd.DataFrame({"customer": kept["customer"], "entry": 0, "exit": np.minimum(kept["until"] - there, window),
+        "state": kept["state"].where(kept["closed"] <= there, OPEN),
+        "left": kept["left"] & (kept["until"] - there <= window)})  # fmt: skip
+    parts = (ratios(spells, groups, NONE, EVERYBODY, level), ratios(after, groups, RECOVERED, CLOCK, level),
+        ratios(late, groups, RECOVERED, LANDMARK, level))  # fmt: skip
     columns = ["among", "state", "against", "customers", "left", "ratio", "low", "high", "e_value", "e_value_low"]
     return pd.DataFrame([row for rows in parts for row in rows], columns=columns).assign(reading=ASSOCIATED)
 

@@ -11,11 +11,10 @@ import pandas as pd
 from workbench.columns import number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
-from workbench.messages import Label, Message, Number, Span, Term, join, say
+from workbench.messages import Label, Listed, Message, Number, Span, Term, join, say
 from workbench.methods.cells import listed
 from workbench.result import COUNT, Quantity, Result, Table, Tile
-from workbench.studies.departures.asked import is_number, is_whole, require_level
-from workbench.studies.departures.codes import codes
+from workbench.studies.departures.codes import codes, is_number, is_whole, require_level
 from workbench.studies.departures.outcomes import (
     CLOCK,
     FEWEST_LEFT,
@@ -86,13 +85,9 @@ class Recovery(Result):
                     else say("After one solved late, {ratio} times as often {span} (associated; E-value {e}).", **said)
                 )
         for row in self.arms.itertuples():
-            parts.append(
-                say(
-                    "Effect of '{arm}' against '{against}', randomised: {points} points more leave {span}.",
-                    arm=Label(row.arm), against=Label(row.against), points=Number(row.percentage_points, "+.2f"),
-                    span=Span(row.low, row.high, "+.2f"),
-                )
-            )  # fmt: skip
+            parts.append(say("Effect of '{arm}' against '{against}', randomised: {points} points more leave {span}.",
+                arm=Label(row.arm), against=Label(row.against), points=Number(row.percentage_points, "+.2f"),
+                span=Span(row.low, row.high, "+.2f")))  # fmt: skip
         few = say("Too few customers left after complaints of each outcome to compare them.")
         return join(*([few] if self.ratio(FAILED) is None and self.ratio(LATE) is None else []), *parts)
 
@@ -100,10 +95,8 @@ class Recovery(Result):
         """Give the ratio of failed to recovered, and the effect that chance tells."""
         found = []
         if (row := self.ratio(FAILED)) is not None:
-            found.append(
-                Tile(say("leaving after a failed complaint, times that after one solved in time"),
-                    Number(row["ratio"], ".2f"), Span(row["low"], row["high"], ".2f"))
-            )  # fmt: skip
+            found.append(Tile(say("leaving after a failed complaint, times that after one solved in time"),
+                Number(row["ratio"], ".2f"), Span(row["low"], row["high"], ".2f")))  # fmt: skip
         for row in self.arms.head(1).itertuples():
             label = say("{arm}: percentage points more leave (randomised)", arm=Label(row.arm))
             found.append(Tile(label, Number(row.percentage_points, "+.2f"), Span(row.low, row.high, "+.2f")))
@@ -252,28 +245,20 @@ def recovery(
     require_table(complaints, [name for name in (lot, compensation) if name], "complaints")
     paid = number(complaints[compensation], compensation, missing="keep") if compensation else None
     drawn = codes(complaints[lot], lot).to_numpy() if lot else None
-    asked: dict[str, Any] = {
-        "opened": opened,
-        "due": due,
-        "closed": closed,
-        "outcome": outcome,
-        "since": since,
-        "as_of": as_of,
-    }
+    asked: dict[str, Any] = {"opened": opened, "due": due, "closed": closed, "outcome": outcome, "since": since,
+        "as_of": as_of}  # fmt: skip
     known = read(lives, complaints, customer=customer, started=started, left=left, **asked)
     groups = pd.DataFrame({name: codes(lives[name], name, missing="refuse") for name in names})
     groups = groups.set_axis(codes(lives[customer], customer), axis=0)
     spells, cases = known.spells(window), known.cases
     after = from_opening(cases, window)
     if (gone := int(after["left"].sum())) < FEWEST_LEFT:
-        raise CannotAnswer(
-            say("not answerable: {n} customers left within {window} days of a complaint, {few} are needed.", n=gone,
-                window=window, few=FEWEST_LEFT)
-        )  # fmt: skip
+        said = say("not answerable: {n} customers left within {window} days of a complaint, {few} are needed.", n=gone,
+            window=window, few=FEWEST_LEFT)  # fmt: skip
+        aside = [say("{reason}: {n}", reason=Term(reason), n=n) for reason, n in known.set_aside.items() if n]
+        raise CannotAnswer(join(said, *([say("Set aside: {apart}.", apart=Listed(aside, ";"))] if aside else [])))
     table = compared(cases, after, spells, groups, window, landmark, level)
     arms = arms_compared(known.openings, drawn, paid, window, level)
     worth = worth_of(cases, arms, paid, groups, value, window, level)
-    return Recovery(
-        table, rates(spells, level), arms, worth, occupation(cases, window), window, landmark, known.set_aside, level,
-        currency,
-    )  # fmt: skip
+    return Recovery(table, rates(spells, level), arms, worth, occupation(cases, window), window, landmark,
+        known.set_aside, level, currency)  # fmt: skip

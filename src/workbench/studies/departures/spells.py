@@ -104,13 +104,10 @@ def read(
     shut = (done.dt.normalize() - start).dt.days
     entry, exit = who.map(table["entry"]), who.map(table["exit"])
     here = (tenure >= entry) & (tenure < exit)
-    reasons = {
-        "complaints of nobody in lives": ~who.isin(table.index),
-        "complaints without a day of opening": when.isna(),
-        "complaints closed before they were opened": done < when,
+    reasons = {"complaints of nobody in lives": ~who.isin(table.index),
+        "complaints without a day of opening": when.isna(), "complaints closed before they were opened": done < when,
         "complaints closed without an outcome": done.notna() & ended.isna(),
-        "complaints opened outside the time or after leaving": ~here,
-    }
+        "complaints opened outside the time or after leaving": ~here}  # fmt: skip
     kept = np.ones(len(complaints), dtype=bool)
     for reason, rows in reasons.items():
         if (hit := kept & rows.to_numpy(dtype=bool)).any():
@@ -119,13 +116,9 @@ def read(
     state = np.select(
         [done.isna(), ended.isin(OUTCOMES[1:]), due_at.notna() & (done > due_at)], [OPEN, FAILED, LATE], RECOVERED
     )
-    cases = pd.DataFrame(
-        {
-            "customer": who, "row": np.arange(len(who)), "opened": tenure, "closed": shut, "state": state,
-            "hours": (done - when).dt.total_seconds() / 3600, "known": (end - when.dt.normalize()).dt.days,
-            "exit": exit, "alive": who.map(table["alive"]), "moment": when,
-        }
-    )  # fmt: skip
+    cases = pd.DataFrame({"customer": who, "row": np.arange(len(who)), "opened": tenure, "closed": shut, "state": state,
+        "hours": (done - when).dt.total_seconds() / 3600, "known": (end - when.dt.normalize()).dt.days, "exit": exit,
+        "alive": who.map(table["alive"]), "moment": when})  # fmt: skip
     cases["stayed"] = (exit - tenure).where(~cases["alive"].eq(True), np.inf)
     openings = cases.loc[here.to_numpy(dtype=bool), ["customer", "row", "moment", "known", "stayed"]]
     openings = openings.astype({"known": int}).reset_index(drop=True)

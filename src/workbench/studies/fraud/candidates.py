@@ -81,8 +81,9 @@ def rule_candidates(
 ) -> Candidates:
     """Suggest rules by one small tree on half of the lines; keep those that hold on the other.
 
-    A suggestion holds if the lower end of its confirmed share lies above the share of known frauds among all lines of
-    that half, with three frauds or more. Numbers are rounded to three figures before it is judged.
+    A suggestion holds if the lower end of its confirmed share, at the level divided among the suggestions (Bonferroni),
+    lies above the share of known frauds among all lines of that half, with three frauds or more. Numbers are rounded to
+    three figures before it is judged.
 
     Parameters
     ----------
@@ -131,7 +132,8 @@ def rule_candidates(
         hit = _lines(met, row, tests)
         hits, frauds = int(hit.sum()), int((hit & fraud).sum())
         low, high = intervals.share(frauds, hits, level=level)
-        good = bool(frauds >= FEWEST and low > base)
+        strict = intervals.share(frauds, hits, level=1 - (1 - level) / len(paths))[0]
+        good = bool(frauds >= FEWEST and strict > base)
         expressions.append(expression)
         holds.append(good)
         rows.append((
@@ -235,10 +237,8 @@ def _toml(
         "{ " + ", ".join(f"{json.dumps(c, ensure_ascii=False)} = {v!r}" for c, v in one.items()) + " }"
         for one in (fires, spares)
     ]
-    said = [
-        "[[rule]]", f'id = "{name}"', f"name = {json.dumps(name.replace('_', ' '))}",
+    said = ["[[rule]]", f'id = "{name}"', f"name = {json.dumps(name.replace('_', ' '))}",
         f"expression = {json.dumps(expression, ensure_ascii=False)}", f"window = {window}", f"threshold = {cut!r}",
         'severity = "medium"', 'action = ""  # what is done', 'owner = ""  # who signs', f"since = {since.date()}",
-        f"fires = {cases[0]}", f"spares = {cases[1]}",
-    ]  # fmt: skip
+        f"fires = {cases[0]}", f"spares = {cases[1]}"]  # fmt: skip
     return "\n".join(said) + "\n"

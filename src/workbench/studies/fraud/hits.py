@@ -9,6 +9,7 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
+from workbench.columns import day
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
 from workbench.messages import Amount, Count, Listed, Message, Named, Number, Share, Span, Term, as_message, join, say
@@ -31,10 +32,8 @@ from workbench.studies.fraud.verdicts import EXPOSED, LINE, WINDOW, Verdicts, ve
 
 FACTORS = (0.5, 0.6, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
 _MONEY = dict.fromkeys([EXPOSED, "found", "net_case", "net_case_most"], COUNT)
-_SHARES = dict.fromkeys(
-    ["precision", "low", "high", "audit_precision", "audit_low", "audit_high", "recall", "recall_low", "recall_high",
-     "rest", "of_rule", "of_other"], SHARE,
-)  # fmt: skip
+_SHARES = dict.fromkeys(["precision", "low", "high", "audit_precision", "audit_low", "audit_high", "recall",
+    "recall_low", "recall_high", "rest", "of_rule", "of_other"], SHARE)  # fmt: skip
 _COUNTS = dict.fromkeys(
     ["hits", "decided", "fraud", "audited", "audit_fraud", "unknown", "both", "cases", "worked", "place"], COUNT
 )
@@ -50,7 +49,8 @@ class RuleHits(Result):
         One row a rule, in the order of the file: rule, hits (lines), exposed (money at stake on them), decided and
         fraud (verdicts on its hits that rules sent), precision, low, high; lift over the base rate; audited,
         audit_precision, audit_low, audit_high (the same on the random audit); recall, recall_low, recall_high (of the
-        frauds that the audit found); unknown (lines on which a value is missing).
+        frauds that the audit found; where it found none recall_low alone: its known frauds of those that there are at
+        the upper end of the audit); unknown (lines on which a value is missing).
     order : DataFrame
         One row a rule, best first, each judged on the lines that those before it leave: place, rule, hits, exposed,
         decided, fraud, precision, low, high (verdicts of rules and audit), found (loss of the frauds among them, each
@@ -63,8 +63,9 @@ class RuleHits(Result):
     worklist : DataFrame
         One row a line that a rule finds, in the order in which they are looked at: the line, rule, exposed, rules (how
         many find it).
-    base, told : tuple of int
-        Frauds and lines of the audit; frauds that tips told of, and how many of them a rule finds.
+    base, missed, told : tuple of int
+        Frauds and lines of the audit; the same of the lines that no rule finds; frauds that tips told of, and how many
+        of them a rule finds.
     lines, days, per_day : int
         All lines; days that the windows cover; cases that can be looked at a day.
     case_cost : float
@@ -80,6 +81,7 @@ class RuleHits(Result):
     curve: pd.DataFrame
     worklist: pd.DataFrame
     base: tuple[int, int]
+    missed: tuple[int, int]
     told: tuple[int, int]
     lines: int
     days: int
@@ -123,19 +125,15 @@ class RuleHits(Result):
         kept = self.order[self.order["advice"] == KEEP]
         retired = self.advised(*RETIRE)
         amount = Amount(float(kept["found"].sum()), unit=self.currency)
-        first = say(
-            "{n} of {all} rules earn their keep: {amount} of fraud is confirmed on the lines they find.",
-            n=len(kept), all=len(self.order), amount=amount,
-        )  # fmt: skip
+        first = say("{n} of {all} rules earn their keep: {amount} of fraud is confirmed on the lines they find.",
+            n=len(kept), all=len(self.order), amount=amount)  # fmt: skip
         if not len(kept):
             first = say("No rule of {all} is known to earn its keep.", all=len(self.order))
         drop = say("To be retired: {rules}.", rules=Listed(retired, "")) if retired else say("")
         fraud, audited = self.base
         low, high = intervals.share(fraud, audited, level=self.level)
-        rate = say(
-            "Of {n} lines audited at random, {fraud} cheated: {share} {span} of all.",
-            n=audited, fraud=fraud, share=Share(fraud / max(audited, 1)), span=Span(float(low), float(high), ".1%"),
-        )  # fmt: skip
+        rate = say("Of {n} lines audited at random, {fraud} cheated: {share} {span} of all.", n=audited, fraud=fraud,
+            share=Share(fraud / max(audited, 1)), span=Span(float(low), float(high), ".1%"))  # fmt: skip
         if not audited:
             rate = say("No line was audited at random: how often lines cheat is unknown.")
         frauds, gone = int(self.order["fraud"].sum()), int(self.order["unpriced"].sum())
@@ -148,7 +146,21 @@ class RuleHits(Result):
             lost = say("None of the {fraud} frauds that the rules find has a recorded loss.", fraud=frauds)
         told, seen = self.told
         tips = say("Of {n} frauds that tips told of, rules find {seen}.", n=told, seen=seen) if told else say("")
-        return join(first, lost, drop, rate, tips)
+        return join(first, lost, drop, rate, self._missed(), tips)
+
+    def _missed(self) -> Message:
+        """Say how much fraud the rules may miss, by the audit of the lines that none of them finds."""
+        fraud, audited = self.missed
+        if not audited:
+            return say("")
+        high = float(intervals.share(fraud, audited, level=self.level)[1])
+        rest, known = self.lines - len(self.worklist), int(self.order["fraud"].sum())
+        return say(
+            "Of {n} audited lines that no rule finds, {fraud} cheated: at most {high} of such lines do ({most}), so "
+            "rules find {recall} of all frauds or more ({known} are confirmed).",
+            n=audited, fraud=fraud, high=Share(high), most=Count(high * rest), known=known,
+            recall=Share(known / max(known + high * rest, 1)),
+        )  # fmt: skip
 
     def tiles(self) -> tuple[Tile, ...]:
         """Lines found, money found, how often they are right, and how much of all fraud they find."""
@@ -158,7 +170,7 @@ class RuleHits(Result):
         right = say("unknown") if not decided else say("{text}", text=Share(fraud / decided, 0))
         money = float(self.order.loc[self.order["advice"] == KEEP, "found"].sum())
         return (
-            Tile(say("confirmed fraud that rules find, {currency}", currency=Term(self.currency)), Count(money)),
+            Tile(say("fraud confirmed by the rules kept, {currency}", currency=Term(self.currency)), Count(money)),
             Tile(say("lines to look at"), Count(worked), say("of {n} found", n=len(self.worklist))),
             Tile(say("decided lines that cheat"), right, Span(float(low), float(high), ".0%") if decided else None),
         )
@@ -210,11 +222,8 @@ class RuleHits(Result):
 
     def trends(self) -> Table:
         """Give hits and precision by window."""
-        return self._table(
-            "rule_trend",
-            self.trend,
-            say("Hits and precision of each rule by window, of cases that rules and the audit sent."),
-        )
+        return self._table("rule_trend", self.trend,
+            say("Hits and precision of each rule by window, of cases that rules and the audit sent."))  # fmt: skip
 
     def curves(self) -> Table:
         """Give hits and precision at other thresholds."""
@@ -229,6 +238,8 @@ class RuleHits(Result):
         shown = self.table.dropna(axis=1, how="all")
         beside = say("Beside it the same on the random audit.") if "audit_precision" in shown else say("")
         caught = say("Recall is of the frauds that the audit found.") if "recall" in shown else say("")
+        if "recall" not in shown and "recall_low" in shown:
+            caught = say("The audit found no fraud: recall is said by its lower end alone.")
         return self._table(self.NAME, shown, join(as_message(self.caption()), beside, caught))
 
     def _table(self, name: str, frame: pd.DataFrame, caption: str, formats: Mapping[str, str] = {}) -> Table:
@@ -249,10 +260,10 @@ class RuleHits(Result):
                 yield Quantity(f"rule_precision[rule={r.rule}]", r.precision, "share", r.low, r.high)
         for r in self.order.itertuples():
             yield Quantity(f"rule_marginal_hits[rule={r.rule}]", float(r.hits), "lines")
-        fraud, audited = self.base
-        if audited:
-            low, high = intervals.share(fraud, audited, level=self.level)
-            yield Quantity("fraud_share", fraud / audited, "share", float(low), float(high))
+        for name, (fraud, audited) in (("fraud_share", self.base), ("fraud_share_missed", self.missed)):
+            if audited:
+                low, high = intervals.share(fraud, audited, level=self.level)
+                yield Quantity(name, fraud / audited, "share", float(low), float(high))
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw what each rule adds to those before it, a row a rule.
@@ -283,6 +294,7 @@ def rule_hits(
     rules: RuleBase,
     cases: pd.DataFrame,
     *,
+    as_of: object,
     per_day: float = 20,
     case_cost: float = 30,
     currency: str = "",
@@ -299,6 +311,8 @@ def rule_hits(
     cases : DataFrame
         One row a case: case_id, subscription_id, verdict (fraud, honest, missing), loss, source (rule, audit, tip).
         Tips count nowhere: who tells of a line knows more than a rule. Those of the audit must be drawn at random.
+    as_of : date
+        Exclusive: no window may end after it.
     per_day, case_cost : float
         Cases that can be looked at a day, and what one costs, in `currency`.
     level : float
@@ -307,52 +321,70 @@ def rule_hits(
     Raises
     ------
     WorkbenchError
-        If a column is missing or holds something else, or a rule looks at windows of other days.
+        If a column is missing or holds something else, a window ends after `as_of`, or a rule looks at windows of
+        other days.
     CannotAnswer
         If no case of these lines is decided.
     """
     if not (per_day > 0 and case_cost >= 0 and 0 < level < 1):
         raise WorkbenchError("per_day is above 0, case_cost 0 or more, and level between 0 and 1.")
-    known = verdicts(lines, cases)
+    known, end = verdicts(lines, cases), day(as_of, "as_of").to_datetime64()
+    if late := int((known.ends > end).sum()):
+        raise WorkbenchError("{n} windows of lines end after as_of, {day}: leave them out, or take a later as_of.").of(
+            late, as_of
+        )
     if np.isnan(known.any).all():
         raise CannotAnswer(
             say("not answerable: no case of these lines is decided. Decide some, or take other windows.")
         )
-    days, exposed, ends = known.days, known.exposed, known.ends
-    n, audit = len(known.ids), known.by["audit"]
-    base = int(np.nansum(audit)), int((~np.isnan(audit)).sum())
-    hit, stake = np.zeros((n, len(rules.rules)), bool), np.zeros((n, len(rules.rules)))
-    alone, trend, curve, judged = [], [], [], rules.judged(lines, FACTORS)
-    for j, rule in enumerate(rules.rules):
-        mine = days == rule.window
-        if not mine.any():
-            raise WorkbenchError("rule '{id}' looks at {n} days; the windows of lines have {there}.").of(
-                rule.id, rule.window, Listed(f"{d:g}" for d in np.unique(days))
-            )
-        fires, gap = (judged[rule.id, 1.0] == 1) & mine, (judged[rule.id, 1.0] < 0) & mine
-        hit[known.row[fires], j] = True
-        np.maximum.at(stake[:, j], known.row[fires], exposed[fires])
-        unknown = np.bincount(known.row[gap], minlength=n).astype(bool) & ~hit[:, j]
-        found = {"rule": rule.id, "hits": hit[:, j].sum(), EXPOSED: stake[:, j].sum()}
-        alone.append(found | _alone(hit[:, j], known, base, level) | {"unknown": unknown.sum()})
-        for end in np.unique(ends[mine]):
-            now = _found(known.row[fires & (ends == end)], exposed[fires & (ends == end)], known, level)
-            trend.append({"rule": rule.id, WINDOW: pd.Timestamp(end)} | now)
+    judged = rules.judged(lines, FACTORS)
+    hit, stake, unknown = _found_by(rules, judged, known)
+    trend, curve = [], []
+    for rule in rules.rules:
+        mine = known.days == rule.window
+        for end in np.unique(known.ends[mine]):
+            there = (judged[rule.id, 1.0] == 1) & mine & (known.ends == end)
+            trend.append({"rule": rule.id, WINDOW: pd.Timestamp(end)} | _found(there, known, level))
         for factor in FACTORS if THRESHOLD in rule.condition.columns else ():
             there = (judged[rule.id, factor] == 1) & mine
-            then = _found(known.row[there], exposed[there], known, level)
-            curve.append({"rule": rule.id, THRESHOLD: rule.threshold * factor} | then)
-    covered = _covered(ends, days)
-    tipped = known.by["tip"] == 1
-    told = int(tipped.sum()), int((tipped & hit.any(axis=1)).sum())
+            curve.append({"rule": rule.id, THRESHOLD: rule.threshold * factor} | _found(there, known, level))
+    audit, tipped, any_rule = known.by["audit"], known.by["tip"] == 1, hit.any(axis=1)
+    base, missed = counts(audit)[::-1], counts(audit[~any_rule])[::-1]
+    unseen = (~any_rule).sum() * float(intervals.share(*missed, level=level)[1])
+    most = (known.sent[any_rule] != 0).sum() + unseen  # frauds that there can be
+    alone = [
+        {"rule": rule.id, "hits": hit[:, j].sum(), EXPOSED: stake[:, j].sum()}
+        | _alone(hit[:, j], known, base, most, level)
+        | {"unknown": unknown[:, j].sum()}
+        for j, rule in enumerate(rules.rules)
+    ]
     order = best_order(rules.rules, hit, stake, known, case_cost, level)
+    covered = _covered(known.ends, known.days)
     order["worked"] = (per_day * covered - order["cases"] + order["hits"]).clip(0, order["hits"])
-    return RuleHits(
-        pd.DataFrame(alone), order, overlap([rule.id for rule in rules.rules], hit), pd.DataFrame(trend),
+    return RuleHits(pd.DataFrame(alone), order, overlap([rule.id for rule in rules.rules], hit), pd.DataFrame(trend),
         pd.DataFrame(curve, columns=["rule", THRESHOLD, *list(trend[0])[2:]]),
-        worklist(order, rules.rules, hit, stake, known), base, told, n, covered, per_day, case_cost, rules, currency,
-        level, known.set_aside,
-    )  # fmt: skip
+        worklist(order, rules.rules, hit, stake, known), base,
+        missed, (int(tipped.sum()), int((tipped & any_rule).sum())), len(known.ids), covered, per_day, case_cost, rules,
+        currency, level, known.set_aside)  # fmt: skip
+
+
+def _found_by(
+    rules: RuleBase, judged: Mapping[tuple[str, float], np.ndarray], known: Verdicts
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Which lines each rule finds, what is at stake on them, and where a value is missing; each (lines, rules)."""
+    shape = len(known.ids), len(rules.rules)
+    hit, stake, gap = np.zeros(shape, bool), np.zeros(shape), np.zeros(shape, bool)
+    for j, rule in enumerate(rules.rules):
+        mine = known.days == rule.window
+        if not mine.any():
+            raise WorkbenchError("rule '{id}' looks at {n} days; the windows of lines have {there}.").of(
+                rule.id, rule.window, Listed(f"{d:g}" for d in np.unique(known.days))
+            )
+        met = np.where(mine, judged[rule.id, 1.0], 0)
+        hit[known.row[met == 1], j] = True
+        gap[known.row[met < 0], j] = True
+        np.maximum.at(stake[:, j], known.row[met == 1], known.exposed[met == 1])
+    return hit, stake, gap & ~hit
 
 
 def _covered(ends: np.ndarray, days: np.ndarray) -> int:
@@ -361,20 +393,20 @@ def _covered(ends: np.ndarray, days: np.ndarray) -> int:
     return len(np.unique(np.concatenate([np.arange(end - length, end) for end, length in windows])))
 
 
-def _alone(hit: np.ndarray, known: Verdicts, base: tuple[int, int], level: float) -> dict[str, float]:
+def _alone(hit: np.ndarray, known: Verdicts, base: tuple[int, int], most: float, level: float) -> dict[str, float]:
     """What is known of the hits of one rule, from what rules sent and from the audit."""
-    sent, audit = known.by["rule"][hit], known.by["audit"][hit]
-    decided, fraud, audited, caught = *counts(sent), *counts(audit)
+    (decided, fraud), (audited, caught) = counts(known.by["rule"][hit]), counts(known.by["audit"][hit])
     found = {"decided": decided, "fraud": fraud} | share_of(fraud, decided, level)
     lift = found["precision"] / (base[0] / base[1]) if base[0] else np.nan
     found |= {"lift": lift, "audited": audited} | share_of(caught, audited, level, "audit_precision", "audit_")
-    return found | {"audit_fraud": caught} | share_of(caught, base[0], level, "recall", "recall_")
+    found |= {"audit_fraud": caught} | share_of(caught, base[0], level, "recall", "recall_")
+    return found if base[0] else found | {"recall_low": counts(known.sent[hit])[1] / most if most else np.nan}
 
 
-def _found(rows: np.ndarray, exposed: np.ndarray, known: Verdicts, level: float) -> dict[str, float]:
+def _found(rows: np.ndarray, known: Verdicts, level: float) -> dict[str, float]:
     """Hits, money at stake and precision of the lines of some rows."""
     stake = np.full(len(known.ids), -np.inf)
-    np.maximum.at(stake, rows, exposed)
+    np.maximum.at(stake, known.row[rows], known.exposed[rows])
     hit = np.isfinite(stake)
     decided, fraud = counts(known.sent[hit])
     found = {"hits": hit.sum(), EXPOSED: stake[hit].sum(), "decided": decided, "fraud": fraud}

@@ -16,11 +16,12 @@ from workbench.studies.fraud.verdicts import EXPOSED, FEWEST, LINE, Verdicts
 
 KEEP, LOOK, SILENT, PRICELESS = "keep", "decide cases", "no hit", "no loss recorded"
 RETIRE = ADDS_NOTHING, BELOW_REST, COSTS_MORE, NO_FRAUD = "nothing new", "below the rest", "costs more", "no fraud"
-RARE = 0.05
-"""A rule without a fraud is given up once the upper end of its precision lies below this."""
+ENOUGH, RARE = 10, 0.05
+"""A rule is kept for so many decided cases, or all of its own; one without a fraud is given up once the upper end of
+its precision lies below this."""
 ADVICE = {
     KEEP: say("keep"),
-    LOOK: say("decide more of its cases first"),
+    LOOK: say("too few decided: decide more of its cases first"),
     SILENT: say("no hit in these windows: keep watching, or try another threshold"),
     PRICELESS: say("record what its frauds cost first"),
     ADDS_NOTHING: say("retire: finds nothing that others do not"),
@@ -48,15 +49,11 @@ def best_order(
         rest = rest_fraud / rest_n if rest_n else np.nan
         enough = best["decided"] >= FEWEST
         rest_low = share_of(rest_fraud, rest_n, level)["low"] if rest_n >= FEWEST else np.nan
-        reasons = {
-            SILENT: not hit[:, best["at"]].any(),
-            ADDS_NOTHING: best["hits"] == 0,
-            BELOW_REST: enough and best["high"] < rest_low,
-            PRICELESS: 0 < best["fraud"] == best["unpriced"],
-            KEEP: best["net_case"] >= 0,
+        reasons = {SILENT: not hit[:, best["at"]].any(), ADDS_NOTHING: best["hits"] == 0,
+            BELOW_REST: enough and best["high"] < rest_low, PRICELESS: 0 < best["fraud"] == best["unpriced"],
+            KEEP: best["net_case"] >= 0 and best["decided"] >= min(ENOUGH, best["hits"]),
             COSTS_MORE: enough and best["net_case_most"] < 0,
-            NO_FRAUD: best["fraud"] == 0 and best["high"] < RARE,
-        }
+            NO_FRAUD: best["fraud"] == 0 and best["high"] < RARE}  # fmt: skip
         advice = next((name for name, holds in reasons.items() if holds), LOOK)
         rows.append(best | {"place": len(rows) + 1, "rest": rest, "advice": advice})
         left &= ~hit[:, best["at"]]
@@ -80,23 +77,11 @@ def _marginal(
     row = {"at": j, "rule": rule.id, "hits": hits, EXPOSED: stake[new].sum(), "decided": decided, "fraud": fraud}
     row |= share_of(fraud, decided, level)
     most = row["high"] * mean
-    row |= {
-        "found": found,
-        "unpriced": fraud - len(priced),
-        "net_case": found / hits - cost if hits else np.nan,
-        "net_case_most": most - cost,
-    }
+    row |= {"found": found, "unpriced": fraud - len(priced), "net_case": found / hits - cost if hits else np.nan,
+        "net_case_most": most - cost}  # fmt: skip
     grave = -list(SEVERITIES).index(rule.severity)
-    return row | {
-        "key": (
-            hits > 0,
-            np.nan_to_num(found / max(hits, 1)),
-            fraud / max(hits, 1),
-            grave,
-            row[EXPOSED] / max(hits, 1),
-            -j,
-        )
-    }
+    return row | {"key": (hits > 0, np.nan_to_num(found / max(hits, 1)), fraud / max(hits, 1), grave,
+        row[EXPOSED] / max(hits, 1), -j)}  # fmt: skip
 
 
 def overlap(ids: list[str], hit: np.ndarray) -> pd.DataFrame:
@@ -119,10 +104,8 @@ def worklist(
     by_place = [at[name] for name in order["rule"]]
     lines = np.flatnonzero(hit.any(axis=1))
     first = hit[lines][:, by_place].argmax(axis=1)
-    found = pd.DataFrame({
-        LINE: known.ids.to_numpy()[lines], "rule": order["rule"].to_numpy()[first], EXPOSED: stake[lines].max(axis=1),
-        "rules": hit[lines].sum(axis=1),
-    })  # fmt: skip
+    found = pd.DataFrame({LINE: known.ids.to_numpy()[lines], "rule": order["rule"].to_numpy()[first],
+        EXPOSED: stake[lines].max(axis=1), "rules": hit[lines].sum(axis=1)})  # fmt: skip
     return found.iloc[np.lexsort((lines, -found[EXPOSED], first))].reset_index(drop=True)
 
 

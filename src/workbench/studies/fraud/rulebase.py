@@ -65,10 +65,8 @@ class FraudRule:
         met = RuleBase((self,)).judged(pd.DataFrame([self.fires, self.spares], columns=list(self.columns)))[
             self.id, 1.0
         ]
-        prove(where, {
-            "it does not fire on its own test case `fires`": met[0] == 1,
-            "it fires on its own test case `spares`": met[1] != 1,
-        })  # fmt: skip
+        prove(where, {"it does not fire on its own test case `fires`": met[0] == 1,
+            "it fires on its own test case `spares`": met[1] != 1})  # fmt: skip
 
     @cached_property
     def condition(self) -> Condition:
@@ -116,14 +114,9 @@ class RuleBase:
 
     def as_table(self) -> Table:
         """Give the rules as a reader sees them, each with its condition as any database runs it."""
-        rows = [
-            {
-                "rule": say("{text}", text=rule.named()), "sql": rule.condition.sql({THRESHOLD: rule.threshold}),
-                "severity": say("{text}", text=Named(rule.severity, SEVERITIES[rule.severity])), "owner": rule.owner,
-                "action": say("{text}", text=Named(rule.action, rule.action_zh)),
-            }
-            for rule in self.rules
-        ]  # fmt: skip
+        rows = [{"rule": say("{text}", text=rule.named()), "sql": rule.condition.sql({THRESHOLD: rule.threshold}),
+            "severity": say("{text}", text=Named(rule.severity, SEVERITIES[rule.severity])), "owner": rule.owner,
+            "action": say("{text}", text=Named(rule.action, rule.action_zh))} for rule in self.rules]  # fmt: skip
         caption = say("The rules: on which lines each fires, how grave it is, what is done and by whom.")
         return Table("rules", pd.DataFrame(rows), caption)
 
