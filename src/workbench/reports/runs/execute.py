@@ -316,6 +316,18 @@ def _about_data(job: Job) -> dict[str, list[str]]:
     return said
 
 
+def _called(parameter: dict[str, Any], job: Job) -> dict[str, Any]:
+    """Give a parameter that names a campaign with what people call it."""
+    if parameter["unit"] != "campaign" or not job.data_version:
+        return parameter
+    from workbench.reports.runs.choices import campaign_name
+
+    with contextlib.suppress(WorkbenchError):
+        if name := campaign_name(str(parameter["value"]), str(job.values.get("source", "")), job.root):
+            return {**parameter, "called": name}
+    return parameter
+
+
 def _manifest(job: Job, seconds: float) -> dict[str, Any]:
     from importlib.metadata import PackageNotFoundError, version
 
@@ -329,7 +341,7 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
         "study": job.study,
         "title": job.title,
         "slot": job.slot,
-        "parameters": job.declared,
+        "parameters": [_called(p, job) for p in job.declared],
         "data_version": job.data_version,
         "fingerprint": job.fingerprint,
         "code": job.code,

@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
+from workbench.glossary import break_even
 from workbench.messages import (
     Amount,
     Label,
@@ -245,6 +246,7 @@ class Targeting(Result):
             return
         where = label(self.campaign)
         yield Quantity(f"best_share{where}", self.best_share, "share", self.best_share_low, self.best_share_high, 1e-2)
+        yield Quantity(f"break_even{where}", self.break_even, self.currency)
         everybody, advantage, net = _triple(self.everybody), _triple(self.advantage), (self.net_low, self.net_high)
         if not np.isnan(self.net_low):
             yield Quantity(f"net{where}", self.net, self.currency, *net, 1e-3)
@@ -379,7 +381,7 @@ def targeting(
         net_high=chosen.high,
         everybody=everybody,
         advantage=advantage,
-        break_even=(contact_cost + incentive_cost * rate) / margin,
+        break_even=break_even(margin, contact_cost, incentive_cost, rate),
         verdict=verdict,
         reasons=(*reasons, *_flags(plain, costs)),
         customers=len(y),
