@@ -71,7 +71,7 @@ def _pages(entries: list[dict[str, Any]], language: str, spoken: tuple[str, ...]
     periods = {f"period-{re.sub(r'[^A-Za-z0-9-]', '', e['period'])}": e["period"] for e in entries if e["period"]}
     periods = dict(sorted(periods.items(), key=lambda item: item[1], reverse=True)[:_PERIODS])
     there = {f"province-{e['where'].code}": e["where"] for e in sorted(entries, key=_code) if e["where"]}
-    own = {stem: link(stem, place.short if language == "zh" else place.english) for stem, place in there.items()}
+    own = {stem: link(stem, place.short if language == "zh" else f"{place.short} {place.english}") for stem, place in there.items()}
     newest = link("index", word("newest", language))
     tabs = {"Period": [newest, *(link(*pair) for pair in periods.items())] if periods else [], "Province": [*own.values()]}
     chosen: dict[str, tuple[str, list[dict[str, Any]], dict[str, list[dict[str, str]]]]] = {"index": ("", entries, tabs)}

@@ -292,6 +292,7 @@ def targeting(
     contact_cost: float,
     incentive_cost: float = 0.0,
     response: str | None = None,
+    responding: float | None = None,
     fixed_cost: float = 0.0,
     adjust: Sequence[str] = (),
     checks: CampaignChecks | None = None,
@@ -320,6 +321,8 @@ def targeting(
         Cost of the incentive for each contacted member who redeems it, as `response` tells.
     response : str, optional
         0/1 column of who redeemed; needed with incentive_cost.
+    responding : float, optional
+        Share of all contacted who redeemed, for the break-even, where these members are a part of them.
     fixed_cost : float
         Cost of the whole campaign, spread over the list, where anybody is contacted.
     adjust : sequence of str
@@ -369,7 +372,7 @@ def targeting(
             chosen, advantage = (replace(found, low=np.nan, high=np.nan) for found in (chosen, advantage))
             why = CROSSED
     best, low, high = best_share(curve, drawn, level, highest)
-    rate = float(redeemed[treated].mean())
+    rate = float(redeemed[treated].mean()) if responding is None else responding
     verdict, reasons = _verdict(doubts, chosen, everybody, advantage, why, best, currency)
     return Targeting(
         curve=curve,
