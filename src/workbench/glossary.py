@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -30,27 +30,15 @@ SET_ASIDE: Mapping[str, Message] = {
 
 @dataclass(frozen=True)
 class Base(Result):
-    """Of how many of the active customers a report speaks, and whom it sets aside.
+    """Of how many of the customers `active` on a day a report (or `part` of it) speaks, and whom it sets aside.
 
-    Attributes
-    ----------
-    active : int
-        Customers active on `day`, as `customer_features` counts them.
-    set_aside : dict of str to int
-        Active customers not in the report, by a key of `SET_ASIDE`; who is counted in one is in no other.
-    day : date or str
-    province : str
-    left : int or None
-        Customers on record who left before the day, where the report speaks of them.
-    part : str
-        Who counts them: the report, or a part of it.
+    `set_aside` counts those who are not in it by a key of `SET_ASIDE`, each once; `left` who is on record and had left,
+    where the report speaks of them.
 
-    Examples
-    --------
-    >>> print(Base(14283, {"unbilled": 135, "excluded": 675}, "2026-07-01").headline())
-    This report counts 13,473 customers: 14,283 active on 2026-07-01 less 135 not billed for a full month yet and 675 excluded by the tier rules.
-    >>> print(Base(3, {}, "2026-07-01", left=2).headline())
-    This report counts all 3 customers active on 2026-07-01. 5 on record = 3 active + 2 who left.
+    >>> Base(100, {"unbilled": 3, "excluded": 5}, "2026-07-01").headline()[:61]
+    'This report counts 92 customers: 100 active on 2026-07-01 less'
+    >>> Base(3, {}, "2026-07-01", left=2).headline()
+    'This report counts all 3 customers active on 2026-07-01. 5 on record = 3 active + 2 who left.'
     """
 
     active: int
@@ -59,29 +47,18 @@ class Base(Result):
     province: str = ""
     left: int | None = None
     part: str = "This report"
-    table: pd.DataFrame = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if unknown := [why for why in self.set_aside if why not in SET_ASIDE]:
             raise WorkbenchError("no reason '{why}' to set a customer aside. Add it to SET_ASIDE.").of(unknown[0])
         if self.counted < 0 or min(self.set_aside.values(), default=0) < 0:
             raise WorkbenchError("{n} active customers, and more set aside: count each once.").of(self.active)
-        rows = [("active", self.active), *((why, -n) for why, n in self.set_aside.items()), ("here", self.counted)]
-        object.__setattr__(self, "table", pd.DataFrame(rows, columns=["what", "customers"]))
 
     @classmethod
     def of(cls, known: pd.DataFrame, here: Iterable[Any], why: Mapping[str, Any], day: Any, **more: Any) -> Base:
-        """Count a base by its active customers and those of them who are in the report.
+        """Count a base by its active customers (`known`, one a row) and the numbers of those who are in the report.
 
-        Parameters
-        ----------
-        known : DataFrame
-            One row an active customer: `customer_id`.
-        here : iterable
-            Numbers of those in the report.
-        why : mapping of str to Series of bool or None
-            For whom each reason holds, by row of `known`; None for all that are left. Who is not in the report counts
-            under the first that holds.
+        Who is not counts under the first reason that holds: one bool a row of `known`, None for all that are left.
         """
         out, counts = ~known["customer_id"].isin(list(here)).to_numpy(), {}
         for reason, holds in why.items():
@@ -96,19 +73,23 @@ class Base(Result):
         """Customers of whom the report speaks."""
         return self.active - sum(self.set_aside.values())
 
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the sum."""
+        rows = {"active": self.active, **{why: -n for why, n in self.set_aside.items()}, "here": self.counted}
+        return pd.DataFrame(rows.items(), columns=["what", "customers"])
+
     def headline(self) -> Message:
-        """Say it as a sum."""
-        part, day, less = Term(self.part), Day(self.day), {why: n for why, n in self.set_aside.items() if n}
-        aside = [say("{n} {why}", n=_exact(n), why=SET_ASIDE[why]) for why, n in less.items()]
-        said = say("{part} counts all {n} customers active on {day}.", part=part, n=_exact(self.active), day=day)
+        """Say it as a sum, exactly: rounded to ten thousands, as Chinese does, it would not add up."""
+        n, active = (Name(f"{n:,}") for n in (self.counted, self.active))
+        who = {"part": Term(self.part), "day": Day(self.day)}
+        aside = [say("{n} {why}", n=Name(f"{n:,}"), why=SET_ASIDE[why]) for why, n in self.set_aside.items() if n]
+        said = say("{part} counts all {n} customers active on {day}.", n=n, **who)
         if aside:
-            said = say(
-                "{part} counts {n} customers: {active} active on {day} less {aside}.",
-                part=part, n=_exact(self.counted), active=_exact(self.active), day=day, aside=Listed(aside),
-            )  # fmt: skip
+            counts = {"n": n, "active": active, "aside": Listed(aside)}
+            said = say("{part} counts {n} customers: {active} active on {day} less {aside}.", **counts, **who)
         if self.left is None:
             return said
-        parts = {"all": _exact(self.active + self.left), "n": _exact(self.active), "left": _exact(self.left)}
+        parts = {"all": Name(f"{self.active + self.left:,}"), "n": active, "left": Name(f"{self.left:,}")}
         return join(said, say("{all} on record = {n} active + {left} who left.", **parts))
 
     def quantities(self) -> Iterable[Quantity]:
@@ -119,21 +100,8 @@ class Base(Result):
             yield Quantity(f"customers_set_aside[{of},why={why}]", float(n), "customers", rtol=0.0)
 
 
-def _exact(n: int) -> Name:
-    return Name(f"{n:,}")  # a sum must add up, so that Chinese does not round it to ten thousands
-
-
-def break_even(margin: float, contact_cost: float, incentive_cost: float = 0.0, responding: float = 0.0) -> float:
-    """Give the effect a member (in units of the outcome) that pays for the contact: cost a contacted member / margin.
-
-    Parameters
-    ----------
-    margin : float
-        Margin on a unit of the outcome, 0-1.
-    contact_cost, incentive_cost : float
-        Currency a contact, and a contacted member who responds.
-    responding : float
-        Share of the contacted who respond, 0-1.
+def break_even(margin: Any, contact_cost: Any, incentive_cost: Any = 0.0, responding: Any = 0.0) -> Any:
+    """Give the effect a member that pays for the contact: cost of one contacted, of whom a share responds, by margin.
 
     >>> break_even(0.5, 4.0), break_even(0.5, 4.0, 10.0, 0.1)
     (8.0, 10.0)

@@ -277,6 +277,23 @@ def test_what_the_machine_refuses_costs_the_report(tmp_path):
     assert write._costs(lambda path: 1 / 0, tmp_path / "x") == "ZeroDivisionError: division by zero"
 
 
+@pytest.mark.parametrize(("name", "printed", "traceback", "said"), [
+    ("CellExecutionError", "UsageError: Line magic function `%nope` not found.\n", "", "Line magic function `%nope` not found."),
+    ("AssertionError", "", "Cell In[1], line 1\n----> 1 assert members.any()", "AssertionError, raised by: assert members.any()"),
+    ("KeyboardInterrupt", "", "", "KeyboardInterrupt"),
+])  # fmt: skip
+def test_an_error_without_a_text_says_its_cause(name, printed, traceback, said):
+    """What the cell printed where a magic does not exist, else the line that raised it."""
+    from types import SimpleNamespace
+
+    from workbench.reports.runs.execute import _failed_cell
+
+    outputs = [nbformat.v4.new_output("stream", name="stderr", text=printed)] if printed else []
+    notebook = new_notebook(cells=[new_code_cell("%nope", outputs=outputs)])
+    error = SimpleNamespace(ename=name, evalue="", cell_index=0, traceback=traceback.split("\n"))
+    assert said in _failed_cell(notebook, error).message
+
+
 def test_a_cell_that_was_never_begun_is_a_failure():
     """Whatever ended the execution, and even if nothing raised."""
     notebook = new_notebook(cells=[new_code_cell("1", execution_count=1), new_code_cell("2")])

@@ -21,8 +21,8 @@ from workbench.lab.execution import FILES
 from workbench.lab.start import EXTENSIONS
 from workbench.lab.template import new_study
 from workbench.messages import say, word
-from workbench.reports.page.languages import spoken
-from workbench.reports.runs.choices import choices, wrong
+from workbench.reports.page.languages import spoken, title_of, translated
+from workbench.reports.runs.choices import called, choices, wrong
 from workbench.reports.runs.parameters import Parameter
 from workbench.reports.runs.slots import Study, find_slots, find_studies, read_manifest
 
@@ -177,9 +177,14 @@ def describe(study: Study, root: Path) -> dict[str, Any]:
     report = {key: str(manifest.get(key, "")) for key in ("status", "headline", "error", "finished")}
     try:
         fields = [_field(parameter) for parameter in study.parameters]
-        return known | {"title": study.title, "parameters": fields, "report": report, "page": _page(folder, root)}
+        title = title_of(translated({"cells": _markdown(study), "metadata": {}}, spoken()), study.name)
+        return known | {"title": title, "parameters": fields, "report": report, "page": _page(folder, root)}
     except WorkbenchError as error:
         return known | {"parameters": [], "report": report, "page": _page(folder, root), "error": error.said(spoken())}
+
+
+def _markdown(study: Study) -> list[dict[str, Any]]:
+    return [{"cell_type": "markdown", "source": cell["source"]} for cell in study.cells if cell["kind"] == "markdown"]
 
 
 def refusals(study: Study, given: Mapping[str, Any], root: Path) -> dict[str, str]:
@@ -193,8 +198,8 @@ def _field(parameter: Parameter) -> dict[str, Any]:
     told = {key: getattr(parameter, key) for key in ("name", "type")}
     told |= {"unit": word(parameter.unit, spoken()), "meaning": prose(parameter.meaning, spoken())}
     told |= {"label": label(parameter.name, spoken(), "parameter") if spoken() != "en" else parameter.name}
-    choices_of = [(str(choice), word(str(choice), spoken())) for choice in parameter.choices]
-    return told | {"default": str(parameter.default), "choices": choices_of}
+    literal = [(str(choice), called(str(choice), parameter.name, spoken())) for choice in parameter.choices]
+    return told | {"default": str(parameter.default), "choices": literal}
 
 
 def _page(folder: Path, root: Path) -> str:

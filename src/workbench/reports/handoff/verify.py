@@ -121,7 +121,7 @@ def pairs(before: str, after: str) -> dict[str, Comparison]:
         for (a, b), (one, other) in zip(names, read, strict=True):
             studies = [side.manifest.get("study") for side in (one, other)]
             apart = one.numbers and other.numbers and not one.numbers.keys() & other.numbers.keys()
-            if None not in studies and studies[0] != studies[1] or apart:
+            if (None not in studies and studies[0] != studies[1]) or apart:
                 raise WorkbenchError(
                     "'{a}' and '{b}' cannot be compared: they have no number in common, or are of two studies. Name two "
                     "reports of one study, of the same campaign."

@@ -10,6 +10,7 @@ import datetime as dt
 import functools
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -254,9 +255,22 @@ def _failed_cell(notebook: Any, error: Any) -> Failure:
     ours = getattr(errors, error.ename, None)
     if isinstance(ours, type) and issubclass(ours, WorkbenchError):
         return Failure(error.evalue, notebook, error.cell_index, refused=not issubclass(ours, CannotAnswer))
-    message = f"{error.ename}: {error.evalue}" if error.evalue else error.ename
-    passes = error.ename in _PASSING
-    return Failure(message, notebook, error.cell_index, page.plain("\n".join(error.traceback)), passes=passes)
+    passes, traceback = error.ename in _PASSING, page.plain("\n".join(error.traceback))
+    message = (
+        f"{error.ename}: {error.evalue}"
+        if error.evalue
+        else _untold(notebook.cells[error.cell_index], error, traceback)
+    )
+    return Failure(message, notebook, error.cell_index, traceback, passes=passes)
+
+
+def _untold(cell: Any, error: Any, traceback: str) -> str:
+    """Say why a cell failed whose error has no text: what it printed (of a magic that does not exist), or its line."""
+    printed = [o.text.strip() for o in cell.get("outputs", []) if o.output_type == "stream" and o.name == "stderr"]
+    if error.ename == "CellExecutionError" and printed:
+        return page.plain(printed[-1].splitlines()[-1])
+    lines = re.findall(r"^-+> *\d+ (.+)$", traceback, re.MULTILINE)
+    return say("{kind}, raised by: {line}", kind=error.ename, line=lines[-1].strip()) if lines else error.ename
 
 
 def _interrupted(notebook: Any, message: str) -> Failure:

@@ -86,9 +86,8 @@ class Parameter:
         """
         if said := _RANGE.search(self.meaning):
             return float(said[1]), float(said[2])
-        return (0.0 if self.unit == "share" or self.unit in _COUNTED else -math.inf), (
-            1.0 if self.unit == "share" else math.inf
-        )
+        counted = self.unit in _COUNTED
+        return (0.0, 1.0) if self.unit == "share" else (0.0 if counted else -math.inf, math.inf)
 
     def parse(self, text: str) -> Value:
         """Read a value from text by the declared type.
@@ -131,9 +130,10 @@ class Parameter:
         if self.type in ("int", "float") and value != self.default:
             low, high = self.range
             if not low <= value <= high:
-                what = {"name": self.name, "value": _short(shown), "low": f"{low:g}", "high": f"{high:g}"}
+                what = {"name": self.name, "value": _short(shown), "low": f"{low:g}"}
                 if math.isinf(high):
                     raise WorkbenchError(say("parameter '{name}' is {value}, but must be {low} or more.", **what))
+                what["high"] = f"{high:g}"
                 raise WorkbenchError(say("parameter '{name}' is {value}, but must lie from {low} to {high}.", **what))
         if self.choices and value not in self.choices:
             said = say("parameter '{name}' is {value}.", name=self.name, value=_short(shown))

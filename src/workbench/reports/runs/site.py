@@ -71,10 +71,18 @@ def _pages(entries: list[dict[str, Any]], language: str, spoken: tuple[str, ...]
     periods = {f"period-{re.sub(r'[^A-Za-z0-9-]', '', e['period'])}": e["period"] for e in entries if e["period"]}
     periods = dict(sorted(periods.items(), key=lambda item: item[1], reverse=True)[:_PERIODS])
     there = {f"province-{e['where'].code}": e["where"] for e in sorted(entries, key=_code) if e["where"]}
-    own = {stem: link(stem, place.short if language == "zh" else f"{place.short} {place.english}") for stem, place in there.items()}
+    own = {
+        stem: link(stem, place.short if language == "zh" else f"{place.short} {place.english}")
+        for stem, place in there.items()
+    }
     newest = link("index", word("newest", language))
-    tabs = {"Period": [newest, *(link(*pair) for pair in periods.items())] if periods else [], "Province": [*own.values()]}
-    chosen: dict[str, tuple[str, list[dict[str, Any]], dict[str, list[dict[str, str]]]]] = {"index": ("", entries, tabs)}
+    tabs = {
+        "Period": [newest, *(link(*pair) for pair in periods.items())] if periods else [],
+        "Province": [*own.values()],
+    }
+    chosen: dict[str, tuple[str, list[dict[str, Any]], dict[str, list[dict[str, str]]]]] = {
+        "index": ("", entries, tabs)
+    }
     for stem, period in periods.items():
         groups = {(e["study"], e["group"]) for e in entries if e["period"] == period}
         of = [e for e in entries if (e["study"], e["group"]) in groups and e["period"] <= period]
@@ -86,10 +94,13 @@ def _pages(entries: list[dict[str, Any]], language: str, spoken: tuple[str, ...]
         others = [{"href": _name(stem, o, spoken), "text": NAMES[o], "language": o} for o in spoken if o != language]
         title = " · ".join(filter(None, (word(TITLE, language), of_what)))
         shown = {"reports": _reports(some, language), "tabs": beside, "here": _name(stem, language, spoken)}
-        yield stem, (
-            glossary_page(language=language, links=others)
-            if stem == "glossary"
-            else site_page(title=title, language=language, links=others, **shown)
+        yield (
+            stem,
+            (
+                glossary_page(language=language, links=others)
+                if stem == "glossary"
+                else site_page(title=title, language=language, links=others, **shown)
+            ),
         )
 
 

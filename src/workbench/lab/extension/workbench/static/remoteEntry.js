@@ -149,7 +149,7 @@
         ? make('select', common, ...options(choices, standard))
         : make('input', { ...common, value: standard, type: parameter.type === 'date' ? 'date' : 'text', autocomplete: 'off' });
       return make('div', { class: 'wb-field' }, make('label', { for: id }, parameter.label), input,
-        make('small', { id: `${id}-help` }, [parameter.unit, parameter.meaning].filter(Boolean).join(': ')),
+        make('small', { id: `${id}-help` }, [parameter.unit, parameter.meaning].filter(Boolean).join(t(': '))),
         make('small', { id: `${id}-error`, class: 'wb-error', role: 'alert' }));
     }
 
@@ -235,7 +235,7 @@
     .wb-study { border-top: 1px solid var(--jp-border-color2); padding: 12px 0; }
     .wb-name, .wb-field small { color: var(--jp-ui-font-color2); }
     .wb-field { display: grid; grid-template-columns: 12em 20em 1fr; gap: 4px 12px; align-items: center; margin: 6px 0; }
-    .wb-field label { font-weight: 600; } .wb-field .wb-error { grid-column: 2 / -1; } .wb-field .wb-error:empty { display: none; }
+    .wb-field select { appearance: auto; } .wb-field label { font-weight: 600; } .wb-field .wb-error { grid-column: 2 / -1; } .wb-field .wb-error:empty { display: none; }
     .wb-panel .wb-error { color: var(--jp-error-color1); white-space: pre-line; }
     .wb-answer { font-size: 1.15em; border-left: 4px solid var(--jp-brand-color1); padding-left: 12px; }`;
 
