@@ -43,5 +43,5 @@ def neighbours(place: Province) -> tuple[Province, ...]:
     ['内蒙古', '陕西', '甘肃']
     """
     pairs = tomllib.loads((CATALOGUES / "provinces.toml").read_text("utf-8"))["borders"].split()
-    codes = {code for pair in pairs if place.code in pair.split("-") for code in pair.split("-")} - {place.code}
-    return tuple(one for name, one in provinces().items() if one.code in codes and name == one.short)
+    near = {code for pair in pairs if place.code in pair for code in pair.split("-")} - {place.code}
+    return tuple(one for name, one in provinces().items() if one.code in near and name == one.short)

@@ -140,7 +140,7 @@ def test_a_number_keeps_to_the_range_that_its_meaning_says():
     margin = Parameter("margin", "float", -1.0, "share", "0-1; -1 takes the campaign's own")
     assert day.parse("28") == 28 and margin.parse("-1") == -1.0 and margin.parse("1") == 1.0
     for parameter, text in ((day, "29"), (margin, "-0.5"), (Parameter("months", "int", 3, "months"), "-1")):
-        with pytest.raises(WorkbenchError, match="must (lie from|be 0 or more)"):
+        with pytest.raises(WorkbenchError, match=r"must (lie from|be 0 or more)"):
             parameter.parse(text)
     assert Parameter("since", "int", 2024, "year", "of the data of 2024-07").parse("-5") == -5
 

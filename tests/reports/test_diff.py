@@ -99,7 +99,7 @@ def test_a_change_by_chance_is_rarely_called_significant():
 
 
 def test_many_changes_are_judged_together():
-    """Holm's correction among the numbers of a kind: what alone is significant is not among twenty; order by distance."""
+    """Holm's correction among the numbers of a kind: what alone is significant is not among twenty; largest first."""
     many = {f"gap[operator={n}]": _number(5, 4, 6) for n in range(20)} | {"index": _number(5, 4, 6), "n": _number(5)}
     changed = {"gap[operator=3]": _number(6.5, 5.5, 7.5), "gap[operator=4]": _number(9, 8, 10)}
     found = compare(_reading(many), _reading(many | changed | {"index": _number(6.5, 5.5, 7.5), "n": _number(6)}))

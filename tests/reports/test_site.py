@@ -111,7 +111,7 @@ def test_the_last_good_version_stands_in_front_of_a_failed_one(tmp_path):
 
 
 def test_each_period_and_each_province_has_a_page_of_its_own(tmp_path):
-    """The period is switched at the top; a province leads to all its reports and to its neighbours, and says the change."""
+    """The period is switched at the top; a province leads to its reports and neighbours, and says the change."""
     for study in ("churn", "tiers"):
         for province in ("广东", "福建", "北京"):
             for period, value in (("2026-05", "70"), ("2026-06", "72")):
@@ -121,7 +121,8 @@ def test_each_period_and_each_province_has_a_page_of_its_own(tmp_path):
     index = write_site(tmp_path).read_text("utf-8")
     site = tmp_path / "reports" / "site"
     assert re.findall(r'<a href="([\w-]+\.html)"', index)[:6] == [
-        "glossary.html", "index.html", "period-2026-06.html", "period-2026-05.html", "province-11.html", "province-35.html",
+        "glossary.html", "index.html", "period-2026-06.html", "period-2026-05.html", "province-11.html",
+        "province-35.html",
     ]  # fmt: skip
     assert 'href="index.html" aria-current="page"' in index and "2026-05: 70" in index
     earlier, later = ((site / f"period-2026-0{n}.html").read_text("utf-8") for n in (5, 6))

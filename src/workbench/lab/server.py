@@ -20,7 +20,7 @@ from workbench.errors import WorkbenchError, unknown
 from workbench.lab.execution import FILES
 from workbench.lab.start import EXTENSIONS
 from workbench.lab.template import new_study
-from workbench.messages import say, word
+from workbench.messages import word
 from workbench.reports.page.languages import spoken, title_of, translated
 from workbench.reports.runs.choices import called, choices, wrong
 from workbench.reports.runs.parameters import Parameter
@@ -93,9 +93,7 @@ class ChecksHandler(_Handler):
     def post(self) -> None:
         """Give errors and choices by parameter, for the values that stand in the form."""
         asked = self.asked()
-        study, given = find_studies(self.root).get(str(asked.get("study", ""))), asked.get("parameters") or {}
-        if study is None:
-            return self.refuse({"": say("no study '{name}'.", name=str(asked.get("study", ""))).said(spoken())})
+        study, given = find_studies(self.root)[str(asked["study"])], asked.get("parameters") or {}
         offered = choices(study, given, self.root, spoken())
         self.finish(json.dumps({"errors": refusals(study, given, self.root), "choices": offered}))
 
@@ -177,14 +175,11 @@ def describe(study: Study, root: Path) -> dict[str, Any]:
     report = {key: str(manifest.get(key, "")) for key in ("status", "headline", "error", "finished")}
     try:
         fields = [_field(parameter) for parameter in study.parameters]
-        title = title_of(translated({"cells": _markdown(study), "metadata": {}}, spoken()), study.name)
+        cells = [{"cell_type": "markdown", "source": c["source"]} for c in study.cells if c["kind"] == "markdown"]
+        title = title_of(translated({"cells": cells, "metadata": {}}, spoken()), study.name)
         return known | {"title": title, "parameters": fields, "report": report, "page": _page(folder, root)}
     except WorkbenchError as error:
         return known | {"parameters": [], "report": report, "page": _page(folder, root), "error": error.said(spoken())}
-
-
-def _markdown(study: Study) -> list[dict[str, Any]]:
-    return [{"cell_type": "markdown", "source": cell["source"]} for cell in study.cells if cell["kind"] == "markdown"]
 
 
 def refusals(study: Study, given: Mapping[str, Any], root: Path) -> dict[str, str]:

@@ -60,7 +60,7 @@ class Change:
         return self.status in (SAME, WITHIN)
 
     def order(self) -> tuple[Any, ...]:
-        """Sort by what matters: what differs significantly, by how far, then what differs otherwise, in part, or not."""
+        """Sort by what matters: what differs significantly, by how far, then what differs otherwise, or not."""
         far, sides = _distance(self.before, self.after), [n["value"] for n in (self.before, self.after) if n]
         told = [v for v in sides if isinstance(v, (int, float))]
         part = abs(told[1] - told[0]) / max(map(abs, told)) if len(told) == 2 and any(told) else 1.0

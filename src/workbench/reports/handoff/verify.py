@@ -123,8 +123,8 @@ def pairs(before: str, after: str) -> dict[str, Comparison]:
             apart = one.numbers and other.numbers and not one.numbers.keys() & other.numbers.keys()
             if (None not in studies and studies[0] != studies[1]) or apart:
                 raise WorkbenchError(
-                    "'{a}' and '{b}' cannot be compared: they have no number in common, or are of two studies. Name two "
-                    "reports of one study, of the same campaign."
+                    "'{a}' and '{b}' cannot be compared: they have no number in common, or are of two studies. Name "
+                    "two reports of one study, of the same campaign."
                 ).of(a, b)
         return dict(zip(called, (compare(*sides) for sides in read), strict=True))
 

@@ -102,30 +102,14 @@ def failure_page(
 
 
 def site_page(
-    *,
-    title: str,
-    reports: list[dict],
-    language: str = "en",
-    links: Iterable[dict] = (),
-    tabs: Mapping[str, list[dict]] = {},
-    here: str = "index.html",
+    *, reports: list[dict], language: str = "en", links: Iterable[dict] = (), tabs: Mapping = {}, **shown: str
 ) -> str:
-    """Set the index of reports at `here`, with links to it in other languages and `tabs` to others by what they are."""
+    """Set an index of reports: `title`, `here` (its file), links to it in other languages, `tabs` to others by kind."""
     counts = {"failed": sum(r["status"] != "done" for r in reports), "stale": sum(r["stale"] for r in reports)}
     only = _script("find.js") if len(reports) > 5 else {}
-    periods = any(r["period"] for r in reports)
-    return _template("site.html").render(
-        title=title,
-        language=language,
-        reports=reports,
-        periods=periods,
-        tabs=tabs,
-        here=here,
-        links=list(links),
-        style=_style(),
-        **counts,
-        **only,
-    )
+    known = {"periods": any(r["period"] for r in reports), "links": list(links), "here": "index.html", "tabs": tabs}
+    known |= {"reports": reports, "language": language, "style": _style()}
+    return _template("site.html").render(**known | counts | only | shown)
 
 
 def glossary_page(*, language: str = "en", links: Iterable[dict] = ()) -> str:

@@ -12,7 +12,7 @@ from workbench import messages
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer: its first sentence, what else was found, and the key figures (label, value, interval; id of their term) in words."""
+    """An answer: its first sentence, what else was found, and key figures (label, value, interval, term) in words."""
 
     lead: str
     more: tuple[str, ...]

@@ -256,21 +256,15 @@ def _failed_cell(notebook: Any, error: Any) -> Failure:
     if isinstance(ours, type) and issubclass(ours, WorkbenchError):
         return Failure(error.evalue, notebook, error.cell_index, refused=not issubclass(ours, CannotAnswer))
     passes, traceback = error.ename in _PASSING, page.plain("\n".join(error.traceback))
-    message = (
-        f"{error.ename}: {error.evalue}"
-        if error.evalue
-        else _untold(notebook.cells[error.cell_index], error, traceback)
-    )
-    return Failure(message, notebook, error.cell_index, traceback, passes=passes)
-
-
-def _untold(cell: Any, error: Any, traceback: str) -> str:
-    """Say why a cell failed whose error has no text: what it printed (of a magic that does not exist), or its line."""
-    printed = [o.text.strip() for o in cell.get("outputs", []) if o.output_type == "stream" and o.name == "stderr"]
-    if error.ename == "CellExecutionError" and printed:
-        return page.plain(printed[-1].splitlines()[-1])
+    message = f"{error.ename}: {error.evalue}" if error.evalue else error.ename
+    outputs = notebook.cells[error.cell_index].get("outputs", [])
+    printed = [o.text.strip() for o in outputs if o.output_type == "stream" and o.name == "stderr"]
     lines = re.findall(r"^-+> *\d+ (.+)$", traceback, re.MULTILINE)
-    return say("{kind}, raised by: {line}", kind=error.ename, line=lines[-1].strip()) if lines else error.ename
+    if error.ename == "CellExecutionError" and printed:  # as of a magic that does not exist
+        message = page.plain(printed[-1].splitlines()[-1])
+    elif not error.evalue and lines:
+        message = say("{kind}, raised by: {line}", kind=error.ename, line=lines[-1].strip())
+    return Failure(message, notebook, error.cell_index, traceback, passes=passes)
 
 
 def _interrupted(notebook: Any, message: str) -> Failure:
@@ -332,12 +326,11 @@ def _about_data(job: Job) -> dict[str, list[str]]:
 
 def _called(parameter: dict[str, Any], job: Job) -> dict[str, Any]:
     """Give a parameter that names a campaign with what people call it."""
-    if parameter["unit"] != "campaign" or not job.data_version:
-        return parameter
     from workbench.reports.runs.choices import campaign_name
 
     with contextlib.suppress(WorkbenchError):
-        if name := campaign_name(str(parameter["value"]), str(job.values.get("source", "")), job.root):
+        asked = str(parameter["value"]), str(job.values.get("source", "")), job.root
+        if parameter["unit"] == "campaign" and (name := campaign_name(*asked)):
             return {**parameter, "called": name}
     return parameter
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -26,15 +26,18 @@ _OURS = ("index.*.html", "glossary.*.html", "period-*.html", "province-*.html")
 _PERIODS = 12
 
 
-def write_site(root: Path) -> Path:
+def write_site(root: Path, *, index_only: bool = False) -> Path:
     """Write `reports/site/index.html` from what is published, but for pages of one customer, and give its path.
 
-    In each language in which there is a report; that of the newest has the plain name.
+    In each language in which there is a report; that of the newest has the plain name. Beside it a page of each period,
+    of each province, and the glossary.
 
     Parameters
     ----------
     root : Path
         The project.
+    index_only : bool
+        Leave the other pages as they are, while reports are made.
     """
     site = root / "reports" / "site"
     site.mkdir(parents=True, exist_ok=True)
@@ -49,10 +52,16 @@ def write_site(root: Path) -> Path:
         for stem, page in _pages(entries, language, spoken):
             pages[_name(stem, language, spoken)] = page
             pages.setdefault(f"{stem}.html", page)  # the first language has the plain name, too
+            if index_only:
+                break
     for name, page in pages.items():
         with whole(site / name) as aside:
             aside.write_text(page, encoding="utf-8")
-    for left in {path for pattern in _OURS for path in site.glob(pattern)} - {site / name for name in pages}:
+    for left in (
+        set()
+        if index_only
+        else {path for pattern in _OURS for path in site.glob(pattern)} - {site / name for name in pages}
+    ):
         left.unlink()
     return site / "index.html"
 
@@ -70,42 +79,25 @@ def _pages(entries: list[dict[str, Any]], language: str, spoken: tuple[str, ...]
 
     periods = {f"period-{re.sub(r'[^A-Za-z0-9-]', '', e['period'])}": e["period"] for e in entries if e["period"]}
     periods = dict(sorted(periods.items(), key=lambda item: item[1], reverse=True)[:_PERIODS])
-    there = {f"province-{e['where'].code}": e["where"] for e in sorted(entries, key=_code) if e["where"]}
-    own = {
-        stem: link(stem, place.short if language == "zh" else f"{place.short} {place.english}")
-        for stem, place in there.items()
-    }
-    newest = link("index", word("newest", language))
-    tabs = {
-        "Period": [newest, *(link(*pair) for pair in periods.items())] if periods else [],
-        "Province": [*own.values()],
-    }
-    chosen: dict[str, tuple[str, list[dict[str, Any]], dict[str, list[dict[str, str]]]]] = {
-        "index": ("", entries, tabs)
-    }
+    there = {f"province-{e['where'].code}": e["where"] for e in entries if e["where"]}
+    names = {stem: f"{p.short} {p.english}" if language == "en" else p.short for stem, p in sorted(there.items())}
+    own = {stem: link(stem, name) for stem, name in names.items()}
+    newest = [link("index", word("newest", language))] * bool(periods)
+    tabs = {"Period": [*newest, *(link(*pair) for pair in periods.items())], "Province": [*own.values()]}
+    chosen: dict[str, tuple[str, list[dict[str, Any]], Any]] = {"index": ("", entries, tabs)}
     for stem, period in periods.items():
         groups = {(e["study"], e["group"]) for e in entries if e["period"] == period}
         of = [e for e in entries if (e["study"], e["group"]) in groups and e["period"] <= period]
         chosen[stem] = (period, of, tabs)
     for stem, place in there.items():
         near = [own[f"province-{one.code}"] for one in neighbours(place) if f"province-{one.code}" in own]
-        chosen[stem] = (own[stem]["text"], [e for e in entries if e["where"] == place], {"Neighbours": near})
+        chosen[stem] = (names[stem], [e for e in entries if e["where"] == place], {"Neighbours": near})
     for stem, (of_what, some, beside) in (*chosen.items(), ("glossary", ("", [], {}))):
         others = [{"href": _name(stem, o, spoken), "text": NAMES[o], "language": o} for o in spoken if o != language]
         title = " · ".join(filter(None, (word(TITLE, language), of_what)))
         shown = {"reports": _reports(some, language), "tabs": beside, "here": _name(stem, language, spoken)}
-        yield (
-            stem,
-            (
-                glossary_page(language=language, links=others)
-                if stem == "glossary"
-                else site_page(title=title, language=language, links=others, **shown)
-            ),
-        )
-
-
-def _code(entry: Mapping[str, Any]) -> str:
-    return entry["where"].code if entry["where"] else ""
+        said = {"language": language, "links": others}
+        yield stem, glossary_page(**said) if stem == "glossary" else site_page(title=title, **said, **shown)
 
 
 def _reports(entries: list[dict[str, Any]], language: str) -> list[dict[str, Any]]:
@@ -159,9 +151,9 @@ def _with_history(entries: list[dict[str, Any]]) -> dict[str, Any]:
             "points": trend(values),
             "text": f"{same[0][1]['name']}: {first} → {last} {same[0][1]['unit']}".strip(),
         }
-    past = next((e for e in entries[-2::-1] if e["status"] == "done"), None)
-    alike = past is not None and past["figure"]["label"] == newest["figure"]["label"] and past["figure"]["value"]
-    before = {"period": past["period"], "value": past["figure"]["value"]} if past and alike else None
+    past = next((e for e in entries[-2::-1] if e["status"] == "done"), {"figure": {"label": "", "value": ""}})
+    alike = past["figure"]["value"] and past["figure"]["label"] == newest["figure"]["label"]
+    before = {"period": past["period"], "value": past["figure"]["value"]} if alike else None
     return newest | {"earlier": entries[-2::-1], "trend": drawn, "before": before}
 
 
