@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,10 +41,12 @@ def choices(study: Study, given: Mapping[str, Any], root: Path, language: str = 
     from workbench.warehouse import open_warehouse
 
     values = {p.name: str(given.get(p.name, p.default)) for p in study.parameters}
-    sources = [path.parent.name for path in sorted((root / "data" / "warehouse").glob("*/CURRENT"))]
+    live = {path.stem for path in (root / "data" / "mappings").glob("*.toml") if b"engine" in path.read_bytes()}
+    sources = sorted(live | {path.parent.name for path in (root / "data" / "warehouse").glob("*/CURRENT")})
     files = {"source": sources, "model": [path.stem for path in sorted((root / "data" / "models").glob("*.toml"))]}
-    warehouse = open_warehouse(values["source"], root=root) if values.get("source") in sources else None
-    found = {}
+    warehouse, found = None, {}
+    with suppress(WorkbenchError):  # of one that cannot be opened the run says so
+        warehouse = open_warehouse(values["source"], root=root) if values.get("source") in sources else None
     for p in study.parameters:
         told = [(str(choice), called(str(choice), p.name, language)) for choice in p.choices]
         if p.type == "str" and not told:
