@@ -35,7 +35,7 @@ class Base(Result):
     `set_aside` counts those who are not in it by a key of `SET_ASIDE`, each once; `left` who is on record and had left,
     where the report speaks of them.
 
-    >>> Base(100, {"unbilled": 3, "excluded": 5}, "2026-07-01").headline()[:61]
+    >>> Base(100, {"unbilled": 3, "excluded": 5}, "2026-07-01").headline()[:62]
     'This report counts 92 customers: 100 active on 2026-07-01 less'
     >>> Base(3, {}, "2026-07-01", left=2).headline()
     'This report counts all 3 customers active on 2026-07-01. 5 on record = 3 active + 2 who left.'
