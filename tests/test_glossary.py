@@ -16,6 +16,8 @@ import workbench.methods
 import workbench.studies
 from workbench.errors import WorkbenchError
 from workbench.glossary import Base, break_even, term_of, terms
+from workbench.messages import Number, Share, Span, say
+from workbench.reports.page import tables
 from workbench.result import Result
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -106,6 +108,28 @@ def test_a_pair_that_disagrees_is_found():
     """Of three reports, the two that say another number under one name."""
     results = {"a": {"x": 1.0, "y": 2.0}, "b": {"x": 1.0}, "c": {"y": 2.1}}
     assert same_in_every_pair(results) == [("a", "c", "y", 2.0, 2.1)]
+
+
+def test_a_first_screen_that_contradicts_what_is_below_is_found():
+    """Each number of sentence, key figures and decision must be one of those below, rounded; shares as per cent."""
+
+    def page(*rows):
+        sentence = say(
+            "Up by {by} {ends} for {share}.", by=Number(12.306, ".1f"), ends=Span(10.1, 14.5), share=Share(0.25)
+        )
+        answer = {"kind": "answer", "sentences": [sentence.as_json()], "tiles": []}
+        table = {
+            "columns": [{"name": "x", "kind": "number"}],
+            "rows": [[v] for v in rows],
+            "caption": "All of 2026-07.",
+        }
+        data = ({"text/plain": str(sentence)}, answer), ({"text/plain": "", tables.MIME: table}, {"kind": "table"})
+        outputs = [{"data": shown, "metadata": {"workbench": ours}} for shown, ours in data]
+        return {"cells": [{"metadata": {}, "source": "", "outputs": outputs}]}
+
+    assert nowhere_below(page(12.306, 10.1, 14.5, 0.2504)) == []
+    assert [value for value, _ in nowhere_below(page(12.306, 10.1, 14.5, 0.26))] == [25.0]
+    assert [value for value, _ in nowhere_below(page(12.36, 10.1, 14.5, 0.25))] == [12.3]
 
 
 @pytest.mark.prove
