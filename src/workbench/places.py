@@ -33,3 +33,15 @@ def provinces() -> dict[str, Province]:
     fields = sorted(one.split(",") for line in written.strip().split("\n") for one in line.split("|"))
     known = [Province(*names, int(row), int(column)) for *names, row, column in fields]  # type: ignore[call-arg]
     return {name: one for one in known for name in (one.short, one.full, one.english)}
+
+
+@cache
+def neighbours(place: Province) -> tuple[Province, ...]:
+    """Give the provinces that share a border with one, in the order of their codes.
+
+    >>> [one.short for one in neighbours(provinces()["宁夏"])]
+    ['内蒙古', '陕西', '甘肃']
+    """
+    pairs = tomllib.loads((CATALOGUES / "provinces.toml").read_text("utf-8"))["borders"].split()
+    near = {code for pair in pairs if place.code in pair for code in pair.split("-")} - {place.code}
+    return tuple(one for name, one in provinces().items() if one.code in near and name == one.short)

@@ -13,9 +13,12 @@ from workbench.errors import WorkbenchError
 from workbench.lab.server import describe, refusals
 from workbench.lab.start import EXTENSIONS, settings
 from workbench.lab.template import TEMPLATE, new_study
+from workbench.reports.runs.choices import campaign_name, choices, wrong
+from workbench.reports.runs.parameters import Parameter
 from workbench.reports.runs.render import run
-from workbench.reports.runs.slots import find_studies
+from workbench.reports.runs.slots import Study, find_studies
 
+ROOT = Path(__file__).resolve().parents[2]
 CELL = 'province: str = "北京"  # province: whose\nseed: int = 1  # seed: of the draw'
 
 
@@ -91,8 +94,8 @@ def test_a_language_without_a_catalogue_is_refused(root):
 def test_each_wrong_value_is_named_beside_its_field(root):
     """All mistakes at once, by parameter; an unknown name with the nearest one."""
     study = find_studies(root)["buyers"]
-    assert refusals(study, {"province": "上海", "seed": "7"}) == {}
-    errors = refusals(study, {"seed": "many", "province": "a\nb", "sede": "1"})
+    assert refusals(study, {"province": "上海", "seed": "7"}, root) == {}
+    errors = refusals(study, {"seed": "many", "province": "a\nb", "sede": "1"}, root)
     assert errors["seed"] == "parameter 'seed' is 'many', but must be a whole number, such as 10."
     assert "text of one line" in errors["province"]
     assert "Did you mean 'seed'?" in errors["sede"]
@@ -106,7 +109,40 @@ def test_the_panel_is_told_of_every_study(root):
     assert buyers["title"] == "谁会买？" and buyers["page"] == "buyers/default/index.html"
     assert buyers["parameters"][0] == {
         "name": "province", "type": "str", "unit": "province", "meaning": "whose", "default": "北京", "choices": [],
+        "label": "province",
     }  # fmt: skip
+
+
+def test_what_may_be_chosen_is_what_the_warehouse_has(operator):
+    """Campaigns by name, the arms of the chosen one, provinces by their codes; a value that is not there is refused."""
+    names = ("campaign_effect", "rollout", "satisfaction")
+    studies = {name: Study(name, ROOT / "notebooks" / f"{name}.ipynb") for name in names}
+    offered = choices(studies["campaign_effect"], {"campaign": "bundle_offers"}, operator)
+    assert ("data_upgrade", "流量升级外呼 (data_upgrade)") in offered["campaign"]
+    assert [value for value, _ in offered["arm"]] == ["best", "call", "data_pack", "voucher"]
+    chinese = dict(choices(studies["campaign_effect"], {}, operator, "zh")["arm"])
+    assert chinese["best"] == "效应最大的一组" and chinese["call"] == "电话"
+    assert dict(choices(studies["rollout"], {}, operator)["campaign"]).keys() == {"home_pilot"}
+    asked = choices(studies["satisfaction"], {}, operator)
+    assert asked["province"][:2] == [("", "all"), ("北京", "北京 (Beijing)")]
+    assert [value for value, _ in asked["wave"]] == ["latest", "2026", "2025"]
+    assert ("Quality", "Quality") in asked["construct"] and asked["source"] == [("sample", "sample")]
+    errors = wrong(studies["campaign_effect"], {"campaign": "spring", "margin_churn": "1.2", "arm": "call"}, operator)
+    assert errors.keys() == {"campaign", "margin_churn"} and "must be one of" in str(errors["campaign"])
+    assert "must lie from 0 to 1" in str(errors["margin_churn"])
+    assert campaign_name("data_upgrade", "sample", operator) == "流量升级外呼"
+    assert campaign_name("spring", "sample", operator) == campaign_name("x", "elsewhere", operator) == ""
+
+
+def test_a_number_keeps_to_the_range_that_its_meaning_says():
+    """From the comment or the unit; the default is legal wherever it lies; a year is no range."""
+    day = Parameter("day", "int", 15, "day", "of each month, 1-28")
+    margin = Parameter("margin", "float", -1.0, "share", "0-1; -1 takes the campaign's own")
+    assert day.parse("28") == 28 and margin.parse("-1") == -1.0 and margin.parse("1") == 1.0
+    for parameter, text in ((day, "29"), (margin, "-0.5"), (Parameter("months", "int", 3, "months"), "-1")):
+        with pytest.raises(WorkbenchError, match=r"must (lie from|be 0 or more)"):
+            parameter.parse(text)
+    assert Parameter("since", "int", 2024, "year", "of the data of 2024-07").parse("-5") == -5
 
 
 @pytest.fixture

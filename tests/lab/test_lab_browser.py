@@ -182,6 +182,8 @@ def test_a_study_runs_from_its_form_and_shows_its_answer(page):
     """A wrong value is refused beside its field; then the answer, and the report with its links inside Lab."""
     page.click(".wb-study button", "Run…")
     page.write("#wb-seed", "many")
+    page.click("#wb-province")  # whoever goes on to the next field is told
+    page.see("#wb-seed-error", "must be a whole number")
     page.click(".wb-panel button", "Run")
     page.see("#wb-seed-error", "must be a whole number")
     page.write("#wb-seed", "3")

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import nbformat
 import pandas as pd
@@ -14,6 +15,7 @@ from nbformat.v4 import new_code_cell, new_notebook, output_from_msg
 from workbench.cli import workbench
 from workbench.errors import WorkbenchError
 from workbench.reports.handoff.compare import Reading, compare, read_report, significance
+from workbench.reports.handoff.verify import pairs
 from workbench.reports.page import tables
 
 
@@ -94,6 +96,29 @@ def test_a_change_by_chance_is_rarely_called_significant():
         significance(*(_number(m, m - 1.96, m + 1.96) for m in pair)).startswith("significant") for pair in means
     )
     assert abs(loud / 4000 - 0.05) < 4 * (0.05 * 0.95 / 4000) ** 0.5
+
+
+def test_many_changes_are_judged_together():
+    """Holm's correction among the numbers of a kind: what alone is significant is not among twenty; largest first."""
+    many = {f"gap[operator={n}]": _number(5, 4, 6) for n in range(20)} | {"index": _number(5, 4, 6), "n": _number(5)}
+    changed = {"gap[operator=3]": _number(6.5, 5.5, 7.5), "gap[operator=4]": _number(9, 8, 10)}
+    found = compare(_reading(many), _reading(many | changed | {"index": _number(6.5, 5.5, 7.5), "n": _number(6)}))
+    assert [(c.name, c.significance) for c in found.numbers if not c.good] == [
+        ("gap[operator=4]", "significant"), ("index", "significant"), ("gap[operator=3]", "not significant"),
+        ("n", "no interval"),
+    ]  # fmt: skip
+    assert "4 differs (2 significant)" in found.headline()
+
+
+def test_what_answers_another_question_is_not_compared(tmp_path):
+    """Two studies, or two campaigns: no number in common."""
+    a, b, c = (_report(tmp_path / name / "a", 5.0, hostile=f"[{name}]") for name in ("s", "t", "u"))
+    for folder, study in ((a, "s"), (b, "t"), (c, "s")):
+        Path(folder, "manifest.json").write_text(json.dumps({"study": study}))
+    for other in (b, c):
+        with pytest.raises(WorkbenchError, match="cannot be compared"):
+            pairs(a, other)
+    assert pairs(a, a)["s/a"].same
 
 
 def test_tables_are_compared_by_their_labels():

@@ -193,7 +193,7 @@ def test_the_index_counts_its_reports(count):
         ),
         EVIL,
     )
-    more = {"files": [], "stale": False, "period": "", "earlier": [], "trend": {}, "place": None}
+    more = {"files": [], "stale": False, "period": "", "earlier": [], "trend": {}, "place": None, "before": None}
     more["figure"] = {"label": EVIL, "value": EVIL, "interval": EVIL}
     made = page.site_page(title="Reports", reports=[report | more] * count)
     assert ("No report yet" in made) == (count == 0)

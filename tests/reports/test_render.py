@@ -186,7 +186,7 @@ def test_the_index_lists_every_report_by_relative_links(made, root):
     parser = HTMLParser()
     parser.handle_starttag = lambda name, attributes: links.extend(v for k, v in attributes if k == "href")
     parser.feed(index.read_text("utf-8"))
-    assert len(set(links)) == 8
+    assert len(set(links)) == 9
     assert all((index.parent / unquote(link)).is_file() for link in links)
     assert "4 reports" in index.read_text("utf-8")
 
@@ -275,6 +275,23 @@ def test_what_the_machine_refuses_costs_the_report(tmp_path):
         write._costs(full, tmp_path / "x")
     assert not list(tmp_path.iterdir())
     assert write._costs(lambda path: 1 / 0, tmp_path / "x") == "ZeroDivisionError: division by zero"
+
+
+@pytest.mark.parametrize(("name", "printed", "traceback", "said"), [
+    ("CellExecutionError", "UsageError: Line magic function `%nope` not found.\n", "", "function `%nope` not found."),
+    ("AssertionError", "", "In[1], line 1\n----> 1 assert any(x)", "AssertionError, raised by: assert any(x)"),
+    ("KeyboardInterrupt", "", "", "KeyboardInterrupt"),
+])  # fmt: skip
+def test_an_error_without_a_text_says_its_cause(name, printed, traceback, said):
+    """What the cell printed where a magic does not exist, else the line that raised it."""
+    from types import SimpleNamespace
+
+    from workbench.reports.runs.execute import _failed_cell
+
+    outputs = [nbformat.v4.new_output("stream", name="stderr", text=printed)] if printed else []
+    notebook = new_notebook(cells=[new_code_cell("%nope", outputs=outputs)])
+    error = SimpleNamespace(ename=name, evalue="", cell_index=0, traceback=traceback.split("\n"))
+    assert said in _failed_cell(notebook, error).message
 
 
 def test_a_cell_that_was_never_begun_is_a_failure():

@@ -110,6 +110,33 @@ def test_the_last_good_version_stands_in_front_of_a_failed_one(tmp_path):
     assert "<bdi>no</bdi>" in lost and "shown as of" not in lost
 
 
+def test_each_period_and_each_province_has_a_page_of_its_own(tmp_path):
+    """The period is switched at the top; a province leads to its reports and neighbours, and says the change."""
+    for study in ("churn", "tiers"):
+        for province in ("广东", "福建", "北京"):
+            for period, value in (("2026-05", "70"), ("2026-06", "72")):
+                tile = {"label": "customers", "value": value, "interval": ""}
+                _publish(tmp_path, study, period, float(value), province=province, tiles=[tile])
+    _publish(tmp_path, "old", "2026-05", 1.0)
+    index = write_site(tmp_path).read_text("utf-8")
+    site = tmp_path / "reports" / "site"
+    assert re.findall(r'<a href="([\w-]+\.html)"', index)[:6] == [
+        "glossary.html", "index.html", "period-2026-06.html", "period-2026-05.html", "province-11.html",
+        "province-35.html",
+    ]  # fmt: skip
+    assert 'href="index.html" aria-current="page"' in index and "2026-05: 70" in index
+    earlier, later = ((site / f"period-2026-0{n}.html").read_text("utf-8") for n in (5, 6))
+    assert "<b>70</b>" in earlier and "<b>72</b>" not in earlier and "old/2026-05/index.html" in earlier
+    assert "<b>72</b>" in later and "old/2026-05" not in later and 'aria-current="page">2026-06' in later
+    guangdong = (site / "province-44.html").read_text("utf-8")
+    assert "churn/2026-06%2Cprovince%3D" in guangdong and "tiers/" in guangdong and "of 北京" not in guangdong
+    assert "福建 Fujian" in guangdong and "北京 Beijing" not in guangdong.split("<main>")[0]
+    for left in site.glob("*/*福建"):
+        (left / "manifest.json").unlink()
+    write_site(tmp_path)
+    assert not (site / "province-35.html").exists() and (site / "province-11.html").is_file()
+
+
 def test_a_report_of_older_data_is_marked_stale(tmp_path):
     """The warehouse in force is another than the one it read."""
     (tmp_path / "data" / "warehouse" / "sample").mkdir(parents=True)

@@ -15,14 +15,15 @@ from jupyter_server.base.handlers import APIHandler, AuthenticatedFileHandler
 from jupyter_server.utils import url_path_join
 from tornado.web import authenticated
 
-from workbench.catalogue import entry, prose
+from workbench.catalogue import entry, label, prose
 from workbench.errors import WorkbenchError, unknown
 from workbench.lab.execution import FILES
 from workbench.lab.start import EXTENSIONS
 from workbench.lab.template import new_study
 from workbench.messages import word
-from workbench.reports.page.languages import spoken
-from workbench.reports.runs.parameters import Parameter, resolve
+from workbench.reports.page.languages import spoken, title_of, translated
+from workbench.reports.runs.choices import called, choices, wrong
+from workbench.reports.runs.parameters import Parameter
 from workbench.reports.runs.slots import Study, find_slots, find_studies, read_manifest
 
 EXTENSION = EXTENSIONS / "workbench" / "static" / "remoteEntry.js"
@@ -38,6 +39,7 @@ def _load_jupyter_server_extension(server: Any) -> None:
     rooms = [
         ("studies", StudiesHandler, {"root": root}),
         ("runs", RunsHandler, {"root": root}),
+        ("checks", ChecksHandler, {"root": root}),
         ("words", WordsHandler, {"root": root}),
         ("site/(.*)", SiteHandler, {"path": str(root / "reports" / "site")}),
     ]
@@ -83,6 +85,19 @@ class StudiesHandler(_Handler):
         self.finish(json.dumps({"notebook": path.relative_to(self.root).as_posix()}))
 
 
+class ChecksHandler(_Handler):
+    """What may be chosen in the form of a study, and what is wrong with what was."""
+
+    @authenticated
+    @authorized
+    def post(self) -> None:
+        """Give errors and choices by parameter, for the values that stand in the form."""
+        asked = self.asked()
+        study, given = find_studies(self.root)[str(asked["study"])], asked.get("parameters") or {}
+        offered = choices(study, given, self.root, spoken())
+        self.finish(json.dumps({"errors": refusals(study, given, self.root), "choices": offered}))
+
+
 class WordsHandler(_Handler):
     """The labels of the panel in the language of the server."""
 
@@ -106,7 +121,7 @@ class RunsHandler(_Handler):
         try:
             if name not in studies:
                 raise unknown("study", name, studies)
-            if errors := refusals(studies[name], given):
+            if errors := refusals(studies[name], given, self.root):
                 return self.refuse(errors)
             (slot,) = find_slots([name], given, self.root)
             job = self._start(studies[name], given)
@@ -160,26 +175,26 @@ def describe(study: Study, root: Path) -> dict[str, Any]:
     report = {key: str(manifest.get(key, "")) for key in ("status", "headline", "error", "finished")}
     try:
         fields = [_field(parameter) for parameter in study.parameters]
-        return known | {"title": study.title, "parameters": fields, "report": report, "page": _page(folder, root)}
+        cells = [{"cell_type": "markdown", "source": c["source"]} for c in study.cells if c["kind"] == "markdown"]
+        title = title_of(translated({"cells": cells, "metadata": {}}, spoken()), study.name)
+        return known | {"title": title, "parameters": fields, "report": report, "page": _page(folder, root)}
     except WorkbenchError as error:
         return known | {"parameters": [], "report": report, "page": _page(folder, root), "error": error.said(spoken())}
 
 
-def refusals(study: Study, given: Mapping[str, Any]) -> dict[str, str]:
+def refusals(study: Study, given: Mapping[str, Any], root: Path) -> dict[str, str]:
     """Say what is wrong with each value, by parameter."""
-    errors = {}
-    for name, value in given.items():
-        try:
-            resolve(study.parameters, {name: value}, study=study.name)
-        except WorkbenchError as error:
-            errors[name] = word(str(error).removeprefix(f"study '{study.name}': "), spoken())
-    return errors
+    errors = wrong(study, given, root).items()
+    said = {name: str(error).removeprefix(f"study '{study.name}': ") for name, error in errors}
+    return {name: word(text, spoken()) for name, text in said.items()}
 
 
 def _field(parameter: Parameter) -> dict[str, Any]:
     told = {key: getattr(parameter, key) for key in ("name", "type")}
     told |= {"unit": word(parameter.unit, spoken()), "meaning": prose(parameter.meaning, spoken())}
-    return told | {"default": str(parameter.default), "choices": [str(choice) for choice in parameter.choices]}
+    told |= {"label": label(parameter.name, spoken(), "parameter") if spoken() != "en" else parameter.name}
+    literal = [(str(choice), called(str(choice), parameter.name, spoken())) for choice in parameter.choices]
+    return told | {"default": str(parameter.default), "choices": literal}
 
 
 def _page(folder: Path, root: Path) -> str:

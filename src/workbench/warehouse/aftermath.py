@@ -153,7 +153,9 @@ def closed_campaigns(
     found = view(warehouse, "closed_campaign_member", outcome=outcome, covariate=covariate, as_of=day)
     if found.empty:
         raise CannotAnswer("no randomised campaign that closed before {day} has the outcome '{name}'.").of(day, outcome)
-    return found.rename(columns={"outcome": outcome, "known": covariate}).drop(columns="", errors="ignore")
+    twice = ["responded"] * ("responded" in (outcome, covariate))
+    named = {"outcome": outcome, "known": covariate}
+    return found.drop(columns=twice).rename(columns=named).drop(columns="", errors="ignore")
 
 
 def campaign_series(warehouse: Warehouse, members: pd.DataFrame, *, channel: str) -> pd.DataFrame:

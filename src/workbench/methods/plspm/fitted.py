@@ -9,7 +9,7 @@ Sarstedt & Ringle (2019), European Business Review 31 (VIF of items).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +20,7 @@ from workbench.messages import Listed, Message, Number, say
 from workbench.methods.plspm.batch import SINGULAR, Scheme
 from workbench.methods.plspm.diagram import path_diagram
 from workbench.methods.plspm.model import PathModel
-from workbench.result import Result
+from workbench.result import Quantity, Result
 
 RELIABLE = 0.7
 VARIANCE = 0.5
@@ -102,6 +102,11 @@ class PlsFit(Result):
     first: PlsFit | None = None
     unshown: dict[str, Message] = field(default_factory=dict)
     scarce: dict[str, int] = field(default_factory=dict)
+
+    def quantities(self) -> Iterable[Quantity]:
+        """Name the weights of the index, which all reports on a wave share."""
+        for (_, item), weight in self.unstandardised_weights.items():
+            yield Quantity(f"index_weight[item={item}]", float(weight), "1", rtol=1e-4)
 
     def headline(self) -> Message:
         """Say how well the model explains what it is about."""

@@ -78,13 +78,11 @@ def diff(before: str, after: str, page: Path | None) -> int:
     A and B are STUDY/NAME, folders of reports, or bundles. Exit code 0: the same; 1: they differ; 2: they can't be
     compared.
     """
-    from workbench.reports.handoff.compare import LOUD
     from workbench.reports.handoff.verify import pairs
 
     found = pairs(before, after)
     for name, comparison in found.items():
         changes = [c for c in (*comparison.numbers, *comparison.cells) if not c.good]
-        changes.sort(key=lambda c: c.significance != LOUD)
         echo(say("{name}: {what}", name=name, what=comparison.headline()))
         for c in changes[:_MOST]:
             status = word(c.status, spoken())

@@ -10,14 +10,19 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from workbench.errors import WorkbenchError
 from workbench.messages import Listed, Message, Name, Span, Term, Value, Word, say
+from workbench.methods.multiple import holm
 from workbench.reports.page import tables
 
+LEVEL = 0.95
 SAME, WITHIN, DIFFERS, MISSING, NEW = "same", "within tolerance", "differs", "missing", "new"
 LOUD, QUIET = "significant", "not significant"
 RTOL = 1e-6
@@ -53,6 +58,13 @@ class Change:
     def good(self) -> bool:
         """Whether it counts as the same."""
         return self.status in (SAME, WITHIN)
+
+    def order(self) -> tuple[Any, ...]:
+        """Sort by what matters: what differs significantly, by how far, then what differs otherwise, or not."""
+        far, sides = _distance(self.before, self.after), [n["value"] for n in (self.before, self.after) if n]
+        told = [v for v in sides if isinstance(v, (int, float))]
+        part = abs(told[1] - told[0]) / max(map(abs, told)) if len(told) == 2 and any(told) else 1.0
+        return self.good, self.significance != LOUD, -(far or 0.0), -part, self.name
 
     def said(self) -> Message:
         """Say it in a line: both sides, the unit, whether the change is significant."""
@@ -120,7 +132,8 @@ def read_report(folder: Path) -> Reading:
 def compare(before: Reading, after: Reading) -> Comparison:
     """Set two reports side by side; of two tolerances for a number the stricter holds."""
     names = dict.fromkeys([*before.numbers, *after.numbers])
-    numbers = tuple(_number(name, before.numbers.get(name), after.numbers.get(name)) for name in names)
+    pairs = (_number(name, before.numbers.get(name), after.numbers.get(name)) for name in names)
+    numbers = tuple(sorted(_corrected(pairs), key=Change.order))
     cells: list[Change] = []
     for name in dict.fromkeys([*before.tables, *after.tables]):
         old, new = before.tables.get(name), after.tables.get(name)
@@ -147,11 +160,36 @@ def significance(before: Fields, after: Fields) -> str:
     >>> significance({"value": 5, "low": 3, "high": 7}, {"value": 7, "low": 5, "high": 9})
     'not significant'
     """
+    found = _distance(before, after)
+    return "no interval" if found is None else LOUD if found > 1 else QUIET
+
+
+def _distance(before: Fields | None, after: Fields | None) -> float | None:
+    """How far two estimates lie apart, in half widths of the interval of their difference; None without intervals."""
+    if before is None or after is None:
+        return None
     lower, upper = sorted((before, after), key=lambda n: n["value"])
     if lower.get("high") is None or upper.get("low") is None:
-        return "no interval"
+        return None
     arms = math.hypot(lower["high"] - lower["value"], upper["value"] - upper["low"])
-    return LOUD if upper["value"] - lower["value"] > arms else QUIET
+    gap = upper["value"] - lower["value"]
+    return gap / arms if arms else math.inf if gap else 0.0
+
+
+def _corrected(numbers: Iterable[Change]) -> Iterator[Change]:
+    """Judge the changes of one kind together (Holm), as a study does where it compares many; unchanged ones count."""
+    for _, of in groupby(sorted(numbers, key=_stem), key=_stem):
+        judged = [(change, _distance(change.before, change.after)) for change in of]
+        known = [k for k, (_, far) in enumerate(judged) if far is not None]
+        p = holm(np.array([math.erfc(1.959964 * (judged[k][1] or 0.0) / math.sqrt(2)) for k in known]))
+        loud = {k for k, adjusted in zip(known, p, strict=True) if adjusted < 1 - LEVEL}
+        for k, (change, far) in enumerate(judged):
+            told = change.significance and far is not None
+            yield replace(change, significance=LOUD if k in loud else QUIET) if told else change
+
+
+def _stem(change: Change) -> str:
+    return change.name.partition("[")[0]
 
 
 def _checked(row: Fields) -> Fields:

@@ -117,8 +117,16 @@ def pairs(before: str, after: str) -> dict[str, Comparison]:
                 before, old, after, new
             )
         called = (a if a == b else say("{a} and {b}", a=a, b=b) for a, b in names)
-        found = (compare(read_report(old[a]), read_report(new[b])) for a, b in names)
-        return dict(zip(called, found, strict=True))
+        read = [(read_report(old[a]), read_report(new[b])) for a, b in names]
+        for (a, b), (one, other) in zip(names, read, strict=True):
+            studies = [side.manifest.get("study") for side in (one, other)]
+            apart = one.numbers and other.numbers and not one.numbers.keys() & other.numbers.keys()
+            if (None not in studies and studies[0] != studies[1]) or apart:
+                raise WorkbenchError(
+                    "'{a}' and '{b}' cannot be compared: they have no number in common, or are of two studies. Name "
+                    "two reports of one study, of the same campaign."
+                ).of(a, b)
+        return dict(zip(called, (compare(*sides) for sides in read), strict=True))
 
 
 @contextmanager

@@ -16,7 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from workbench.catalogue import label
+from workbench.glossary import term_of, terms
 from workbench.messages import TAGS, Message, as_value, say, word
+from workbench.places import provinces
 from workbench.reports.page import tables
 from workbench.reports.page.said import answer_of
 
@@ -54,8 +56,11 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
         href and text of the files beside the page.
     """
     headings, spoken = _Headings(title), language(notebook)
-    about = [p for p in facts["parameters"] if p.get("kind", p["unit"]) in IDENTITY or p["changed"]]
+    about = [{**p} for p in facts["parameters"] if p.get("kind", p["unit"]) in IDENTITY or p["changed"]]
     said = {p["name"]: label(p["name"], spoken, "parameter") if spoken != "en" else p["name"] for p in about}
+    for p in about:
+        if p.get("kind", p["unit"]) == "province" and (place := provinces().get(str(p["value"]))):
+            p["page"] = facts.get("index", "../../index.html").replace("/index", f"/province-{place.code}")
     first, *folded = _sections(block for cell in notebook["cells"] for block in _blocks(cell, headings, spoken))
     kinds = {block["kind"] for section in (first, *folded) for block in section["blocks"]}
     return _template("report.html").render(
@@ -96,21 +101,21 @@ def failure_page(
     )
 
 
-def site_page(*, title: str, reports: list[dict], language: str = "en", links: Iterable[dict] = ()) -> str:
-    """Set the index of all reports, with links to it in other languages."""
+def site_page(
+    *, reports: list[dict], language: str = "en", links: Iterable[dict] = (), tabs: Mapping = {}, **shown: str
+) -> str:
+    """Set an index of reports: `title`, `here` (its file), links to it in other languages, `tabs` to others by kind."""
     counts = {"failed": sum(r["status"] != "done" for r in reports), "stale": sum(r["stale"] for r in reports)}
     only = _script("find.js") if len(reports) > 5 else {}
-    periods = any(r["period"] for r in reports)
-    return _template("site.html").render(
-        title=title,
-        language=language,
-        reports=reports,
-        periods=periods,
-        links=list(links),
-        style=_style(),
-        **counts,
-        **only,
-    )
+    known = {"periods": any(r["period"] for r in reports), "links": list(links), "here": "index.html", "tabs": tabs}
+    known |= {"reports": reports, "language": language, "style": _style()}
+    return _template("site.html").render(**known | counts | only | shown)
+
+
+def glossary_page(*, language: str = "en", links: Iterable[dict] = ()) -> str:
+    """Set what the words and numbers that reports share mean, with links to it in other languages."""
+    shown = {"terms": terms(language), "links": list(links), "style": _style()}
+    return _template("glossary.html").render(title=word("Glossary", language), language=language, **shown)
 
 
 def comparison_page(*, language: str = "en", **said: Any) -> str:
@@ -345,6 +350,6 @@ def _template(name: str) -> Any:
     environment = Environment(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"figure": _figure, "t": in_language, "word": alone}
+    environment.filters |= {"figure": _figure, "t": in_language, "word": alone, "term": term_of}
     environment.globals["tags"] = TAGS
     return environment.get_template(name)

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.errors import WorkbenchError
 from workbench.figures import Axes, character_names, say_in, use_theme
+from workbench.glossary import term_of
 from workbench.messages import Day, Message, as_message, join, known, say
 from workbench.reports.page import lists, tables
 from workbench.reports.page.escape import as_entities, as_markdown
@@ -69,12 +70,14 @@ def answer(*results: Result | Refusal | str) -> None:
     sentences = list(dict.fromkeys(as_message(r if isinstance(r, str) else r.headline()) for r in results))
     if not sentences:
         raise WorkbenchError("answer() was given no result. Pass the results whose headlines are the answer.")
+    tiles = [(t.as_json(), term_of(type(r).__name__)) for r in results if isinstance(r, Result) for t in r.tiles()]
     _display(
         {"text/plain": "\n".join(sentences), "text/markdown": "\n\n".join(map(as_entities, sentences))},
         {
             "kind": "answer",
             "sentences": [sentence.as_json() for sentence in sentences],
-            "tiles": [tile.as_json() for r in results if isinstance(r, Result) for tile in r.tiles()][:TILES],
+            "tiles": [tile for tile, _ in tiles[:TILES]],
+            "terms": [term for _, term in tiles[:TILES]],
         },
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from workbench import messages
@@ -11,7 +12,7 @@ from workbench import messages
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer: its first sentence, what else was found, and the key figures (label, value, interval) in words."""
+    """An answer: its first sentence, what else was found, and key figures (label, value, interval, term) in words."""
 
     lead: str
     more: tuple[str, ...]
@@ -28,4 +29,5 @@ def answer_of(output: Mapping[str, Any], language: str = "en") -> Answer:
     first, *rest = stored or [messages.as_message(line) for line in text.splitlines() or [""]]
     lead, *further = first.parts or (first,)
     tiles = [{name: messages.read(part).said(language) for name, part in t.items()} for t in ours.get("tiles", ())]
+    tiles = [{**tile, "term": term} for tile, term in zip_longest(tiles, ours.get("terms", ()), fillvalue="")]
     return Answer(lead.said(language), tuple(m.said(language) for m in (*further, *rest)), tuple(tiles))

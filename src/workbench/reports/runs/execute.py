@@ -10,6 +10,7 @@ import datetime as dt
 import functools
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Mapping
@@ -254,9 +255,16 @@ def _failed_cell(notebook: Any, error: Any) -> Failure:
     ours = getattr(errors, error.ename, None)
     if isinstance(ours, type) and issubclass(ours, WorkbenchError):
         return Failure(error.evalue, notebook, error.cell_index, refused=not issubclass(ours, CannotAnswer))
+    passes, traceback = error.ename in _PASSING, page.plain("\n".join(error.traceback))
     message = f"{error.ename}: {error.evalue}" if error.evalue else error.ename
-    passes = error.ename in _PASSING
-    return Failure(message, notebook, error.cell_index, page.plain("\n".join(error.traceback)), passes=passes)
+    outputs = notebook.cells[error.cell_index].get("outputs", [])
+    printed = [o.text.strip() for o in outputs if o.output_type == "stream" and o.name == "stderr"]
+    lines = re.findall(r"^-+> *\d+ (.+)$", traceback, re.MULTILINE)
+    if error.ename == "CellExecutionError" and printed:  # as of a magic that does not exist
+        message = page.plain(printed[-1].splitlines()[-1])
+    elif not error.evalue and lines:
+        message = say("{kind}, raised by: {line}", kind=error.ename, line=lines[-1].strip())
+    return Failure(message, notebook, error.cell_index, traceback, passes=passes)
 
 
 def _interrupted(notebook: Any, message: str) -> Failure:
@@ -316,6 +324,17 @@ def _about_data(job: Job) -> dict[str, list[str]]:
     return said
 
 
+def _called(parameter: dict[str, Any], job: Job) -> dict[str, Any]:
+    """Give a parameter that names a campaign with what people call it."""
+    from workbench.reports.runs.choices import campaign_name
+
+    with contextlib.suppress(WorkbenchError):
+        asked = str(parameter["value"]), str(job.values.get("source", "")), job.root
+        if parameter["unit"] == "campaign" and (name := campaign_name(*asked)):
+            return {**parameter, "called": name}
+    return parameter
+
+
 def _manifest(job: Job, seconds: float) -> dict[str, Any]:
     from importlib.metadata import PackageNotFoundError, version
 
@@ -329,7 +348,7 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
         "study": job.study,
         "title": job.title,
         "slot": job.slot,
-        "parameters": job.declared,
+        "parameters": [_called(p, job) for p in job.declared],
         "data_version": job.data_version,
         "fingerprint": job.fingerprint,
         "code": job.code,

@@ -34,6 +34,9 @@ NEEDS = "needs"
 _TYPES: dict[str, Any] = {
     "str": str, "int": int, "float": (int, float), "bool": bool, "date": str, "period": str, "secret": str,
 }  # fmt: skip
+_COUNTED = {"clusters", "customers", "days", "lines", "months", "permutations", "resamples", "windows"}
+"""Units of what cannot be below 0."""
+_RANGE = re.compile(r"(?<![\w.-])([0-9]{1,3}(?:\.[0-9]+)?)-([0-9]{1,3}(?:\.[0-9]+)?)(?![\w.-]*[0-9-])")
 _BOOLS = {"true": True, "yes": True, "false": False, "no": False}
 _EXPECTED = {
     "str": "text of one line",
@@ -71,6 +74,20 @@ class Parameter:
     unit: str = ""
     meaning: str = ""
     choices: tuple[Value, ...] = ()
+
+    @property
+    def range(self) -> tuple[float, float]:
+        """Between which values a number lies, as its meaning says ("1-28") or its unit (shares, counts).
+
+        >>> Parameter("day", "int", 15, "day", "of each month, 1-28").range
+        (1.0, 28.0)
+        >>> Parameter("discount", "float", 0.08, "share", "a year").range
+        (0.0, 1.0)
+        """
+        if said := _RANGE.search(self.meaning):
+            return float(said[1]), float(said[2])
+        counted = self.unit in _COUNTED
+        return (0.0, 1.0) if self.unit == "share" else (0.0 if counted else -math.inf, math.inf)
 
     def parse(self, text: str) -> Value:
         """Read a value from text by the declared type.
@@ -110,6 +127,14 @@ class Parameter:
                 value = periods.parse(value, today=dt.date.today()).label
             except WorkbenchError as error:
                 raise WorkbenchError("parameter '{name}': {error}").of(self.name, error) from None
+        if self.type in ("int", "float") and value != self.default:
+            low, high = self.range
+            if not low <= value <= high:
+                what = {"name": self.name, "value": _short(shown), "low": f"{low:g}"}
+                if math.isinf(high):
+                    raise WorkbenchError(say("parameter '{name}' is {value}, but must be {low} or more.", **what))
+                what["high"] = f"{high:g}"
+                raise WorkbenchError(say("parameter '{name}' is {value}, but must lie from {low} to {high}.", **what))
         if self.choices and value not in self.choices:
             said = say("parameter '{name}' is {value}.", name=self.name, value=_short(shown))
             near = suggestion(str(value), map(str, self.choices))

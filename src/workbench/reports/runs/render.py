@@ -366,8 +366,9 @@ def _write_site(root: Path, *, every: float = 0.0) -> None:
     from workbench.reports.runs.site import write_site
 
     with _publishing(root):
-        write_site(root)
-        mark.unlink(missing_ok=True)
+        write_site(root, index_only=bool(every))
+        if not every:  # what is left of the site is written at the end
+            mark.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import Counter
+from collections.abc import Iterator
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -11,7 +13,7 @@ from urllib.parse import quote
 
 from workbench.locks import whole
 from workbench.messages import word
-from workbench.places import provinces
+from workbench.places import neighbours, provinces
 from workbench.recognised import sentence
 from workbench.reports.page.languages import NAMES, file_name
 from workbench.reports.runs.slots import CUSTOMER, data_changed, read_manifest
@@ -20,20 +22,23 @@ from workbench.reports.runs.write import said_in
 TITLE = "Reports"
 FILES = (("tables.xlsx", "xlsx"), ("report.pdf", "PDF"), ("report.ipynb", "notebook"), ("results.json", "results"))
 _WIDE, _HIGH = 96, 22
+_OURS = ("index.*.html", "glossary.*.html", "period-*.html", "province-*.html")
+_PERIODS = 12
 
 
-def write_site(root: Path) -> Path:
+def write_site(root: Path, *, index_only: bool = False) -> Path:
     """Write `reports/site/index.html` from what is published, but for pages of one customer, and give its path.
 
-    In each language in which there is a report; that of the newest has the plain name.
+    In each language in which there is a report; that of the newest has the plain name. Beside it a page of each period,
+    of each province, and the glossary.
 
     Parameters
     ----------
     root : Path
         The project.
+    index_only : bool
+        Leave the other pages as they are, while reports are made.
     """
-    from workbench.reports.page.html import site_page
-
     site = root / "reports" / "site"
     site.mkdir(parents=True, exist_ok=True)
     places = [m.parent for m in sorted(site.glob("*/*/manifest.json")) if m.parent.name[0] != "."]
@@ -41,17 +46,58 @@ def write_site(root: Path) -> Path:
     known = sorted(map(read_manifest, shown), key=lambda m: str(m.get("finished", "")), reverse=True)
     whose = [m for manifest in known for m in (manifest, manifest.get("last_good")) if isinstance(m, dict)]
     spoken = tuple(dict.fromkeys(language for m in whose for language in m.get("languages", ["en"]))) or ("en",)
-    names = {language: f"index.{language}.html" if len(spoken) > 1 else "index.html" for language in spoken}
-    for language, name in names.items():
-        others = [{"href": names[o], "text": NAMES[o], "language": o} for o in spoken if o != language]
-        reports = _reports([_entry(place, site, root, language) for place in shown], language)
-        page = site_page(title=word(TITLE, language), reports=reports, language=language, links=others)
-        for place in {name, "index.html"} if language == spoken[0] else {name}:
-            with whole(site / place) as aside:
-                aside.write_text(page, encoding="utf-8")
-    for left in set(site.glob("index.*.html")) - {site / name for name in names.values()}:
+    pages = {}
+    for language in spoken:
+        entries = [_entry(place, site, root, language) for place in shown]
+        for stem, page in _pages(entries, language, spoken):
+            pages[_name(stem, language, spoken)] = page
+            pages.setdefault(f"{stem}.html", page)  # the first language has the plain name, too
+            if index_only:
+                break
+    for name, page in pages.items():
+        with whole(site / name) as aside:
+            aside.write_text(page, encoding="utf-8")
+    for left in (
+        set()
+        if index_only
+        else {path for pattern in _OURS for path in site.glob(pattern)} - {site / name for name in pages}
+    ):
         left.unlink()
     return site / "index.html"
+
+
+def _name(stem: str, language: str, spoken: tuple[str, ...]) -> str:
+    return f"{stem}.{language}.html" if len(spoken) > 1 else f"{stem}.html"
+
+
+def _pages(entries: list[dict[str, Any]], language: str, spoken: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    """Give the pages of a language: the index, the same of each period and of each province, and the glossary."""
+    from workbench.reports.page.html import glossary_page, site_page
+
+    def link(stem: str, text: str) -> dict[str, str]:
+        return {"href": _name(stem, language, spoken), "text": text}
+
+    periods = {f"period-{re.sub(r'[^A-Za-z0-9-]', '', e['period'])}": e["period"] for e in entries if e["period"]}
+    periods = dict(sorted(periods.items(), key=lambda item: item[1], reverse=True)[:_PERIODS])
+    there = {f"province-{e['where'].code}": e["where"] for e in entries if e["where"]}
+    names = {stem: f"{p.short} {p.english}" if language == "en" else p.short for stem, p in sorted(there.items())}
+    own = {stem: link(stem, name) for stem, name in names.items()}
+    newest = [link("index", word("newest", language))] * bool(periods)
+    tabs = {"Period": [*newest, *(link(*pair) for pair in periods.items())], "Province": [*own.values()]}
+    chosen: dict[str, tuple[str, list[dict[str, Any]], Any]] = {"index": ("", entries, tabs)}
+    for stem, period in periods.items():
+        groups = {(e["study"], e["group"]) for e in entries if e["period"] == period}
+        of = [e for e in entries if (e["study"], e["group"]) in groups and e["period"] <= period]
+        chosen[stem] = (period, of, tabs)
+    for stem, place in there.items():
+        near = [own[f"province-{one.code}"] for one in neighbours(place) if f"province-{one.code}" in own]
+        chosen[stem] = (names[stem], [e for e in entries if e["where"] == place], {"Neighbours": near})
+    for stem, (of_what, some, beside) in (*chosen.items(), ("glossary", ("", [], {}))):
+        others = [{"href": _name(stem, o, spoken), "text": NAMES[o], "language": o} for o in spoken if o != language]
+        title = " · ".join(filter(None, (word(TITLE, language), of_what)))
+        shown = {"reports": _reports(some, language), "tabs": beside, "here": _name(stem, language, spoken)}
+        said = {"language": language, "links": others}
+        yield stem, glossary_page(**said) if stem == "glossary" else site_page(title=title, **said, **shown)
 
 
 def _reports(entries: list[dict[str, Any]], language: str) -> list[dict[str, Any]]:
@@ -105,7 +151,10 @@ def _with_history(entries: list[dict[str, Any]]) -> dict[str, Any]:
             "points": trend(values),
             "text": f"{same[0][1]['name']}: {first} → {last} {same[0][1]['unit']}".strip(),
         }
-    return newest | {"earlier": entries[-2::-1], "trend": drawn}
+    past = next((e for e in entries[-2::-1] if e["status"] == "done"), {"figure": {"label": "", "value": ""}})
+    alike = past["figure"]["value"] and past["figure"]["label"] == newest["figure"]["label"]
+    before = {"period": past["period"], "value": past["figure"]["value"]} if alike else None
+    return newest | {"earlier": entries[-2::-1], "trend": drawn, "before": before}
 
 
 def _of_one_customer(folder: Path) -> bool:
@@ -128,7 +177,8 @@ def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any
         "parameters": word(_parameters(manifest, folder), language),
         "status": manifest.get("status", "unreadable"),
         "stale": not failed and data_changed(manifest, root),
-        "changed": {p["name"]: p["value"] for p in _changed(manifest)},
+        "changed": {p["name"]: p.get("called", p["value"]) for p in _changed(manifest)},
+        "where": next((provinces().get(str(p["value"])) for p in _changed(manifest) if p["name"] == "province"), None),
         "headline": sentence((good or manifest).get("error" if failed and not good else "headline", ""), language),
         "decision": (good or manifest).get("decision", ""),
         "figure": _figure((good or manifest).get("tiles"), number),

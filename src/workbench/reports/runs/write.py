@@ -116,7 +116,7 @@ def _write_language(job: Job, notebook: Any, said: Said, manifest: dict[str, Any
     ]
     lines = [(word(name, language), value, word(note, language)) for name, value, note in lines]
     links = [_link("results.json", "Numbers (json)", language), _link("report.ipynb", "Notebook", language)]
-    said_of = [f"{p['name']} = {p['value']}" for p in job.declared]
+    said_of = [f"{p['name']} = {p.get('called', p['value'])}" for p in manifest["parameters"]]
     version = say("data version {version}, {finished}", version=job.data_version or "none", finished=told["finished"])
     facts = [", ".join(said_of), version.said(language), *told["refusals"][:1], *told["warnings"][:1]]
     before = _before(job, language)

@@ -164,8 +164,7 @@ class RuleHits(Result):
 
     def tiles(self) -> tuple[Tile, ...]:
         """Lines found, money found, how often they are right, and how much of all fraud they find."""
-        worked, kept = self.order["worked"].sum(), self.order[self.order["decided"] > 0]
-        fraud, decided = kept["fraud"].sum(), kept["decided"].sum()
+        worked, (fraud, decided) = self.order["worked"].sum(), self._decided()
         low, high = intervals.share(fraud, decided, level=self.level)
         right = say("unknown") if not decided else say("{text}", text=Share(fraud / decided, 0))
         money = float(self.order.loc[self.order["advice"] == KEEP, "found"].sum())
@@ -183,7 +182,7 @@ class RuleHits(Result):
                 say(
                     "Work the cases of {rules} first, then the others: {n} a day reach {share} of all lines found.",
                     rules=Listed(kept, ""), n=self._a_day(),
-                    share=Share(self.order["worked"].sum() / max(len(self.worklist), 1), 0),
+                    share=Share(self._reach(), 0),
                 )
             )  # fmt: skip
         if retired := self.advised(*RETIRE):
@@ -260,10 +259,20 @@ class RuleHits(Result):
                 yield Quantity(f"rule_precision[rule={r.rule}]", r.precision, "share", r.low, r.high)
         for r in self.order.itertuples():
             yield Quantity(f"rule_marginal_hits[rule={r.rule}]", float(r.hits), "lines")
-        for name, (fraud, audited) in (("fraud_share", self.base), ("fraud_share_missed", self.missed)):
-            if audited:
-                low, high = intervals.share(fraud, audited, level=self.level)
-                yield Quantity(name, fraud / audited, "share", float(low), float(high))
+        yield Quantity("rules_reach", self._reach(), "share")
+        named = (("rules_precision", self._decided()), ("fraud_share", self.base), ("fraud_share_missed", self.missed))
+        for name, (fraud, of) in named:
+            if of:
+                low, high = intervals.share(fraud, of, level=self.level)
+                yield Quantity(name, float(fraud / of), "share", float(low), float(high))
+
+    def _decided(self) -> tuple[int, int]:
+        """Frauds, and lines decided, among those that rules find."""
+        kept = self.order[self.order["decided"] > 0]
+        return int(kept["fraud"].sum()), int(kept["decided"].sum())
+
+    def _reach(self) -> float:
+        return float(self.order["worked"].sum() / max(len(self.worklist), 1))
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw what each rule adds to those before it, a row a rule.

@@ -129,6 +129,9 @@ class Potential(Result):
         """Potential of all, the gap's closing, and the margin to expect by service."""
         for name, unit, row in (("potential", self.currency, self.total), ("gap_closed", "share", self.closing)):
             yield Quantity(name, row[0], unit, *row[1:])
+        now, cross = self.customers[["current", "cross_sell"]].sum()
+        yield Quantity("current_value", float(now), self.currency)
+        yield Quantity("cross_sell_share", float(cross / max(self.total[0], 1e-9)), "share", rtol=1e-4)
         for row in self.services.dropna(subset=["value"]).itertuples():
             yield Quantity(f"cross_sell[service={row.service}]", row.value, self.currency, row.low, row.high)
 

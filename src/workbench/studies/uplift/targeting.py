@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
+from workbench.glossary import break_even
 from workbench.messages import (
     Amount,
     Label,
@@ -245,6 +246,7 @@ class Targeting(Result):
             return
         where = label(self.campaign)
         yield Quantity(f"best_share{where}", self.best_share, "share", self.best_share_low, self.best_share_high, 1e-2)
+        yield Quantity(f"break_even{where}", self.break_even, self.currency)
         everybody, advantage, net = _triple(self.everybody), _triple(self.advantage), (self.net_low, self.net_high)
         if not np.isnan(self.net_low):
             yield Quantity(f"net{where}", self.net, self.currency, *net, 1e-3)
@@ -290,6 +292,7 @@ def targeting(
     contact_cost: float,
     incentive_cost: float = 0.0,
     response: str | None = None,
+    responding: float | None = None,
     fixed_cost: float = 0.0,
     adjust: Sequence[str] = (),
     checks: CampaignChecks | None = None,
@@ -318,6 +321,8 @@ def targeting(
         Cost of the incentive for each contacted member who redeems it, as `response` tells.
     response : str, optional
         0/1 column of who redeemed; needed with incentive_cost.
+    responding : float, optional
+        Share of all contacted who redeemed, for the break-even, where these members are a part of them.
     fixed_cost : float
         Cost of the whole campaign, spread over the list, where anybody is contacted.
     adjust : sequence of str
@@ -367,7 +372,7 @@ def targeting(
             chosen, advantage = (replace(found, low=np.nan, high=np.nan) for found in (chosen, advantage))
             why = CROSSED
     best, low, high = best_share(curve, drawn, level, highest)
-    rate = float(redeemed[treated].mean())
+    rate = float(redeemed[treated].mean()) if responding is None else responding
     verdict, reasons = _verdict(doubts, chosen, everybody, advantage, why, best, currency)
     return Targeting(
         curve=curve,
@@ -379,7 +384,7 @@ def targeting(
         net_high=chosen.high,
         everybody=everybody,
         advantage=advantage,
-        break_even=(contact_cost + incentive_cost * rate) / margin,
+        break_even=break_even(margin, contact_cost, incentive_cost, rate),
         verdict=verdict,
         reasons=(*reasons, *_flags(plain, costs)),
         customers=len(y),

@@ -110,16 +110,46 @@
           button(t('Refresh'), () => show())), ...(studies.length ? studies.map(row) : [empty])];
     }
 
+    const options = (choices, chosen) =>
+      choices.map(([value, text]) => make('option', { value, selected: value === chosen }, text));
+
+    const given = (study, fields) => Object.fromEntries(study.parameters.map(p => [p.name, fields.elements[p.name].value]));
+
+    /* Let a field choose among what the warehouse has; give whether its value had to change. */
+    function offer(fields, name, choices) {
+      const old = fields.elements[name], values = choices.map(([value]) => value);
+      if (old.tagName === 'SELECT' && [...old.options].map(o => o.value).join('\n') === values.join('\n')) return false;
+      const value = values.includes(old.value) ? old.value : values[0];
+      const input = make('select', { id: old.id, name, class: old.className, 'aria-describedby': old.getAttribute('aria-describedby') },
+        ...options(choices, value));
+      const focused = document.activeElement === old;
+      old.replaceWith(input);
+      if (focused) input.focus();
+      return value !== old.value;
+    }
+
+    /* Ask the server what may be chosen and what is wrong, now that a field has changed; the last question counts. */
+    let asked = 0;
+    async function check(study, fields) {
+      const mine = ++asked;
+      const { errors, choices } = await ask(lab, 'workbench/checks', { study: study.name, parameters: given(study, fields) });
+      if (mine !== asked || !fields.isConnected) return;
+      const moved = Object.entries(choices ?? {}).map(([name, of]) => offer(fields, name, of)).some(Boolean);
+      if (moved) return check(study, fields);
+      for (const p of study.parameters)
+        fields.querySelector(`[id="wb-${CSS.escape(p.name)}-error"]`).textContent = errors[p.name] ?? '';
+    }
+
     function field(parameter) {
       const id = `wb-${parameter.name}`;
       const common = { id, name: parameter.name, class: 'jp-mod-styled', 'aria-describedby': `${id}-help ${id}-error` };
-      const choices = parameter.type === 'bool' ? ['true', 'false'] : parameter.choices;
+      const choices = parameter.type === 'bool' ? [['true', t('yes')], ['false', t('no')]] : parameter.choices;
       const standard = parameter.type === 'bool' ? parameter.default.toLowerCase() : parameter.default;
       const input = choices.length
-        ? make('select', common, ...choices.map(c => make('option', { value: c, selected: c === standard }, c)))
+        ? make('select', common, ...options(choices, standard))
         : make('input', { ...common, value: standard, type: parameter.type === 'date' ? 'date' : 'text', autocomplete: 'off' });
-      return make('div', { class: 'wb-field' }, make('label', { for: id }, parameter.name), input,
-        make('small', { id: `${id}-help` }, [parameter.unit, parameter.meaning].filter(Boolean).join(': ')),
+      return make('div', { class: 'wb-field' }, make('label', { for: id }, parameter.label), input,
+        make('small', { id: `${id}-help` }, [parameter.unit, parameter.meaning].filter(Boolean).join(t(': '))),
         make('small', { id: `${id}-error`, class: 'wb-error', role: 'alert' }));
     }
 
@@ -128,6 +158,7 @@
       const start = make('button', { class: 'jp-mod-styled jp-mod-accept', type: 'submit' }, t('Run'));
       const fields = make('form', {
         novalidate: true,
+        onchange: () => check(study, fields).catch(() => {}),
         onsubmit: event => {
           event.preventDefault();
           start.disabled = true;
@@ -136,6 +167,7 @@
         }
       }, ...study.parameters.map(field), make('p', {}, start, button(t('Open the notebook'), () => open(study.notebook)),
         button(t('All studies'), () => show()), button(t('Jobs'), () => app.commands.execute('scheduling:list-jobs-from-launcher'))));
+      setTimeout(() => check(study, fields).catch(() => {}));
       return [make('h1', {}, study.title), make('p', { class: 'wb-name' }, study.notebook), fields, said];
     }
 
@@ -144,8 +176,7 @@
     async function run(study, fields, said) {
       said.replaceChildren();
       for (const node of fields.querySelectorAll('.wb-error')) node.textContent = '';
-      const parameters = Object.fromEntries(study.parameters.map(p => [p.name, fields.elements[p.name].value]));
-      const made = await ask(lab, 'workbench/runs', { study: study.name, parameters });
+      const made = await ask(lab, 'workbench/runs', { study: study.name, parameters: given(study, fields) });
       for (const [name, message] of Object.entries(made.errors ?? {})) {
         const place = fields.querySelector(`[id="wb-${CSS.escape(name)}-error"]`);
         if (place) place.textContent = message;
@@ -204,7 +235,7 @@
     .wb-study { border-top: 1px solid var(--jp-border-color2); padding: 12px 0; }
     .wb-name, .wb-field small { color: var(--jp-ui-font-color2); }
     .wb-field { display: grid; grid-template-columns: 12em 20em 1fr; gap: 4px 12px; align-items: center; margin: 6px 0; }
-    .wb-field label { font-weight: 600; } .wb-field .wb-error { grid-column: 2 / -1; } .wb-field .wb-error:empty { display: none; }
+    .wb-field select { appearance: auto; } .wb-field label { font-weight: 600; } .wb-field .wb-error { grid-column: 2 / -1; } .wb-field .wb-error:empty { display: none; }
     .wb-panel .wb-error { color: var(--jp-error-color1); white-space: pre-line; }
     .wb-answer { font-size: 1.15em; border-left: 4px solid var(--jp-brand-color1); padding-left: 12px; }`;
 
