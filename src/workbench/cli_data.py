@@ -321,8 +321,11 @@ def scan(source: str) -> int:
     for (name, kind), number in found.finds.items():
         echo(say("{name}: {kind} ({n})", name=name, kind=Term(kind), n=exact(number)))
     finds = say("{n} finds in {files} files", n=exact(len(found.finds)), files=exact(found.searched))
-    unread = say("{n} pictures and PDF files were not searched", n=exact(found.unread))
-    echo(say("{parts}", parts=Listed([finds, unread][: 1 + bool(found.unread)], ";")))
+    counts = {"pdfs": exact(found.pdfs), "pictures": exact(found.pictures)}
+    unread = say("not looked into: PDF files ({pdfs}), pictures ({pictures})", **counts)
+    echo(say("{parts}", parts=Listed([finds, unread][: 1 + bool(found.pdfs + found.pictures)], ";")))
+    if found.unknown:
+        echo(say("not looked for, because no raw file has it: {columns}", columns=Listed(found.unknown)))
     return 1 if found.finds else 0
 
 
