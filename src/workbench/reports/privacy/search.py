@@ -45,10 +45,9 @@ _LOG = ("when", "who", "what", "source", "version", "customers", "why")
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found: by file and kind how often, and how many files were not looked into, also inside archives.
+    """What a search found: by file and kind how often; how many files were not looked into, those in archives too.
 
-    `unknown` names the hidden columns that stand in no raw file (but on a server, or made by a step): what they hide
-    was not looked for.
+    What the columns in `unknown` hide was not looked for: no raw file has them, but a server, or a step makes them.
     """
 
     finds: dict[tuple[str, str], int]
@@ -136,10 +135,7 @@ def _closed(path: Path) -> list[str]:
 
 
 def _clear(source: str, root: Path) -> tuple[set[int], set[str]]:
-    """Hashes of the clear texts, as the extracts write them and in their one form, and the columns that have them.
-
-    They may be many millions.
-    """
+    """Hashes of the clear texts, as they are written and in their one form, many millions perhaps; their columns."""
     seen, clear, known = set[int](), set[int](), set[str]()
     for _, value, found in hidden(source, root):
         known.add(str(value.column))

@@ -11,7 +11,7 @@ from workbench.warehouse.sql import quoted
 from workbench.warehouse.texts import one_form
 
 LINKED = "linked_customer_id"
-HALF, MOST, FEW, MANY = 0.5, 0.8, 3, 20
+HALF, MOST, FEW, MANY, LONG = 0.5, 0.8, 3, 20, 5
 NUMBER = ("number", "code", "key", "id", "no", "nr", "编号", "编码", "号码", "账号", "账户", "标识", "号")
 
 
@@ -41,7 +41,10 @@ def link(samples: Sequence[Sample], customers: Sample, key: str) -> None:
 
     `key` is the column of the file of customers that tells them apart.
     """
-    keys = {id(s): {n: set(map(_plain, s.texts(n))) for n in s.columns if _is_key(s, n)} for s in samples}
+    keys = {
+        id(s): {n: set(map(_plain, s.texts(n))) for n in s.columns if bare(n).endswith(NUMBER) or holds(s, n)}
+        for s in samples
+    }
     keys[id(customers)].setdefault(key, set(map(_plain, customers.texts(key))))
 
     def share(sample: Sample, name: str, hub: Sample, there: str) -> float:
@@ -58,7 +61,8 @@ def link(samples: Sequence[Sample], customers: Sample, key: str) -> None:
         found = [
             (share(sample, here, hub, there), hub, here, there, customer)
             for hub, customer in hubs for there, texts in keys[id(hub)].items() if there != customer
-            if len(texts) > MOST * len(hub.texts(there)) for here in keys[id(sample)]
+            if len(texts) > MOST * len(hub.texts(there)) and not all(t.isdecimal() and len(t) < LONG for t in texts)
+            for here in keys[id(sample)]
         ]  # fmt: skip
         most, hub, here, there, customer = max(found, key=lambda one: one[0], default=(0.0, customers, "", "", ""))
         if most and LINKED not in sample.columns:
@@ -82,10 +86,6 @@ def holds(sample: Sample, name: str) -> set[str]:
     texts = sample.texts(name)[:200]
     kinds = [set(personal(text, whole=True)) for text in texts]
     return {kind for kind in set().union(*kinds) if sum(kind in found for found in kinds) > 0.9 * len(texts)}
-
-
-def _is_key(sample: Sample, name: str) -> bool:
-    return bare(name).endswith(NUMBER) or bool(holds(sample, name))
 
 
 def _plain(text: str) -> str:

@@ -108,8 +108,8 @@ def _doubt_strangers(block: Block, customers: Sample, key: str) -> None:
     """Ask where the customers of a file are none of those that are listed."""
     one = block.cells.get("customer_id", Cell(""))
     texts = {text for name in one.sources for text in block.sample.texts(name)}
-    if block.sample.whole and customers.whole and texts and texts.isdisjoint(customers.texts(key)):
-        doubt = one.doubt or f"none of its values stands in {key} of {customers.path.name}: the same customers?"
+    if block.sample.whole and customers.whole and texts and texts.isdisjoint(customers.texts(key)) and not one.doubt:
+        doubt = f"none of its values stands in {key} of {customers.path.name}: the same customers?"
         block.cells["customer_id"] = replace(one, doubt=doubt)
 
 
