@@ -172,6 +172,8 @@ def test_a_version_that_is_gone_is_not_read_from_memory(root, tmp_path):
         first.register("mine", pd.DataFrame({"a": [1]}))
         assert "mine" not in second.execute("SHOW TABLES").df()["name"].tolist()
         assert second.execute("SELECT current_setting('TimeZone')").fetchone() == ("UTC",)
+        shown = second.execute("SELECT current_setting('enable_progress_bar')").fetchone()
+        assert shown == (False,), "a bar of DuckDB's would stand in logs and reports"
     shutil.rmtree(warehouse.place)
     with pytest.raises(WorkbenchError, match="is gone: newer ones took its place"):
         warehouse.tables()

@@ -375,6 +375,7 @@ def _since(there: Mapping[str, list[str]]) -> list[str]:
 
 def lock(con: duckdb.DuckDBPyConnection, limits: Mapping[str, str], files: Iterable[str] = ()) -> None:
     """Let a connection see no more of the machine than what is attached and some files, from now on."""
+    con.execute("SET enable_progress_bar = false")
     for name, value in {
         "TimeZone": "'UTC'",
         **{name: literal(value) for name, value in limits.items()},

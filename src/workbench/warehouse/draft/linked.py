@@ -37,10 +37,7 @@ class Link:
 
 
 def link(samples: Sequence[Sample], customers: Sample, key: str) -> None:
-    """Give each file that knows customers by another key alone a column with theirs.
-
-    `key` is the column of the file of customers that tells them apart.
-    """
+    """Give each file that knows customers by another key alone a column with theirs, the `key` of `customers`."""
     keys = {
         id(s): {n: set(map(_plain, s.texts(n))) for n in s.columns if bare(n).endswith(NUMBER) or holds(s, n)}
         for s in samples
