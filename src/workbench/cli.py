@@ -331,7 +331,7 @@ def _fitting(given: dict[str, str], root: Path) -> list[str]:
     if "source" not in given:
         return []
     from workbench.reports.runs.needs import fits
-    from workbench.reports.runs.slots import check_source
+    from workbench.reports.runs.slots import check_source, find_studies
     from workbench.warehouse import open_warehouse
 
     check_source(source := given["source"], root)
@@ -339,7 +339,8 @@ def _fitting(given: dict[str, str], root: Path) -> list[str]:
     for name, fit in found.items():
         if fit and fit.lacks:
             echo(say("{name}: not run: {why}", name=name, why=fit.sentence(source)), err=True)
-    fitting = [name for name, fit in found.items() if not (fit and fit.lacks)]
+    studies = find_studies(root)
+    fitting = [name for name, fit in found.items() if not (fit and fit.lacks) and not studies[name].of_one_customer]
     if not fitting:
         raise WorkbenchError("no study can run on '{source}'. Map what they need, or name a study.").of(source)
     return fitting

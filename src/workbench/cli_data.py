@@ -105,14 +105,8 @@ def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int
     for line in lines:
         echo(line)
     own = output == root / "data" / "mappings" / f"{name}.toml"
-    how = {"mapping": name if own else str(output), "raw": str(raw)}
-    echo(
-        say(
-            "next: mend {file}, look again with: workbench data try {mapping} --raw {raw}",
-            file=shown(output, root),
-            **how,
-        )
-    )
+    how = {"file": shown(output, root), "mapping": name if own else str(output), "raw": str(raw)}
+    echo(say("next: mend {file}, look again with: workbench data try {mapping} --raw {raw}", **how))
     again = f"workbench data ingest {name} --raw {raw}; workbench run -p source={name}"
     echo(say("then: {command}", command=again))
     return status
@@ -175,23 +169,13 @@ def quarantine(
         from workbench.warehouse.ingest.repairs import write_quarantine
 
         number = write_quarantine(aside, export)
-        counts = {"n": exact(number), "all": exact(len(aside))}
-        echo(
-            say(
-                "{n} of {all} records written to {file}. Mend them, then: --take-back {file}",
-                file=str(export), **counts,
-            )
-        )  # fmt: skip
+        said: dict[str, Any] = {"n": exact(number), "all": exact(len(aside)), "file": str(export)}
+        echo(say("{n} of {all} records written to {file}. Mend them, then: --take-back {file}", **said))
         return 0
     for row in aside.head(rows).itertuples():
         where = {"file": row.file, "line": Number(row.line, "d"), "table": row.table}
-        echo(
-            say(
-                "{file}, line {line}, {table}: {why}",
-                why=Listed([in_words(why, spoken()) for why in row.reasons], ";"),
-                **where,
-            )
-        )
+        why = Listed([in_words(why, spoken()) for why in row.reasons], ";")
+        echo(say("{file}, line {line}, {table}: {why}", why=why, **where))
     if len(aside) > rows:
         echo(say("{n} records in quarantine, {shown} of them shown", n=exact(len(aside)), shown=exact(rows)))
     else:
@@ -285,13 +269,8 @@ def forget(source: str, raw: Path | None) -> int:
     root = project_root()
     done = leave_out(source, number, root, raw=raw, progress=lambda line: echo(line, err=True))
     refresh_site(root)
-    echo(
-        say(
-            "{n} rows are gone; version {version} is in force, and the only one",
-            n=exact(done.rows),
-            version=done.version,
-        )
-    )
+    what: dict[str, Any] = {"n": exact(done.rows), "version": done.version}
+    echo(say("{n} rows are gone; version {version} is in force, and the only one", **what))
     for name in (*done.repaired, *done.lists):
         echo(say("  taken out of {name}", name=name))
     for name in done.naming:
@@ -321,8 +300,11 @@ def scan(source: str) -> int:
     for (name, kind), number in found.finds.items():
         echo(say("{name}: {kind} ({n})", name=name, kind=Term(kind), n=exact(number)))
     finds = say("{n} finds in {files} files", n=exact(len(found.finds)), files=exact(found.searched))
-    unread = say("{n} pictures and PDF files were not searched", n=exact(found.unread))
-    echo(say("{parts}", parts=Listed([finds, unread][: 1 + bool(found.unread)], ";")))
+    counts = {"pdfs": exact(found.pdfs), "pictures": exact(found.pictures)}
+    unread = say("not looked into: PDF files ({pdfs}), pictures ({pictures})", **counts)
+    echo(say("{parts}", parts=Listed([finds, unread][: 1 + bool(found.pdfs + found.pictures)], ";")))
+    if found.unknown:
+        echo(say("not looked for, because no raw file has it: {columns}", columns=Listed(found.unknown)))
     return 1 if found.finds else 0
 
 
@@ -397,12 +379,8 @@ def _write_sample(folder: Path, customers: int, seed: int) -> None:
     with _progress(word("sample operator", spoken())) as advance:
         made = write_sample(folder, customers=customers, seed=seed, progress=advance)
     rows, bad = int(made.files["rows"].sum()), int(made.files["bad_rows"].sum())
-    counts: dict[str, Any] = {
-        "files": len(made.files),
-        "rows": exact(rows),
-        "bad": exact(bad),
-        "s": Number(made.seconds, ".1f"),
-    }
+    counts: dict[str, Any] = {"files": len(made.files), "rows": exact(rows), "bad": exact(bad)}
+    counts["s"] = Number(made.seconds, ".1f")
     echo(say("sample operator: {files} files, {rows} lines ({bad} bad on purpose), {s} s", **counts))
 
 
@@ -484,12 +462,8 @@ def _show_account(account: Any) -> int:
     balance = say("the account balances"), say("THE ACCOUNT DOES NOT BALANCE: see the files above")
     echo(balance[not account.balanced])
     for said in account.excess():
-        echo(
-            say(
-                "TOO MUCH IS REFUSED: {what}. See: workbench data quarantine {source}", what=said, source=account.source
-            ),
-            err=True,
-        )
+        refused = {"what": said, "source": account.source}
+        echo(say("TOO MUCH IS REFUSED: {what}. See: workbench data quarantine {source}", **refused), err=True)
     return 1 if account.excess() or not account.balanced else 0
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import pandas as pd
 from pandas.api import types
 
-from workbench.errors import WorkbenchError, require_columns
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.messages import as_message, say
 
 Missing = Literal["refuse", "keep"]
@@ -147,7 +147,7 @@ def require_table(table: pd.DataFrame, columns: Iterable[str], name: str) -> Non
     columns = list(columns)
     require_columns(table, columns, name)
     if len(table) == 0:
-        raise WorkbenchError("{name} is empty: there is no row to read.").of(name)
+        raise CannotAnswer("{name} is empty: there is no row to read.").of(name)
 
 
 def _require_key(table: pd.DataFrame, keys: list[str], name: str) -> None:

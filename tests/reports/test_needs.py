@@ -166,6 +166,7 @@ def test_without_a_study_those_run_that_can(root, capsys, monkeypatch):
         "from workbench.reports.page.notebook import answer\nanswer('x')",
     )
     study(root, "cannot", 'needs = {"payment": 1}', "1")
+    study(root, "of_one", 'customer: str = "9"  # customer: of another source\nneeds = {"bill": 1}', "1")
     with pytest.raises(SystemExit) as end:
         cli.main(["run", "-p", "source=t", "--kernel", "plain"])
     said = capsys.readouterr()
@@ -177,6 +178,7 @@ def test_without_a_study_those_run_that_can(root, capsys, monkeypatch):
     assert capsys.readouterr().out.splitlines() == [
         "studies that run:",
         "  can (without contact: the parts that rest on it say so)",
+        "  of_one",
         "studies that do not:",
         "  cannot: it needs rows of payment. Map it in data/mappings/t.toml (workbench data describe payment).",
     ]
@@ -204,6 +206,14 @@ def test_days_of_another_source_keep_their_distance(root):
     study(root, "one", "")
     (slot,) = find_slots(["one"], {"source": "u"}, root)
     assert (slot.parameters["as_of"], slot.parameters["since"]) == ("2024-08-31", "2022-08-31")
+
+
+def test_a_number_asks_for_as_many_values(root):
+    """Months that a study looks back: as many must be billed; with fewer asked for it runs."""
+    study(root, "paid", 'months: int = 12  # months: looked back\nneeds = {"bill.month": "months"}')
+    warehouse = open_warehouse("t", root=root)
+    assert "12 different values of bill.month (there is 2)" in str(fits(warehouse, root)["paid"].lacks)
+    assert fits(warehouse, root, given={"months": 2})["paid"].lacks == ()
 
 
 def test_a_parameter_that_no_study_has_is_refused(root):

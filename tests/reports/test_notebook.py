@@ -47,6 +47,15 @@ def test_the_answer_is_shown_as_it_is(said):
     assert [read(sentence) for sentence in ours["sentences"]] == data["text/plain"].split("\n")
 
 
+def test_small_data_cost_a_part_and_not_the_report(said, monkeypatch, tmp_path):
+    """A list of nobody, a table without rows and a check of a refused answer are a sentence each."""
+    nobody = pd.DataFrame({"customer_id": [], "customers": []}, dtype=object)
+    notebook.show_list(nobody, name="targets", as_of="2026-07-01", definition="Whoever.")
+    assert said[-1][0]["text/plain"] == "List 'targets' is empty: there is nobody to act on, and no file."
+    notebook.show(Table("none", nobody, say("Nobody."), counts="customers"))
+    assert str(notebook.Markdown(Refusal("one operator").check())) == "One operator"
+
+
 def test_a_refusal_decides_nothing_and_leads_with_its_first_sentence(said):
     """The page's lead begins with a capital, and its decision does not advise."""
     reason = join(say("not answerable: one operator."), say("Take more."))

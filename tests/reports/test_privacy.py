@@ -1,7 +1,9 @@
 """A customer is forgotten everywhere, no clear identifier stands anywhere, and who turns pseudonyms back is logged."""
 
 import csv
+import gzip
 import stat
+import zipfile
 
 import pandas as pd
 import pytest
@@ -252,19 +254,68 @@ def test_a_search_finds_what_is_clear_and_nothing_else(root):
     (root / "reports/lists/bad.xlsx").write_text("13700137000 ")
     (root / "reports/lists/bad.json").write_text('{"a": 13700137000 ')
     (root / "reports/lists/page.png").write_bytes(b"13700137000")
+    (root / "reports/lists/page.pdf").write_bytes(b"13700137000")
+    (root / "reports/lists/page.svgz").write_bytes(gzip.compress(b"<text>13700137000</text>"))
+    with zipfile.ZipFile(root / "reports/lists/sent.zip", "w") as sent:
+        for name in ("a/index.html", "b.pdf", "c.png"):
+            sent.writestr(name, "李娜")
     found = scan("shop", root)
     damaged = {(f"reports/lists/bad.{ending}", kind): 1 for ending in ("xlsx", "json") for kind in KINDS}
     assert found.finds == damaged | {
         ("reports/lists/odd.parquet", "a number or name that the mapping hides"): 1,
         ("reports/lists/odd.xlsx", "a number or name that the mapping hides"): 1,
+        ("reports/lists/page.svgz", "a number or name that the mapping hides"): 1,
+        ("reports/lists/page.svgz", "what looks like a telephone number"): 1,
+        ("reports/lists/sent.zip", "a number or name that the mapping hides"): 1,
         ("reports/runs/1.log", "a number or name that the mapping hides"): 1,
         ("reports/runs/1.log", "what looks like a telephone number"): 1,
         ("reports/site/who/default/index.html", "a number or name that the mapping hides"): 1,
         ("reports/site/who/default/index.html", "what looks like a telephone number"): 1,
     }
-    assert found.unread == 1
+    assert (found.pdfs, found.pictures, found.unknown) == (2, 2, ())
     done = CliRunner().invoke(command, ["data", "scan", "shop"], standalone_mode=False)
-    assert done.return_value == 1 and "10 finds in" in done.output and "李娜" not in done.output
+    assert (
+        done.return_value == 1
+        and "13 finds in" in done.output
+        and "PDF files (2), pictures (2)" in done.output
+        and "李娜" not in done.output
+    )
+
+
+@pytest.mark.parametrize(("sql", "unknown"), [("*", ()), ("id, name AS who, 1 AS name", ("customer.name_key",))])
+def test_names_that_a_step_reads_are_looked_for(root, sql, unknown):
+    """By the column of its input; one that the step makes anew is named as not looked for."""
+    (root / "data/raw/step").mkdir()
+    (root / "data/raw/step/c.csv").write_text("id,name\n1,欧阳锋\n", "utf-8")
+    column = "who" if unknown else "name"
+    (root / "data/mappings/step.toml").write_text(
+        f"""title = "t"
+operator = "o"
+as_of = 2026-01-01
+[[prepare]]
+name = "j"
+sql = 'SELECT {sql}, "#c" FROM c'
+[prepare.inputs]
+c = "c.csv"
+[[file]]
+prepared = "j"
+table = "customer"
+ignore = ["name"]
+[file.columns]
+customer_id = "id"
+kind = {{ constant = "person" }}
+province = {{ constant = "p" }}
+joined_on = {{ constant = 2020-01-01 }}
+name_key = {{ from = "{column}", pseudonym = true }}
+""".replace('ignore = ["name"]\n', 'ignore = ["name"]\n' * bool(unknown)),
+        "utf-8",
+    )
+    ingest("step", root=root)
+    (root / "reports/runs").mkdir()
+    (root / "reports/runs/1.log").write_text("欧阳锋 failed\n", "utf-8")
+    found = scan("step", root)
+    assert found.unknown == unknown
+    assert (("reports/runs/1.log", "a number or name that the mapping hides") in found.finds) == (not unknown)
 
 
 def test_pseudonyms_are_turned_back_with_the_key_and_a_reason(root, monkeypatch):

@@ -10,7 +10,7 @@ import pytest
 
 from workbench.errors import WorkbenchError
 from workbench.project import project_root
-from workbench.warehouse import open_warehouse
+from workbench.warehouse import connect, open_warehouse, schema
 from workbench.warehouse.ingest import ingest
 
 MAPPING = """
@@ -129,6 +129,41 @@ def test_warehouse_of_another_schema_or_a_damaged_one_is_refused(root, tmp_path)
         open_warehouse("shop", root=tmp_path / "p")
 
 
+def test_a_warehouse_of_the_definition_before_is_read_as_it_is(root, tmp_path):
+    """Version 4: what came since is empty and said with the command that reads it; version 3 is to be ingested."""
+    shutil.copytree(root, tmp_path / "p")
+    place = open_warehouse("shop", root=tmp_path / "p").place
+    as_it_is = open_warehouse("shop", root=tmp_path / "p").table("customer")
+    connect._opened.cache_clear()  # nobody writes to what this process reads
+    with duckdb.connect(str(place / "warehouse.duckdb")) as con:
+        for name in ("collection_action", "fraud_case"):
+            con.execute(f"DROP TABLE {name}")
+        new = {
+            "subscription": ["origin_operator", "stated_reason"],
+            "ticket": ["queue", "compensation", "compensation_arm"],
+            "customer": ["card_key", "phone_key", "address_key", "payer_key", "household_id", "group_id"],
+        }
+        for table, columns in new.items():
+            for column in columns:
+                con.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        con.execute("UPDATE facts SET value = '4' WHERE name = 'schema_version'")
+    warehouse = open_warehouse("shop", root=tmp_path / "p")
+    for name, table in schema.tables().items():
+        found = warehouse.query(f"SELECT * FROM {name}")
+        assert list(found) == [column.name for column in table.columns]
+        assert found[new.get(name, [])].isna().all(axis=None)
+    assert warehouse.query("SELECT loss + 1 AS loss FROM fraud_case").empty
+    pd.testing.assert_frame_equal(warehouse.table("customer"), as_it_is)
+    (note,) = (note for note in warehouse.notes if "came since" in note)
+    assert note.startswith("read as an earlier program ingested it: collection_action, fraud_case, customer.card_key")
+    assert note.endswith("Run: workbench data ingest shop") and "came since" in str(warehouse.full_account())
+    connect._opened.cache_clear()
+    with duckdb.connect(str(place / "warehouse.duckdb")) as con:
+        con.execute("UPDATE facts SET value = '3' WHERE name = 'schema_version'")
+    with pytest.raises(WorkbenchError, match=r"tables of version 3; .* Run: workbench data ingest shop"):
+        open_warehouse("shop", root=tmp_path / "p")
+
+
 def test_a_version_that_is_gone_is_not_read_from_memory(root, tmp_path):
     """Queries share what is open, see the time in UTC, keep nothing of each other; a removed version is told."""
     shutil.copytree(root, tmp_path / "p")
@@ -137,6 +172,8 @@ def test_a_version_that_is_gone_is_not_read_from_memory(root, tmp_path):
         first.register("mine", pd.DataFrame({"a": [1]}))
         assert "mine" not in second.execute("SHOW TABLES").df()["name"].tolist()
         assert second.execute("SELECT current_setting('TimeZone')").fetchone() == ("UTC",)
+        shown = second.execute("SELECT current_setting('enable_progress_bar')").fetchone()
+        assert shown == (False,), "a bar of DuckDB's would stand in logs and reports"
     shutil.rmtree(warehouse.place)
     with pytest.raises(WorkbenchError, match="is gone: newer ones took its place"):
         warehouse.tables()

@@ -90,11 +90,8 @@ class Account:
         ]  # fmt: skip
         for table, row in of.iterrows():
             why = self.reasons.loc[self.reasons["table"] == table, "reason"]
-            known: dict[str, Any] = {
-                "table": refused.table(str(table)),
-                "n": int(row["refused"]),
-                "all": int(row["raw"]),
-            }
+            known: dict[str, Any] = {"table": refused.table(str(table)), "n": int(row["refused"])}
+            known["all"] = int(row["raw"])
             if row["refused"] and len(why):
                 text = say(
                     "{table}: {n} of {all} records, most often because {why}.",

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.messages import say
+from workbench.messages import Listed, say
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.account import Account
 from workbench.warehouse.digests import note_reads
@@ -66,11 +66,12 @@ def open_version(source: str, place: Path) -> Warehouse:
             facts = dict(con.execute("SELECT name, value FROM facts").fetchall())
             stand = con.execute("SELECT sum(accepted)::BIGINT FROM account WHERE \"table\" = 'detail_record'")
             accepted = stand.fetchall()[0][0] or 0
+            there = _columns(con, "warehouse")
         kept = sum(pq.read_metadata(file).num_rows for file in (place / "detail_record").glob("*.parquet"))
     except (duckdb.Error, pa.ArrowInvalid, OSError) as error:
         why = str(error).splitlines()[0].replace(f"{place}{os.sep}", "").rstrip(".!")
         raise WorkbenchError("{place} can't be read: {why}. {command}").of(place, why, command) from None
-    if facts.get("schema_version") != str(schema.version()):
+    if facts.get("schema_version") not in {str(number) for number in (schema.version(), *schema.reads())}:
         raise WorkbenchError(
             "the warehouse of '{source}' has tables of version {name}; this program needs version {version}. {command}"
         ).of(source, facts.get("schema_version"), schema.version(), command)
@@ -78,9 +79,14 @@ def open_version(source: str, place: Path) -> Warehouse:
         raise WorkbenchError("{place} is damaged: {kept} of {accepted} detail records are there. {command}").of(
             place, kept, accepted, command
         )
+    notes = facts["notes"].splitlines()
+    if new := _since(there):
+        said = say("read as an earlier program ingested it: {names} came since, and are empty here. {command}",
+                   names=Listed(new), command=command)  # fmt: skip
+        notes.append(said)
     return Warehouse(
         source, place.name, facts["title"], facts["operator"], facts["currency"],
-        date.fromisoformat(facts["as_of"]), facts["key_fingerprint"], tuple(facts["notes"].splitlines()), place,
+        date.fromisoformat(facts["as_of"]), facts["key_fingerprint"], tuple(notes), place,
     )  # fmt: skip
 
 
@@ -335,8 +341,12 @@ def locked_down(place: Path, limits: Mapping[str, str]) -> duckdb.DuckDBPyConnec
     con = duckdb.connect()
     try:
         con.execute(f"ATTACH {literal(str(place / 'warehouse.duckdb'))} AS stored (READ_ONLY)")
-        for (name,) in con.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = 'stored'").fetchall():
-            con.execute(f"CREATE VIEW {quoted(name)} AS SELECT * FROM stored.{quoted(name)}")
+        there = _columns(con, "stored")
+        for name, columns in there.items():
+            cells = schema.table(name).as_now(columns) if name in schema.tables() else "*"
+            con.execute(f"CREATE VIEW {quoted(name)} AS SELECT {cells} FROM stored.{quoted(name)}")
+        for name in schema.tables().keys() - there.keys() - {"detail_record"}:
+            con.execute(schema.table(name).ddl())
         months = _months(place)
         for name, files in months.items():
             if files:
@@ -350,8 +360,22 @@ def locked_down(place: Path, limits: Mapping[str, str]) -> duckdb.DuckDBPyConnec
     return con
 
 
+def _columns(con: duckdb.DuckDBPyConnection, database: str) -> dict[str, list[str]]:
+    """The columns of the tables of a database, in order."""
+    sql = "SELECT table_name, list(column_name ORDER BY column_index) FROM duckdb_columns() WHERE database_name = ? "
+    return dict(con.execute(f"{sql} GROUP BY ALL", [database]).fetchall())
+
+
+def _since(there: Mapping[str, list[str]]) -> list[str]:
+    """The tables and columns that a version lacks, for its program did not know them."""
+    known = [t for t in schema.tables().values() if t.name != "detail_record"]
+    new = [t.name for t in known if t.name not in there]
+    return new + [f"{t.name}.{c.name}" for t in known for c in t.columns if c.name not in there.get(t.name, [c.name])]
+
+
 def lock(con: duckdb.DuckDBPyConnection, limits: Mapping[str, str], files: Iterable[str] = ()) -> None:
     """Let a connection see no more of the machine than what is attached and some files, from now on."""
+    con.execute("SET enable_progress_bar = false")
     for name, value in {
         "TimeZone": "'UTC'",
         **{name: literal(value) for name, value in limits.items()},

@@ -24,6 +24,7 @@ def write_digests(place: Path) -> None:
     import duckdb
 
     with duckdb.connect(str(place / "warehouse.duckdb"), read_only=True) as con:
+        con.execute("SET enable_progress_bar = false")
         names = [name for (name,) in con.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()]
         reads = {name: quoted(name) for name in names}
         reads["facts"] = "(SELECT * FROM facts WHERE name NOT IN ('version', 'created'))"

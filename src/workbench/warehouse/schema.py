@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date
 from functools import cache
@@ -105,15 +106,24 @@ class TableSchema:
         """The statement that makes the empty table in DuckDB."""
         return f"CREATE TABLE {self.name} ({', '.join(f'{c.name} {c.sql_type}' for c in self.columns)})"
 
+    def as_now(self, stored: Iterable[str]) -> str:
+        """The cells to select of a table that an earlier definition made, whose columns are `stored`.
+
+        >>> TableSchema("t", "", (), (Column("a", "text", ""), Column("b", "date", ""))).as_now(["a"])
+        'a, NULL::DATE AS b'
+        """
+        there = set(stored)
+        return ", ".join(c.name if c.name in there else f"NULL::{c.sql_type} AS {c.name}" for c in self.columns)
+
 
 @cache
-def _definition() -> tuple[int, dict[str, TableSchema]]:
+def _definition() -> tuple[int, list[int], dict[str, TableSchema]]:
     raw = tomllib.loads(resources.files(__package__).joinpath("schema.toml").read_text(encoding="utf-8"))
     tables = {}
     for name, table in raw["table"].items():
         columns = tuple(_column(c) for c in table["column"])
         tables[name] = TableSchema(name, table["meaning"], tuple(table["key"]), columns)
-    return raw["version"], tables
+    return raw["version"], raw["reads"], tables
 
 
 def _column(raw: dict) -> Column:
@@ -127,13 +137,18 @@ def _column(raw: dict) -> Column:
 
 
 def version() -> int:
-    """Number of this definition; a warehouse built under another one is refused."""
+    """Number of this definition; a warehouse built under another one is refused, if it is none that `reads` names."""
     return _definition()[0]
+
+
+def reads() -> list[int]:
+    """Numbers of the earlier definitions whose tables differ by what was added since alone."""
+    return _definition()[1]
 
 
 def tables() -> dict[str, TableSchema]:
     """All canonical tables by name, parents before children."""
-    return _definition()[1]
+    return _definition()[2]
 
 
 def table(name: str) -> TableSchema:

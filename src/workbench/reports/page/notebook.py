@@ -111,16 +111,18 @@ class Markdown:
 
     Parameters
     ----------
-    text : str
+    text : str or Refusal
 
     Examples
     --------
     >>> print(Markdown("- **Keep** <b>A</b>")._repr_markdown_())
     - **Keep** \\<b\\>A\\</b\\>
+    >>> Markdown(Refusal("one operator").check())
+    One operator
     """
 
-    def __init__(self, text: str) -> None:
-        self.text = text
+    def __init__(self, text: str | Refusal) -> None:
+        self.text = text.headline() if isinstance(text, Refusal) else text
 
     def __repr__(self) -> str:
         return str(self.text)
@@ -222,6 +224,8 @@ def _said_cells(table: Mapping[str, Any]) -> dict[str, Any]:
 def show_list(frame: pd.DataFrame, *, name: str, definition: str, as_of: str) -> None:
     """Write a list of customers to act on beside the report, and display what it is; the rows are in the files alone.
 
+    Of an empty list that is said, and nothing is written.
+
     Parameters
     ----------
     frame, name, definition, as_of
@@ -232,6 +236,8 @@ def show_list(frame: pd.DataFrame, *, name: str, definition: str, as_of: str) ->
     WorkbenchError
         If the list cannot be written: see there.
     """
+    if frame.empty:
+        return show(Refusal(say("List '{name}' is empty: there is nobody to act on, and no file.", name=name)))
     made = lists.write_list(frame, lists.output_folder(), name=name, definition=definition, as_of=str(as_of))
     rows = say("{n} row", n=made.rows) if made.rows == 1 else say("{n} rows", n=made.rows)
     said = say(

@@ -293,7 +293,7 @@ def _formatted(value: Any, column: Mapping[str, Any], table: Mapping[str, Any]) 
 
 
 def _suppressed(frame: pd.DataFrame, counts: str | None, minimum: int, name: str) -> list[int]:
-    if counts is None:
+    if counts is None or frame.empty:
         return []
     require_columns(frame, [counts], say("table '{name}'", name=name), hint="counts= names the column of counts.")
     if _kind(frame[counts]) not in ("integer", "number"):

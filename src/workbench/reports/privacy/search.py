@@ -12,6 +12,7 @@ import re
 import unicodedata
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +28,7 @@ from workbench.errors import WorkbenchError
 from workbench.personal import for_me_alone, masked, personal
 from workbench.reports.handoff.scan import places
 from workbench.warehouse.connect import mapping_file, warehouse_folder
-from workbench.warehouse.ingest.mapping import Origin, read_mapping
+from workbench.warehouse.ingest.mapping import FileBlock, Origin, read_mapping
 from workbench.warehouse.ingest.read import batches, raw_files
 from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.pseudonyms import read_key
@@ -37,18 +38,23 @@ from workbench.warehouse.texts import one_form
 OUTPUTS = ("reports", "dist", "data/repairs", "data/models")
 """Folders of a project that hold what was made of data, logs among it, beside the warehouse."""
 _WORDS = re.compile(r"[0-9]+|[A-Za-z]+|[\u3400-\u9fff·]+")
-_PICTURES = (".png", ".pdf", ".jpg", ".svgz")
+_PDF, _PICTURES = ".pdf", (".png", ".jpg", ".jpeg")
 _DAMAGED = (ValueError, KeyError, EOFError, zlib.error, zipfile.BadZipFile, gzip.BadGzipFile, ElementTree.ParseError)
 _LOG = ("when", "who", "what", "source", "version", "customers", "why")
 
 
 @dataclass(frozen=True)
 class Found:
-    """What a search found: by file and kind how often, and how many files could not be searched."""
+    """What a search found: by file and kind how often; how many files were not looked into, those in archives too.
+
+    What the columns in `unknown` hide was not looked for: no raw file has them, but a server, or a step makes them.
+    """
 
     finds: dict[tuple[str, str], int]
     searched: int
-    unread: int
+    pdfs: int
+    pictures: int
+    unknown: tuple[str, ...]
 
 
 def log(root: Path, what: str, source: str, version: str, customers: int, why: str = "") -> None:
@@ -75,10 +81,16 @@ def hidden(source: str, root: Path) -> Iterator[tuple[str, Origin, pa.ChunkedArr
     """Give, batch by batch, each column of the extracts that a mapping hides: canonical name, origin, clear texts."""
     mapping = read_mapping(mapping_file(source, root))
     for block, files in raw_files(mapping, root / "data" / "raw" / source)[0]:
-        columns = {n: v for n, v in block.columns.items() if isinstance(v, Origin) and v.pseudonym}
+        readers = [block, *(one for one in mapping.files if one.prepared and one.path == block.table.name)]
+        columns = [(name, value) for one in readers for name, value in _pseudonyms(one)]
         for batch in (batch for path in files if columns for batch in batches(path, block)):
-            for name, value in columns.items():
-                yield name, value, pc.unique(batch.columns.column(str(value.column)))
+            for name, value in columns:
+                if value.column in batch.columns.column_names:
+                    yield name, value, pc.unique(batch.columns.column(value.column))
+
+
+def _pseudonyms(block: FileBlock) -> list[tuple[str, Origin]]:
+    return [(name, v) for name, v in block.columns.items() if isinstance(v, Origin) and v.pseudonym]
 
 
 def scan(source: str, root: Path) -> Found:
@@ -88,12 +100,17 @@ def scan(source: str, root: Path) -> Found:
     signs, as a whole cell or a whole run of Chinese or Latin letters), and what `personal` tells by its form. Pictures
     and PDF files are counted, not searched.
     """
-    clear = np.fromiter(_clear(source, root), np.int64)
+    hashes, columns = _clear(source, root)
+    clear = np.fromiter(hashes, np.int64)
+    blocks = read_mapping(mapping_file(source, root)).files
+    unknown = {
+        f"{b.table.name}.{name}" for b in blocks for name, value in _pseudonyms(b) if value.column not in columns
+    }
     finds: dict[tuple[str, str], int] = {}
-    searched = unread = 0
+    searched, unread = 0, Counter[str]()
     for path in sorted(_files(source, root)):
-        if path.suffix in _PICTURES:
-            unread += 1
+        unread.update(_closed(path))
+        if path.suffix in (_PDF, *_PICTURES):
             continue
         searched += 1
         seen: dict[str, None] = {}
@@ -105,19 +122,29 @@ def scan(source: str, root: Path) -> Found:
         known = np.fromiter((hash(word) for word in seen), np.int64, len(seen))
         if number := int(np.isin(known, clear).sum()):
             finds[name, "a number or name that the mapping hides"] = number
-    return Found(finds, searched, unread)
+    return Found(finds, searched, unread[_PDF], unread.total() - unread[_PDF], tuple(sorted(unknown)))
 
 
-def _clear(source: str, root: Path) -> set[int]:
-    """Hashes of the clear texts, as the extracts write them and in their one form: they may be many millions."""
-    seen, clear = set[int](), set[int]()
+def _closed(path: Path) -> list[str]:
+    """The endings of the PDF files and pictures that a file is, or holds."""
+    names = [path.name]
+    if path.suffix == ".zip" and zipfile.is_zipfile(path):
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    return [end for name in names if (end := Path(name).suffix) in (_PDF, *_PICTURES)]
+
+
+def _clear(source: str, root: Path) -> tuple[set[int], set[str]]:
+    """Hashes of the clear texts, as they are written and in their one form, many millions perhaps; their columns."""
+    seen, clear, known = set[int](), set[int](), set[str]()
     for _, value, found in hidden(source, root):
+        known.add(str(value.column))
         for text in found.to_pylist():
             if text and hash(text) not in seen and text not in value.missing:
                 seen.add(hash(text))
                 forms = {text, one_form(text, value.kind)}
                 clear |= {hash(form) for form in forms if len(form) >= (7 if form.isdigit() else 2)}
-    return clear
+    return clear, known
 
 
 def _files(source: str, root: Path) -> Iterator[Path]:
@@ -164,10 +191,10 @@ def _texts(name: str, content: bytes) -> Iterator[str]:
     elif name.endswith(".zip"):
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             for inner in archive.namelist():
-                if not inner.endswith(_PICTURES) and not inner.startswith("code/"):
+                if not inner.endswith((_PDF, *_PICTURES)) and not inner.startswith("code/"):
                     yield from _texts(inner, archive.read(inner))
-    elif name.endswith(".gz"):
-        yield from _texts(name.removesuffix(".gz"), gzip.decompress(content))
+    elif name.endswith((".gz", ".svgz")):
+        yield from _texts(re.sub(r"\.gz$|z$", "", name), gzip.decompress(content))
     else:
         yield from (unicodedata.normalize("NFKC", text) for _, text in places(name, content))
 

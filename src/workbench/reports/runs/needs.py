@@ -5,8 +5,8 @@ The parameters cell says it, once, beside the source that it reads::
     needs = {"bill.month": 3, "campaign.campaign_id": "campaign", "contact": 0, "basis=payments": {"payment": 1}}
 
 A table with as many rows; a column (or the names in a map of values) with as many different values, or with the value
-of a parameter (of a path model its items); 0 is what only parts of the study rest on. ``"a|b"`` is one of several. What
-stands under ``"parameter=value"`` is needed with that value only.
+of a parameter (of a path model its items, of a number as many); 0 is what only parts of the study rest on. ``"a|b"`` is
+one of several. What stands under ``"parameter=value"`` is needed with that value only.
 """
 
 from __future__ import annotations
@@ -122,6 +122,7 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
         lack = {"least": str(least), "table": table, "rows": str(rows)}
         return Message() if rows >= int(least) else say("{least} rows of {table} (there are {rows})", **lack)
     known = schema.table(table).column(column)
+    least = asked if isinstance(asked := values.get(str(least)), int) else least
     values_of = f"SELECT {column} AS v FROM {table} WHERE {column} IS NOT NULL"
     if known.is_map:
         values_of = long_twin(

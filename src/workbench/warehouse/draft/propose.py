@@ -15,6 +15,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse import schema
+from workbench.warehouse.draft.linked import LINKED, holds, link, stem
 from workbench.warehouse.draft.sample import Sample, bare
 from workbench.warehouse.draft.values import Cell, added, cell, churned, inline, numbered, quoted, tenure, words
 
@@ -70,6 +71,11 @@ def propose(
         If no file fits any table.
     """
     fits = {id(s): _fits(s) for s in samples}
+    listing = [b for s in samples for b in fits[id(s)] if b.table.name == "customer" and b.cells["customer_id"].sources]
+    if listing and len(samples) > 1:
+        of = max(listing, key=lambda block: block.score)
+        link(samples, of.sample, of.cells["customer_id"].sources[0])
+        fits |= {id(s): _fits(s) for s in samples if s.links}
     mains = {id(s): max(found, key=lambda b: b.score) for s in samples if (found := fits[id(s)])}
     if not mains:
         files = dict.fromkeys(s.path.name for s in samples)
@@ -84,6 +90,8 @@ def propose(
             more = [b for b in fits[id(sample)] if b.table.name in FLAT and b.table.name not in taken]
             blocks += [main, *(more if main.table.name in FLAT else [])]
     blocks += _customers(blocks)
+    for block in blocks if listing and len(samples) > 1 else ():
+        _doubt_strangers(block, of.sample, of.cells["customer_id"].sources[0])
     days = [one.last for b in blocks for name, one in b.cells.items() if name not in ("due_on", "due_at", "ends_on")]
     known = [day for day in (*days, until) if day and day < today]
     as_of = max(known) + timedelta(days=1) if known else today.replace(day=1)
@@ -94,6 +102,15 @@ def propose(
         _fill(block, made, operator)
     _parameters(made, models)
     return made
+
+
+def _doubt_strangers(block: Block, customers: Sample, key: str) -> None:
+    """Ask where the customers of a file are none of those that are listed."""
+    one = block.cells.get("customer_id", Cell(""))
+    texts = {text for name in one.sources for text in block.sample.texts(name)}
+    if block.sample.whole and customers.whole and texts and texts.isdisjoint(customers.texts(key)) and not one.doubt:
+        doubt = f"none of its values stands in {key} of {customers.path.name}: the same customers?"
+        block.cells["customer_id"] = replace(one, doubt=doubt)
 
 
 def _customers(blocks: list[Block]) -> list[Block]:
@@ -134,10 +151,9 @@ def _matched(sample: Sample, table: schema.TableSchema) -> tuple[dict[str, Cell]
     held: dict[str, list[str]] = {}
     score, used = 0.0, set[str]()
     plain = [column for column in table.columns if not column.is_map]
-    for column in plain:
-        names = _names(table, column.name)
-        for name in sample.columns:
-            if bare(name) not in names or name in used:
+    for column, called in [(c, called) for called in (_called, _called_like) for c in plain]:
+        for name in called(sample, table, column) if column.name not in found else ():
+            if name in used:
                 continue
             made = cell(column, sample, name)
             if made is None:
@@ -149,7 +165,7 @@ def _matched(sample: Sample, table: schema.TableSchema) -> tuple[dict[str, Cell]
                 break
     for column in plain:
         if column.name not in found and column.type in ("integer", "double", "date", "timestamp"):
-            names = {word for word in _names(table, column.name) if len(word) > (1 if word > "一" else 3)}
+            names = {word for word in map(bare, _names(table, column.name)) if len(word) > (1 if word > "一" else 3)}
             held[column.name] = [n for n in sample.columns if n not in used and any(w in bare(n) for w in names)]
             if column.type in ("integer", "double"):
                 made = added(column, sample, held[column.name])
@@ -162,11 +178,29 @@ def _matched(sample: Sample, table: schema.TableSchema) -> tuple[dict[str, Cell]
     return found, score
 
 
-def _names(table: schema.TableSchema, column: str) -> set[str]:
+def _names(table: schema.TableSchema, column: str) -> list[str]:
     said = words()["column"]
     own = said.get(table.name)
-    listed = [column, *said.get(column, []), *(own.get(column, []) if isinstance(own, dict) else [])]
-    return {bare(name) for name in listed if isinstance(name, str)}
+    listed = [column, *(own.get(column, []) if isinstance(own, dict) else []), *said.get(column, [])]
+    return [name for name in listed if isinstance(name, str)]
+
+
+def _called(sample: Sample, table: schema.TableSchema, column: schema.Column) -> list[str]:
+    """Columns that are called so, the likeliest first; a number that people have is no customer if another is there."""
+    names = list(map(bare, _names(table, column.name)))
+    found = sorted((n for n in sample.columns if bare(n) in names), key=lambda name: names.index(bare(name)))
+    if column.name == "customer_id":
+        found += _called_like(sample, table, column)
+        return [LINKED] if sample.links else sorted(found, key=lambda name: bool(holds(sample, name)))
+    return found
+
+
+def _called_like(sample: Sample, table: schema.TableSchema, column: schema.Column) -> list[str]:
+    """Columns of identifiers that are called so but for the word for number: Ticket No, 工单编码."""
+    if not column.is_identifier:
+        return []
+    names = {stem(name) for name in _names(table, column.name)} - {""}
+    return [name for name in sample.columns if stem(name) in names and stem(name) != bare(name)]
 
 
 def _concept(sample: Sample, concept: str) -> list[str]:

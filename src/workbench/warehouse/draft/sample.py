@@ -52,6 +52,8 @@ class Sample:
         What is not sure about how it is written.
     misfits : dict of str to str
         Why a column fills none of the columns that it is called like.
+    links : list
+        Where its customers are found by another key: one `Link`, or none.
     """
 
     path: Path
@@ -60,6 +62,7 @@ class Sample:
     whole: bool
     doubts: tuple[str, ...] = ()
     misfits: dict[str, str] = field(default_factory=dict)
+    links: list[Any] = field(default_factory=list)
     _texts: dict[str, list[str]] = field(default_factory=dict)
 
     def texts(self, name: str) -> list[str]:

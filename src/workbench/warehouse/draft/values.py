@@ -12,7 +12,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from workbench.personal import PHONE, personal
+from workbench.personal import CARD, PHONE, personal
 from workbench.warehouse.draft.sample import Sample, bare
 from workbench.warehouse.ingest.mapping import NUMBERS
 from workbench.warehouse.schema import Column
@@ -86,8 +86,9 @@ def cell(column: Column, sample: Sample, name: str) -> Cell | None:
     texts = texts[:LOOKED_AT]
     if column.type in ("integer", "double"):
         return numbered(column, name, texts)
-    if sum(PHONE in personal(text, whole=True) for text in texts) > ENOUGH * len(texts) and column.is_identifier:
-        return Cell(inline(from_=quoted(name), pseudonym='"phone"'), (name,))
+    for kind, said in ((PHONE, '"phone"'), (CARD, '"card"')) if column.is_identifier else ():
+        if sum(kind in personal(text, whole=True) for text in texts) > ENOUGH * len(texts):
+            return Cell(inline(from_=quoted(name), pseudonym=said), (name,))
     if column.name.endswith("_key"):
         hidden = all(re.fullmatch(r"[0-9a-fA-F]{16,}", text) for text in texts)
         said = inline(from_=quoted(name), pseudonym="false" if hidden else "true")

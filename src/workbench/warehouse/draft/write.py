@@ -8,7 +8,7 @@ from pathlib import Path
 
 from workbench.warehouse.draft.propose import Block, Proposal, unused
 from workbench.warehouse.draft.sample import Sample
-from workbench.warehouse.draft.values import quoted
+from workbench.warehouse.draft.values import inline, quoted
 
 CHECK = "# CHECK: "
 
@@ -36,6 +36,10 @@ def mapping_text(made: Proposal, paths: dict[int, str], *, title: str, operator:
         lines += [f"{key} = {value}" for key, value in row.items()]
     seen: set[int] = set()
     said: set[str] = set()
+    linked = {id(b.sample): b.sample for b in made.blocks if b.sample.links}
+    for number, sample in enumerate(linked.values(), 1):
+        lines += _step(sample, f"linked_{number}", paths)
+        paths = paths | {id(sample): f"linked_{number}"}
     for block in made.blocks:
         lines += _block(block, made.blocks, paths[id(block.sample)], said, first=id(block.sample) not in seen)
         seen.add(id(block.sample))
@@ -49,8 +53,9 @@ def mapping_text(made: Proposal, paths: dict[int, str], *, title: str, operator:
 
 def _block(block: Block, blocks: Iterable[Block], path: str, said: set[str], *, first: bool) -> list[str]:
     sample = block.sample
-    lines = ["", "[[file]]", f"path = {quoted(path)}", f"table = {quoted(block.table.name)}"]
-    keys = {key: _toml(value) for key, value in sample.options.items()} | block.keys
+    where = f"{'prepared' if sample.links else 'path'} = {quoted(path)}"
+    lines = ["", "[[file]]", where, f"table = {quoted(block.table.name)}"]
+    keys = {key: _toml(value) for key, value in ({} if sample.links else sample.options).items()} | block.keys
     if nothing := sample.nothing():
         keys["missing"] = f"{_toml(nothing)[:-1]}, {keys['missing'][1:]}" if "missing" in keys else _toml(nothing)
     lines += [f"{key} = {value}" for key, value in keys.items()]
@@ -67,6 +72,19 @@ def _block(block: Block, blocks: Iterable[Block], path: str, said: set[str], *, 
             new = one.doubt and path + one.doubt not in said
             lines.append(f"{column.name} = {one.toml}" + (f" {CHECK}{_said(one.doubt)}" if new else ""))
             said.add(path + one.doubt)
+    return lines
+
+
+def _step(sample: Sample, name: str, paths: dict[int, str]) -> list[str]:
+    """The step that finds the customers of a file which knows them by another key."""
+    link = sample.links[0]
+    said = f"{link.here} is taken for {link.there} of {paths[id(link.by)]}, which tells the customer. Right?"
+    plain = "'''" not in link.sql() and link.sql().replace("\n", "").isprintable()
+    sql = f"'''\n{link.sql()}\n'''" if plain else quoted(link.sql())
+    lines = ["", "[[prepare]]", CHECK + _said(said), f"name = {quoted(name)}", f"sql = {sql}", "[prepare.inputs]"]
+    for table, of, more in (("rows_of", sample, {}), ("customers_of", link.by, {"lookup": True})):
+        keys = {key: _toml(value) for key, value in (of.options | more).items()}
+        lines.append(f"{table} = {inline(path=quoted(paths[id(of)]), **keys)}")
     return lines
 
 

@@ -149,8 +149,7 @@ class Build:
             for entry in self.entries:
                 if entry.part:
                     entry.part.drop()
-            self.con.execute("DETACH stage")
-            self.con.execute("CHECKPOINT")
+            self.con.execute("DETACH stage; CHECKPOINT")
         finally:
             self.con.close()
         (self.place / "stage.duckdb").unlink()
@@ -161,6 +160,7 @@ class Build:
             "memory_limit": MEMORY,
             "temp_directory": str(self.place / "spill"),
             "preserve_insertion_order": "false",
+            "enable_progress_bar": "false",
             "TimeZone": "UTC",
         }.items():
             self.con.execute(f"SET {name} = {literal(value)}")

@@ -107,7 +107,7 @@ class _Preparing:
 
     def _inputs(self) -> duckdb.DuckDBPyConnection:
         con = duckdb.connect(str(self.folder / INPUTS))
-        con.execute(f"SET memory_limit = {literal(MEMORY)}")
+        con.execute(f"SET memory_limit = {literal(MEMORY)}; SET enable_progress_bar = false")
         con.execute(f"SET temp_directory = {literal(str(self.folder / 'spill'))}")
         return con
 
