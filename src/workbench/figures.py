@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
@@ -141,6 +142,79 @@ def heat_map(
     drawn.tick_params(length=0, rotation=0)
     drawn.grid(visible=False)
     return drawn  # type: ignore[no-any-return]  # seaborn has no types
+
+
+def flows(
+    counts: pd.DataFrame,
+    before: Sequence[str],
+    after: Sequence[str],
+    ax: Axes | None = None,
+    *,
+    least: float = 0,
+    shares: bool = False,
+    ends: tuple[str, str] = ("", ""),
+    label: str = "",
+) -> Axes:
+    """Draw how many go from each on the left to each on the right, as bands in the colour of where they come from.
+
+    A name on both sides has one colour, one that stands on one side alone is grey. Blocks stand as far apart as what
+    they are called takes.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        Those who go from each (index) to each (columns); bands of fewer than `least` are left out.
+    before, after : sequence of str
+        What rows and columns are called.
+    shares : bool
+        Draw all rows equally high, so that small ones can be followed too.
+    ends, label : str
+        What stands below the left and the right, and below the whole.
+    """
+    ax, number = axes(ax), counts.to_numpy(dtype=float)
+    high = number / np.maximum(number.sum(axis=1, keepdims=True), 1) if shares else number
+    figure = ax.get_figure(root=True)
+    if figure is not None and len(figure.axes) == 1:
+        figure.set_figheight(max(figure.get_figheight(), 0.5 * max(counts.shape) + 0.6))
+    names, inks = set(counts.index) & set(counts.columns), [c for c in PALETTE if c != "#000000"]
+    known = [name for name in counts.index if name in names or not names]
+    colours = {name: inks[i % len(inks)] for i, name in enumerate(known)}
+    starts = []
+    for edge, index, sums, words in (
+        (0, counts.index, high.sum(axis=1), before),
+        (0.98, counts.columns, high.sum(axis=0), after),
+    ):
+        said = [textwrap.fill(text, 26) for text in words]
+        lines = np.array([text.count("\n") + 1 for text in said])
+        needed = 0.03 * (lines[:-1] + lines[1:]) * high.sum() - (sums[:-1] + sums[1:]) / 2
+        low = np.r_[0, np.cumsum(sums[:-1] + np.maximum(0.035 * high.sum(), needed))]
+        ax.bar(edge, sums, 0.02, low, align="edge", color=[colours.get(name, "0.6") for name in index])
+        side = ax.yaxis if edge == 0 else ax.secondary_yaxis("right").yaxis
+        side.set_ticks(low + sums / 2, said)
+        side.set_tick_params(length=0)
+        side.axes.spines[:].set_visible(False)
+        starts.append(low.copy())
+    t = np.linspace(0, 1, 30)
+    bend, x = t**2 * (3 - 2 * t), 0.02 + 0.96 * t
+    for i, j in np.argwhere(number):
+        low = starts[0][i] + bend * (starts[1][j] - starts[0][i])
+        if number[i, j] >= least:
+            ink = colours.get(counts.index[i], "0.6")
+            ax.fill_between(x, low, low + high[i, j], color=ink, alpha=0.6, linewidth=0)
+        starts[0][i] += high[i, j]
+        starts[1][j] += high[i, j]
+    ax.set_xlim(0, 1)
+    ax.set_xticks([0.01, 0.99], ends)
+    ax.tick_params("x", length=0)
+    ax.set_xlabel(label)
+    ax.grid(False)
+    ax.invert_yaxis()
+    return ax
+
+
+def legend(ax: Axes, columns: int = 3) -> None:
+    """Name what is drawn above the picture, where it hides nothing."""
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2)
 
 
 def axis_unit(unit: str, points: bool = False, called: str = "percentage points") -> Value:

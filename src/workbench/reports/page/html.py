@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -17,8 +18,8 @@ from typing import Any
 
 from workbench.catalogue import label
 from workbench.messages import TAGS, Message, as_value, say, word
-from workbench.reports.page import tables
-from workbench.reports.page.said import answer_of
+from workbench.reports.page import svg, tables
+from workbench.reports.page.said import PICTURES, answer_of
 
 QUANTITIES = "application/vnd.workbench.quantities+json"
 LONGEST_TABLE = 100
@@ -181,6 +182,11 @@ class _Headings:
     def __init__(self, title: str) -> None:
         self._ids: set[str] = set()
         self._title: str | None = title
+        self._figures = itertools.count(1)
+
+    def figure(self) -> str:
+        """Give what stands before the ids of the next figure."""
+        return f"f{next(self._figures)}_"
 
     def __call__(self, text: str, level: int) -> str:
         shown = html.unescape(re.sub(r"<[^>]+>", "", text)).strip()
@@ -235,7 +241,9 @@ def _output(output: Mapping[str, Any], headings: _Headings, spoken: str) -> Iter
     elif kind == "figure":
         picture = base64.b64encode(base64.b64decode("".join(data["image/png"]))).decode("ascii")
         shown = {field: ours[field] for field in ("caption", "alt", "width", "height")}
-        yield {"kind": "figure", "png": picture, **shown}
+        inline = data.get(PICTURES, {}).get(spoken, {}).get("svg", "")
+        inline = _marked(svg.safe(inline, prefix=headings.figure(), alt=ours["alt"]))
+        yield {"kind": "figure", "png": picture, "svg": inline, **shown}
     elif "text/markdown" in data:
         yield _set("".join(data["text/markdown"]), headings)
     elif text:

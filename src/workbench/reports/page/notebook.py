@@ -20,10 +20,11 @@ from typing import TYPE_CHECKING, Any, Protocol
 from workbench.errors import WorkbenchError
 from workbench.figures import Axes, character_names, say_in, use_theme
 from workbench.messages import Day, Message, as_message, join, known, say
-from workbench.reports.page import lists, tables
+from workbench.reports.page import lists, svg, tables
 from workbench.reports.page.escape import as_entities, as_markdown
 from workbench.reports.page.html import QUANTITIES
-from workbench.reports.page.languages import PICTURES, in_lab, languages
+from workbench.reports.page.languages import in_lab, languages
+from workbench.reports.page.said import PICTURES
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.result import Decision, Picture, Quantity, Refusal, Result, Table, default_format
 
@@ -288,15 +289,14 @@ def show_figure(ax_or_figure: Axes | Figure, *, name: str, caption: str, alt: st
         If a text is empty.
     """
     _require_words("figure", name=name, caption=caption, alt=alt)
-    pictures, lacking = _pictures(ax_or_figure, languages())
+    english, pictures, lacking = _pictures(ax_or_figure, languages())
     if lacking:
         boxes = say("Drawn as boxes, for the font lacks them: {characters}.", characters=character_names(lacking))
         caption = join(as_message(caption.rstrip()), boxes)
-    png, size = pictures.pop("en")
+    png, size = english
     said = {"caption": as_message(caption).as_json(), "alt": as_message(alt).as_json()}
-    others = {language: {"png": other, **size_of} for language, (other, size_of) in pictures.items()}
     _display(
-        {"image/png": png, "text/plain": f"[{alt}]", **({PICTURES: others} if others else {})},
+        {"image/png": png, "text/plain": f"[{alt}]", **({PICTURES: pictures} if pictures else {})},
         {"kind": "figure", "name": name, "caption": caption, "alt": alt, **size, "said": said},
         {"image/png": {**size, "alt": alt}},
     )
@@ -376,26 +376,43 @@ def _require_words(what: str, **texts: str) -> None:
             )
 
 
-def _pictures(ax_or_figure: Axes | Figure, said_in: Iterable[str]) -> tuple[dict[str, Any], set[str]]:
-    """Draw to PNG in English and the other languages; give each in base64 with its size, and what the font lacks."""
+def _pictures(
+    ax_or_figure: Axes | Figure, said_in: Iterable[str]
+) -> tuple[tuple[str, dict[str, int]], dict[str, dict[str, Any]], set[str]]:
+    """Draw to PNG in English; for a page to SVG, where that is smaller; other languages alike; and what the font lacks.
+
+    Returns
+    -------
+    tuple
+        The PNG in base64 with its size, svg or png and size by language, characters that the font lacks.
+    """
     from matplotlib import pyplot as plt
 
     figure: Any = ax_or_figure if hasattr(ax_or_figure, "savefig") else ax_or_figure.figure
     figure = figure.get_figure(root=True) or figure
-    drawn = {}
+    drawn: dict[str, dict[str, Any]] = {}
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.filterwarnings("always", message=_LACKS.pattern)
-            for language in dict.fromkeys(("en", *said_in)):
+            english = _png(_drawn(figure))
+            if lists.OUTPUT in os.environ:
+                layout = figure.get_layout_engine()
+                figure.set_layout_engine("none")  # all has its place
+                inline = svg.drawn(figure)
+                figure.set_layout_engine(layout)
+                if len(inline["svg"]) < len(english[0]):
+                    drawn["en"] = inline
+            for language in dict.fromkeys(said_in):
                 if language != "en":
                     say_in(figure, language)
-                drawn[language] = _png(_drawn(figure))
+                    png, size = ("", {}) if drawn.get("en") else _png(_drawn(figure))
+                    drawn[language] = {"png": png, **size} if png else svg.drawn(figure)
     finally:
         plt.close(figure)
     lacks = [_LACKS.match(str(warning.message)) for warning in warned]
     for warning in (w for w, lack in zip(warned, lacks, strict=True) if not lack):
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    return drawn, {chr(int(lack[1])) for lack in lacks if lack}
+    return english, drawn, {chr(int(lack[1])) for lack in lacks if lack}
 
 
 def _png(drawn: Image.Image) -> tuple[str, dict[str, int]]:

@@ -19,9 +19,9 @@ from typing import Any
 from workbench.errors import WorkbenchError
 from workbench.figures import character_names, font_file
 from workbench.messages import join, say
-from workbench.reports.page import tables
+from workbench.reports.page import svg, tables
 from workbench.reports.page.html import LONGEST_MARKDOWN, LONGEST_TABLE, language, plain
-from workbench.reports.page.said import answer_of
+from workbench.reports.page.said import PICTURES, answer_of
 
 _TEMPLATE = Path(__file__).parent / "template" / "report.typ"
 # In points: a line on A4 between its margins, what surrounds a cell, and the sizes of a table's text.
@@ -125,8 +125,9 @@ def _output(output: Mapping[str, Any], spoken: str) -> Iterator[dict[str, Any]]:
     elif kind == "table":
         yield from _table(data[tables.MIME])
     elif kind == "figure":
-        png = list(base64.b64decode("".join(data["image/png"])))
-        yield {"kind": "figure", "png": png} | {field: ours[field] for field in ("caption", "alt", "width")}
+        inline = svg.safe(data.get(PICTURES, {}).get(spoken, {}).get("svg", ""))
+        picture = {"svg": inline} if inline else {"png": list(base64.b64decode("".join(data["image/png"])))}
+        yield {"kind": "figure"} | picture | {field: ours[field] for field in ("caption", "alt", "width")}
     elif kind == "list":
         yield {"kind": "paragraph", "parts": [{"type": "text", "text": text}]}
     elif kind not in ("caption", "quantities"):

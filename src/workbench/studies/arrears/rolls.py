@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.columns import category, number, periods, require_table
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, flows
 from workbench.messages import Listed, Message, Share, Span, Word, join, say
 from workbench.methods import chains
 from workbench.methods.intervals import share as wilson
@@ -64,7 +64,7 @@ class RollRates(Result):
     currency: str = "currency"
 
     NAME, COUNTS = "rolls", "customers"
-    CHART = say("A table in colours: from each state, down, to each state, across")
+    CHART = say("Bands from each state of arrears, left, to where its accounts stand a month later, right")
     FORMATS = {"owed": COUNT} | dict.fromkeys(["low", "high", "owed_rate", "owed_low", "owed_high"], SHARE)
     CAPTION = "From state to state in a month, in accounts and in what they owed ({currency})."
 
@@ -198,21 +198,13 @@ class RollRates(Result):
         return Table("backtest", self.backtest, said, shares, "customers")
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the rates: darker is more; none where fewer than ten accounts were in the state."""
-        ax, counts = axes(ax), self.counts.sum(axis=0)
-        rows = [s for s in range(len(counts)) if counts[s].sum() >= FEW]
-        columns = [c for c in range(counts.shape[1]) if counts[:, c].any()]
-        rates = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))[np.ix_(rows, columns)]
-        names = (*self.states, *self.out, VANISHED)
-        ax.imshow(rates, cmap="Blues", vmin=0, vmax=1.2, aspect="auto")
-        for i, j in np.ndindex(rates.shape):
-            ink = "white" if rates[i, j] > 0.6 else "black"
-            ax.text(j, i, f"{rates[i, j]:.0%}", ha="center", va="center", fontsize=8, color=ink)
-        ax.set_xticks(range(len(columns)), [_called(names[c]) for c in columns], rotation=30, ha="right")
-        ax.set_yticks(range(len(rows)), [_called(names[r]) for r in rows])
-        ax.set_xlabel("a month later")
-        ax.grid(False)
-        return ax
+        """Draw where the accounts of each state of arrears stand a month later; none of states with fewer than ten."""
+        counts, names = self.counts.sum(axis=0), (*self.states, *self.out, VANISHED)
+        rows = [s for s in range(1, len(counts)) if counts[s].sum() >= FEW] or [0]
+        columns = [c for c in range(counts.shape[1]) if counts[rows, c].any()] or [0]
+        moved = pd.DataFrame(counts[np.ix_(rows, columns)], [names[r] for r in rows], [names[c] for c in columns])
+        words = [f"{_called(name)}: {n:,}" for name, n in moved.sum(axis=1).items()]
+        return flows(moved, words, [*map(_called, moved)], ax, shares=True, ends=("this month", "a month later"))
 
     def quantities(self) -> Iterable[Quantity]:
         """Rate of each move."""

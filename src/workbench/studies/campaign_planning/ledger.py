@@ -12,7 +12,7 @@ from scipy.special import ndtr
 
 from workbench.columns import days, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import NAMES, Axes, axes, axis_unit
+from workbench.figures import NAMES, Axes, axes, axis_unit, legend
 from workbench.messages import (
     Amount,
     Count,
@@ -208,7 +208,7 @@ class CampaignLedger(Result):
         ax.set_yticks(at, [f"{row.campaign} ✓" if row.q <= DISCOVERY else row.campaign for row in table.itertuples()])
         ax.yaxis.set_gid(NAMES)
         ax.set_xlabel(say("effect per member ({unit}); ✓ paid", unit=axis_unit(self.unit)))
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
+        legend(ax)
         return ax
 
 

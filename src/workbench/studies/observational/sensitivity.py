@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, axes, legend
 from workbench.messages import Label, Message, Number, Share, join, say
 from workbench.result import Quantity, Result
 from workbench.words import label
@@ -130,7 +130,7 @@ class Sensitivity(Result):
         ax.set_ylim(0, min(100, 130 * max(self.robustness, *points["outcome_share"], 0.02)))
         ax.set_xlabel("share of the selection explained beyond the covariates (%)")
         ax.set_ylabel("share of the outcome explained (%)")
-        ax.legend(frameon=False, loc="upper right")
+        legend(ax)
         return ax
 
 
