@@ -32,6 +32,7 @@ _SIGNS = {" · ": " · ", ": ": "：", " → ": " → ", " – ": " – ", " −
 NAMES = "names of the data"
 """The mark (gid) of an axis whose ticks are names of the data: they are said alike in every language."""
 _FIGURES = 4  # of a number in 万 at most
+_ZERO = re.compile(r"^\+?(?=[.,])")  # z stands after it in a format that writes no -0.00
 _LEADING = 1.25  # of the lines of a text, for Han is higher than Latin
 
 
@@ -100,18 +101,23 @@ def dot_and_interval(
 ) -> Axes:
     """Draw one row a name: estimate as a dot with its value, `low` to `high` as a line; first on top.
 
-    A figure of these axes alone grows with the rows, so that their names stay apart.
+    A figure of these axes alone is as high as its rows take, so that their names stay apart.
     """
     ax, names = axes(ax), list(names)
-    digits = re.sub(r"^\+?", r"\g<0>z", digits)  # z: no -0.00
-    figure = ax.get_figure(root=True)
-    if figure is not None and len(figure.axes) == 1:
-        figure.set_figheight(max(figure.get_figheight(), 0.2 * len(names) + 0.6))
+    digits = _ZERO.sub(r"\g<0>z", digits)
+    fit(ax, len(names))
     rows = np.arange(len(names))[::-1]
     ax.hlines(rows, table["low"], table["high"], color="C0", linewidth=1.5)
     ax.plot(table["estimate"], rows, "o", color="C0", markersize=4)
     for row, value in zip(rows, table["estimate"], strict=True):
-        ax.annotate(f"{value:{digits}}", (value, row), (0, 4), textcoords="offset points", ha="center", fontsize=8)
+        ax.annotate(
+            f"{value:{digits}}".replace("-", "−"),
+            (value, row),
+            (0, 4),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
     if zero:
         ax.axvline(0, color="0.6", linewidth=0.8)
     ax.set_yticks(rows, names)
@@ -130,13 +136,18 @@ def heat_map(
     from seaborn import heatmap
     from seaborn.utils import relative_luminance
 
-    written = {"annot": bool(texts), "fmt": texts} if isinstance(texts, str) else {"annot": np.array(texts), "fmt": ""}
+    written = (
+        {"annot": bool(texts), "fmt": _ZERO.sub(r"\g<0>z", texts)}
+        if isinstance(texts, str)
+        else {"annot": np.array(texts), "fmt": ""}
+    )
     ticks = {"xticklabels": [*map(str, values.columns)], "yticklabels": [*map(str, values.index)]}
     look = {"cmap": "Blues", "cbar": bool(label), "cbar_kws": {"label": label}} | ticks | look
     drawn: Any = heatmap(values, ax=axes(ax), **written, **look)
     colours = drawn.collections[0].get_facecolors()
     for text in drawn.texts:  # seaborn writes white on colours of middle brightness
         x, y = map(int, text.get_position())
+        text.set_text(text.get_text().replace("-", "−"))
         text.set_color("white" if relative_luminance(colours[y * values.shape[1] + x]) < 0.25 else "black")
     drawn.set(xlabel="", ylabel="")
     drawn.tick_params(length=0, rotation=0)
@@ -173,9 +184,7 @@ def flows(
     """
     ax, number = axes(ax), counts.to_numpy(dtype=float)
     high = number / np.maximum(number.sum(axis=1, keepdims=True), 1) if shares else number
-    figure = ax.get_figure(root=True)
-    if figure is not None and len(figure.axes) == 1:
-        figure.set_figheight(max(figure.get_figheight(), 0.5 * max(counts.shape) + 0.6))
+    fit(ax, max(counts.shape), 0.5)
     names, inks = set(counts.index) & set(counts.columns), [c for c in PALETTE if c != "#000000"]
     known = [name for name in counts.index if name in names or not names]
     colours = {name: inks[i % len(inks)] for i, name in enumerate(known)}
@@ -210,6 +219,13 @@ def flows(
     ax.grid(False)
     ax.invert_yaxis()
     return ax
+
+
+def fit(ax: Axes, rows: int, least: float = 0.2) -> None:
+    """Let a figure of these axes alone be as high as its rows take: `least` inches each, not many more than that."""
+    figure = ax.get_figure(root=True)
+    if figure is not None and len(figure.axes) == 1:
+        figure.set_figheight(max(min(figure.get_figheight(), 0.5 * rows + 0.9), least * rows + 0.6))
 
 
 def legend(ax: Axes, columns: int = 3) -> None:

@@ -22,7 +22,7 @@ from workbench.reports.page import svg, tables
 from workbench.reports.page.said import PICTURES, answer_of
 
 QUANTITIES = "application/vnd.workbench.quantities+json"
-LONGEST_TABLE = 100
+LONGEST_TABLE = 40
 LONGEST_LIST = 40
 LONGEST_TEXT = 10_000
 LONGEST_MARKDOWN = 100_000
@@ -182,11 +182,11 @@ class _Headings:
     def __init__(self, title: str) -> None:
         self._ids: set[str] = set()
         self._title: str | None = title
-        self._figures = itertools.count(1)
+        self._marks = itertools.count(1)
 
-    def figure(self) -> str:
-        """Give what stands before the ids of the next figure."""
-        return f"f{next(self._figures)}_"
+    def mark(self) -> str:
+        """Give what stands before the ids of the next table or figure."""
+        return f"f{next(self._marks)}_"
 
     def __call__(self, text: str, level: int) -> str:
         shown = html.unescape(re.sub(r"<[^>]+>", "", text)).strip()
@@ -233,7 +233,7 @@ def _output(output: Mapping[str, Any], headings: _Headings, spoken: str) -> Iter
     elif kind == "decision":
         yield {"kind": "decision", "sentences": text.splitlines()}
     elif kind == "table":
-        yield _safe("table", tables.as_html(data[tables.MIME], longest=LONGEST_TABLE))
+        yield _safe("table", tables.as_html(data[tables.MIME], longest=LONGEST_TABLE, mark=headings.mark()))
     elif kind == "quantities":
         yield {"kind": "quantities", "rows": data[QUANTITIES]}
     elif kind == "list":
@@ -242,7 +242,7 @@ def _output(output: Mapping[str, Any], headings: _Headings, spoken: str) -> Iter
         picture = base64.b64encode(base64.b64decode("".join(data["image/png"]))).decode("ascii")
         shown = {field: ours[field] for field in ("caption", "alt", "width", "height")}
         inline = data.get(PICTURES, {}).get(spoken, {}).get("svg", "")
-        inline = _marked(svg.safe(inline, prefix=headings.figure(), alt=ours["alt"]))
+        inline = _marked(svg.safe(inline, prefix=headings.mark(), alt=ours["alt"]))
         yield {"kind": "figure", "png": picture, "svg": inline, **shown}
     elif "text/markdown" in data:
         yield _set("".join(data["text/markdown"]), headings)

@@ -20,7 +20,7 @@ from workbench.errors import WorkbenchError
 from workbench.figures import character_names, font_file
 from workbench.messages import join, say
 from workbench.reports.page import svg, tables
-from workbench.reports.page.html import LONGEST_MARKDOWN, LONGEST_TABLE, language, plain
+from workbench.reports.page.html import LONGEST_MARKDOWN, language, plain
 from workbench.reports.page.said import PICTURES, answer_of
 
 _TEMPLATE = Path(__file__).parent / "template" / "report.typ"
@@ -28,6 +28,8 @@ _TEMPLATE = Path(__file__).parent / "template" / "report.typ"
 _LINE, _AROUND, _SIZES = 488.0, 8.0, (8.0, 7.2, 6.3)
 _COLUMN, _PIECE = 8.0, 24  # ems that a column of texts has at least, characters after which a word is broken
 _UNBROKEN, _BREAK = re.compile(rf"[!-~]{{{_PIECE + 1},}}"), "\u200b"
+PRINTED, _SHORT, _CELL = 25, 8, 240
+"""Rows of a table that are set; rows up to which it is set beside its figure too; characters of a cell that are set."""
 WIDEST = 120
 """More columns of a table are not set: they are in its sheet."""
 _INLINE = {
@@ -102,8 +104,21 @@ def _blocks(cell: Mapping[str, Any], spoken: str) -> Iterator[dict[str, Any]]:
     if cell["cell_type"] == "markdown":
         yield from _markdown("".join(cell["source"]))
     elif cell["cell_type"] == "code" and "hide-output" not in cell.get("metadata", {}).get("tags", []):
+        drawn = ""
         for output in cell.get("outputs", []):
-            yield from _output(output, spoken)
+            ours = output.get("metadata", {}).get("workbench", {})
+            if ours.get("kind") == "table" and ours.get("name") == drawn and _repeats(output["data"][tables.MIME]):
+                told = say("The numbers of this figure are in the sheet '{name}'.", name=drawn).said(spoken)
+                yield {"kind": "note", "text": told}
+            else:
+                yield from _output(output, spoken)
+            if ours.get("kind") != "caption":
+                drawn = ours.get("name", "") if ours.get("kind") == "figure" else ""
+
+
+def _repeats(table: Mapping[str, Any]) -> bool:
+    """Whether a table says no more than the figure above it, at length."""
+    return len(table["rows"]) > _SHORT
 
 
 def _output(output: Mapping[str, Any], spoken: str) -> Iterator[dict[str, Any]]:
@@ -120,8 +135,7 @@ def _output(output: Mapping[str, Any], spoken: str) -> Iterator[dict[str, Any]]:
         said = answer_of(output, spoken)
         yield {"kind": "answer", "sentences": [said.lead, *said.more], "tiles": list(map(dict, said.tiles))}
     elif kind == "decision":
-        entries = [[{"kind": "paragraph", "parts": [{"type": "text", "text": line}]}] for line in text.splitlines()]
-        yield {"kind": "list", "ordered": False, "entries": entries}
+        yield {"kind": "decision", "sentences": text.splitlines()}
     elif kind == "table":
         yield from _table(data[tables.MIME])
     elif kind == "figure":
@@ -139,9 +153,9 @@ def _output(output: Mapping[str, Any], spoken: str) -> Iterator[dict[str, Any]]:
 
 def _table(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     shown = table["columns"][:WIDEST]
-    rows = [row[:WIDEST] for row in tables.shown(table)[:LONGEST_TABLE]]
+    rows = [[_cut(cell) for cell in row[:WIDEST]] for row in tables.shown(table)[:PRINTED]]
     names = list(map(tables.called, shown))
-    caption, spoken = tables.caption(table, LONGEST_TABLE), table.get("language", "en")
+    caption, spoken = tables.caption(table, PRINTED), table.get("language", "en")
     if len(table["columns"]) > WIDEST:
         cut = say(
             "The first {n} of {all} columns; all are in the sheet '{name}'.",
@@ -200,6 +214,10 @@ def _widths(whole: list[float], least: list[float], size: float) -> list[float]:
     spare = _LINE - sum(ems * size + _AROUND for ems in least)
     share = spare / (sum(whole) - sum(least))
     return [round(low * size + _AROUND + share * (ems - low), 2) for ems, low in zip(whole, least, strict=True)]
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _CELL else f"{text[:_CELL]}…"
 
 
 def _breakable(text: str) -> str:

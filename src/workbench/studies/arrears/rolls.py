@@ -86,8 +86,8 @@ class RollRates(Result):
         found = self._row(state, 0)
         return say(
             "of accounts {state}, {share} {span} were {paid} a month later and {worse} were worse",
-            state=_called(self.states[state]), share=Share(row[0] / n), span=Span(*found, ".1%"),
-            paid=_called(self.states[0]), worse=Share(row[state + 1 : len(counts)].sum() / n),
+            state=called(self.states[state]), share=Share(row[0] / n), span=Span(*found, ".1%"),
+            paid=called(self.states[0]), worse=Share(row[state + 1 : len(counts)].sum() / n),
         ).sentence()  # fmt: skip
 
     def _row(self, origin: int, destination: int) -> tuple[float, float]:
@@ -103,7 +103,7 @@ class RollRates(Result):
             return say(
                 "the plain chain is refused: of those {state} it says {said} {paid} {months} months on, seen were "
                 "{seen} {span}",
-                state=_called(worst["state"]), said=Share(worst["by_chain"]), paid=_called(self.states[0]),
+                state=called(worst["state"]), said=Share(worst["by_chain"]), paid=called(self.states[0]),
                 months=self.horizon, seen=Share(worst["seen"]), span=Span(worst["low"], worst["high"], ".1%"),
             )  # fmt: skip
         return say("over {months} months the plain chain foretells what was seen", months=self.horizon)
@@ -130,7 +130,7 @@ class RollRates(Result):
                 say(
                     "not answerable: {months} months ago this forecast said {said} for those {state}, and {seen} "
                     "{span} were seen.",
-                    months=self.horizon, said=Share(failed.iloc[0][by]), state=_called(failed.iloc[0]["state"]),
+                    months=self.horizon, said=Share(failed.iloc[0][by]), state=called(failed.iloc[0]["state"]),
                     seen=Share(failed.iloc[0]["seen"]), span=Span(failed.iloc[0]["low"], failed.iloc[0]["high"], ".1%"),
                 )
             )  # fmt: skip
@@ -163,7 +163,7 @@ class RollRates(Result):
         counts, found = self.counts.sum(axis=0), []
         told = [s for s in range(1, len(counts)) if counts[s].sum() >= FEWEST]
         for state in dict.fromkeys((told[:1] + told[-1:]) if told else ()):
-            label = say("paid within a month, {state}", state=_called(self.states[state]))
+            label = say("paid within a month, {state}", state=called(self.states[state]))
             ends = Span(*self._row(state, 0), ".1%")
             found.append(Tile(label, Share(counts[state, 0] / counts[state].sum()), ends))
         return tuple(found)
@@ -203,8 +203,8 @@ class RollRates(Result):
         rows = [s for s in range(1, len(counts)) if counts[s].sum() >= FEW] or [0]
         columns = [c for c in range(counts.shape[1]) if counts[rows, c].any()] or [0]
         moved = pd.DataFrame(counts[np.ix_(rows, columns)], [names[r] for r in rows], [names[c] for c in columns])
-        words = [f"{_called(name)}: {n:,}" for name, n in moved.sum(axis=1).items()]
-        return flows(moved, words, [*map(_called, moved)], ax, shares=True, ends=("this month", "a month later"))
+        words = [f"{called(name)}: {n:,}" for name, n in moved.sum(axis=1).items()]
+        return flows(moved, words, [*map(called, moved)], ax, shares=True, ends=("this month", "a month later"))
 
     def quantities(self) -> Iterable[Quantity]:
         """Rate of each move."""
@@ -344,6 +344,6 @@ def _no_gap(moments: np.ndarray, month: str) -> None:
         ).of(month)
 
 
-def _called(state: str) -> Message:
+def called(state: str) -> Message:
     """Call a state so that it stands in a sentence."""
     return say("{days} days past due", days=state) if state in AGEING[1:] else say("{state}", state=Word(state))
