@@ -400,13 +400,16 @@ def _pictures(
                 figure.set_layout_engine("none")  # all has its place
                 inline = svg.drawn(figure)
                 figure.set_layout_engine(layout)
-                if len(inline["svg"]) < len(english[0]):
+                if 0 < len(inline["svg"]) < len(english[0]):
                     drawn["en"] = inline
             for language in dict.fromkeys(said_in):
                 if language != "en":
                     say_in(figure, language)
-                    png, size = ("", {}) if drawn.get("en") else _png(_drawn(figure))
-                    drawn[language] = {"png": png, **size} if png else svg.drawn(figure)
+                    inline = svg.drawn(figure) if "en" in drawn else {"svg": ""}
+                    if not inline["svg"]:
+                        png, size = _png(_drawn(figure))
+                        inline = {"png": png, **size}
+                    drawn[language] = inline
     finally:
         plt.close(figure)
     lacks = [_LACKS.match(str(warning.message)) for warning in warned]

@@ -76,6 +76,7 @@ def write_pdf(
     if blocks and blocks[0]["kind"] == "heading":
         del blocks[0]
     _without_leaps(blocks)
+    _decision_first(blocks)
     for tile in (tile for block in blocks if block["kind"] == "answer" for tile in block["tiles"]):
         tile["before"] = before.get(tile["label"], "")
     report = {"title": title, "language": spoken, "facts": list(facts), "blocks": blocks}
@@ -90,6 +91,15 @@ def write_pdf(
         pdf_standards="ua-1",
     )
     path.write_bytes(made)
+
+
+def _decision_first(blocks: list[dict[str, Any]]) -> None:
+    """Put the decision, with its heading, behind the answer, as on the page."""
+    kinds = [block["kind"] for block in blocks]
+    if "answer" in kinds and "decision" in kinds[kinds.index("answer") :]:
+        at, end = kinds.index("answer") + 1, kinds.index("decision", kinds.index("answer")) + 1
+        begin = end - 1 - (kinds[end - 2] == "heading")
+        blocks[at:end] = blocks[begin:end] + blocks[at:begin]
 
 
 def _without_leaps(blocks: list[dict[str, Any]]) -> None:

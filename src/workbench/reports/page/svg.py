@@ -40,7 +40,7 @@ def drawn(figure: Figure) -> dict[str, Any]:
     left, top = 72 * box.x0 - _MARGIN, 72 * (figure.get_figheight() - box.y1) - _MARGIN
     width, height = 72 * box.width + 2 * _MARGIN, 72 * box.height + 2 * _MARGIN
     size = {"width": round(width * 4 / 3), "height": round(height * 4 / 3)}
-    view = {"viewBox": f"{left:.1f} {top:.1f} {width:.1f} {height:.1f}"} | {k: str(v) for k, v in size.items()}
+    view = {k: str(v) for k, v in size.items()} | {"viewBox": f"{left:.1f} {top:.1f} {width:.1f} {height:.1f}"}
     return {"svg": safe(made.getvalue().partition("?>")[2], view=view), **size}
 
 
@@ -83,7 +83,7 @@ stroke-linejoin="round"><path d="M1.23 2" fill="red"/></svg>'
     heard = f'<desc id="{prefix}alt">{html.escape(alt, quote=False)}</desc>' if alt else ""
     role = f' role="img" aria-labelledby="{prefix}alt"' if alt else ""
     head = "".join(f' {field}="{value}"' for field, value in (view or own).items())
-    inner = "".join(_written(child, names, "") for child in root)
+    inner = "".join(_written(child, names, "" if view else "text") for child in root)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg"{head} font-family="Noto Sans SC" font-size="10" '
         f'stroke-linejoin="round"{role}>{heard}{inner}</svg>'
@@ -91,7 +91,7 @@ stroke-linejoin="round"><path d="M1.23 2" fill="red"/></svg>'
 
 
 def _written(one: Element, names: Mapping[str, str], within: str) -> str:
-    """Write an element with what is in it; a group that says nothing of its own is left out, and so is white paper."""
+    """Write an element with what is in it, but no group that says nothing, and no white paper but in a text."""
     tag = _tag(one)
     if tag not in _TAGS:
         return ""
