@@ -150,6 +150,7 @@ def heat_map(
         text.set_text(text.get_text().replace("-", "−"))
         text.set_color("white" if relative_luminance(colours[y * values.shape[1] + x]) < 0.25 else "black")
     drawn.set(xlabel="", ylabel="")
+    drawn.yaxis.labelpad = 8
     drawn.tick_params(length=0, rotation=0)
     drawn.grid(visible=False)
     return drawn  # type: ignore[no-any-return]  # seaborn has no types

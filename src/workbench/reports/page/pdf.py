@@ -28,7 +28,7 @@ _TEMPLATE = Path(__file__).parent / "template" / "report.typ"
 _LINE, _AROUND, _SIZES = 488.0, 8.0, (8.0, 7.2, 6.3)
 _COLUMN, _PIECE = 8.0, 24  # ems that a column of texts has at least, characters after which a word is broken
 _UNBROKEN, _BREAK = re.compile(rf"[!-~]{{{_PIECE + 1},}}"), "\u200b"
-PRINTED, _SHORT, _CELL = 25, 8, 240
+PRINTED, _SHORT, _CELL = 15, 5, 240
 """Rows of a table that are set; rows up to which it is set beside its figure too; characters of a cell that are set."""
 WIDEST = 120
 """More columns of a table are not set: they are in its sheet."""

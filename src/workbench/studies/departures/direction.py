@@ -171,7 +171,7 @@ class Directions(Result):
         moved = self.cells.pivot_table("departures", "reason", "destination", "sum", fill_value=0, observed=True)
         moved = moved.loc[moved.sum(axis=1).sort_values(ascending=False, kind="stable").index]
         moved = moved[moved.sum().sort_values(ascending=False, kind="stable").index]
-        words = [f"{Label(str(name))}: {n:,}" for name, n in moved.sum(axis=1).items()]
+        words = [f"{Label(str(name)).said()}: {n:,}" for name, n in moved.sum(axis=1).items()]
         return flows(moved, words, [f"{name}: {n:,}" for name, n in moved.sum().items()], ax, label="customers")
 
     def by_month(self) -> Table:
