@@ -395,21 +395,18 @@ def _pictures(
         with warnings.catch_warnings(record=True) as warned:
             warnings.filterwarnings("always", message=_LACKS.pattern)
             english = _png(_drawn(figure))
-            if lists.OUTPUT in os.environ:
-                layout = figure.get_layout_engine()
-                figure.set_layout_engine("none")  # all has its place
-                inline = svg.drawn(figure)
-                figure.set_layout_engine(layout)
-                if 0 < len(inline["svg"]) < len(english[0]):
-                    drawn["en"] = inline
-            for language in dict.fromkeys(said_in):
+            paged, layout = lists.OUTPUT in os.environ, figure.get_layout_engine()
+            figure.set_layout_engine("none")  # all has its place, until it is said in another language
+            for language in sorted(set(said_in), key=lambda language: language != "en"):
                 if language != "en":
+                    figure.set_layout_engine(layout)
                     say_in(figure, language)
-                    inline = svg.drawn(figure) if "en" in drawn else {"svg": ""}
-                    if not inline["svg"]:
-                        png, size = _png(_drawn(figure))
-                        inline = {"png": png, **size}
+                inline = svg.drawn(figure) if paged else {"svg": ""}
+                if paged := 0 < len(inline["svg"]) < len(english[0]):
                     drawn[language] = inline
+                elif language != "en":
+                    png, size = _png(_drawn(figure))
+                    drawn[language] = {"png": png, **size}
     finally:
         plt.close(figure)
     lacks = [_LACKS.match(str(warning.message)) for warning in warned]
