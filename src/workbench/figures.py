@@ -157,31 +157,14 @@ def heat_map(
 
 
 def flows(
-    counts: pd.DataFrame,
-    before: Sequence[str],
-    after: Sequence[str],
-    ax: Axes | None = None,
-    *,
-    least: float = 0,
-    shares: bool = False,
-    ends: tuple[str, str] = ("", ""),
-    label: str = "",
-) -> Axes:
-    """Draw how many go from each on the left to each on the right, as bands in the colour of where they come from.
+    counts: pd.DataFrame, before: Sequence[str], after: Sequence[str], ax: Axes | None = None, *,
+    least: float = 0, shares: bool = False, ends: tuple[str, str] = ("", ""), label: str = "",
+) -> Axes:  # fmt: skip
+    """Draw how many go from each on the left (index) to each on the right (columns), as bands in the left one's colour.
 
-    A name on both sides has one colour, one that stands on one side alone is grey. Blocks stand as far apart as what
-    they are called takes.
-
-    Parameters
-    ----------
-    counts : DataFrame
-        Those who go from each (index) to each (columns); bands of fewer than `least` are left out.
-    before, after : sequence of str
-        What rows and columns are called.
-    shares : bool
-        Draw all rows equally high, so that small ones can be followed too.
-    ends, label : str
-        What stands below the left and the right, and below the whole.
+    Rows and columns are called `before` and `after`; blocks stand as far apart as that takes. A name on both sides has
+    one colour, one that stands on one side alone is grey. Bands of fewer than `least` are left out. `shares` draws all
+    rows equally high; `ends` stand below the left and the right, `label` below the whole.
     """
     ax, number = axes(ax), counts.to_numpy(dtype=float)
     high = number / np.maximum(number.sum(axis=1, keepdims=True), 1) if shares else number
@@ -190,10 +173,8 @@ def flows(
     known = [name for name in counts.index if name in names or not names]
     colours = {name: inks[i % len(inks)] for i, name in enumerate(known)}
     starts = []
-    for edge, index, sums, words in (
-        (0, counts.index, high.sum(axis=1), before),
-        (0.98, counts.columns, high.sum(axis=0), after),
-    ):
+    sides = (0, counts.index, high.sum(axis=1), before), (0.98, counts.columns, high.sum(axis=0), after)
+    for edge, index, sums, words in sides:
         said = [textwrap.fill(text, 26) for text in words]
         lines = np.array([text.count("\n") + 1 for text in said])
         needed = 0.03 * (lines[:-1] + lines[1:]) * high.sum() - (sums[:-1] + sums[1:]) / 2

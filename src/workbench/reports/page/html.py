@@ -22,7 +22,8 @@ from workbench.reports.page import svg, tables
 from workbench.reports.page.said import PICTURES, answer_of
 
 QUANTITIES = "application/vnd.workbench.quantities+json"
-LONGEST_TABLE = 40
+LONGEST_TABLE, MANY_CELLS = 40, 1_800
+"""Rows of a table on a page; half of them where the tables of the page have more cells than that together."""
 LONGEST_LIST = 40
 LONGEST_TEXT = 10_000
 LONGEST_MARKDOWN = 100_000
@@ -57,6 +58,14 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
     headings, spoken = _Headings(title), language(notebook)
     about = [p for p in facts["parameters"] if p.get("kind", p["unit"]) in IDENTITY or p["changed"]]
     said = {p["name"]: label(p["name"], spoken, "parameter") if spoken != "en" else p["name"] for p in about}
+    shown = [
+        o["data"][tables.MIME]
+        for c in notebook["cells"]
+        for o in c.get("outputs", ())
+        if tables.MIME in o.get("data", ())
+    ]
+    if sum(min(len(t["rows"]), LONGEST_TABLE) * len(t["columns"]) for t in shown) > MANY_CELLS:
+        headings.longest //= 2
     first, *folded = _sections(block for cell in notebook["cells"] for block in _blocks(cell, headings, spoken))
     kinds = {block["kind"] for section in (first, *folded) for block in section["blocks"]}
     return _template("report.html").render(
@@ -177,11 +186,12 @@ def _h2(section: Mapping[str, Any]) -> str:
 
 
 class _Headings:
-    """Gives each heading of a page a unique id; the first, which is the title, is not repeated."""
+    """Gives each heading, table and figure of a page a unique id; the first heading, the title, is not repeated."""
 
     def __init__(self, title: str) -> None:
         self._ids: set[str] = set()
         self._title: str | None = title
+        self.longest = LONGEST_TABLE
         self._marks = itertools.count(1)
 
     def mark(self) -> str:
@@ -233,7 +243,7 @@ def _output(output: Mapping[str, Any], headings: _Headings, spoken: str) -> Iter
     elif kind == "decision":
         yield {"kind": "decision", "sentences": text.splitlines()}
     elif kind == "table":
-        yield _safe("table", tables.as_html(data[tables.MIME], longest=LONGEST_TABLE, mark=headings.mark()))
+        yield _safe("table", tables.as_html(data[tables.MIME], longest=headings.longest, mark=headings.mark()))
     elif kind == "quantities":
         yield {"kind": "quantities", "rows": data[QUANTITIES]}
     elif kind == "list":

@@ -379,13 +379,7 @@ def _require_words(what: str, **texts: str) -> None:
 def _pictures(
     ax_or_figure: Axes | Figure, said_in: Iterable[str]
 ) -> tuple[tuple[str, dict[str, int]], dict[str, dict[str, Any]], set[str]]:
-    """Draw to PNG in English; for a page to SVG, where that is smaller; other languages alike; and what the font lacks.
-
-    Returns
-    -------
-    tuple
-        The PNG in base64 with its size, svg or png and size by language, characters that the font lacks.
-    """
+    """Draw: the English PNG with its size; by language SVG where a page takes it, else PNG; what the font lacks."""
     from matplotlib import pyplot as plt
 
     figure: Any = ax_or_figure if hasattr(ax_or_figure, "savefig") else ax_or_figure.figure

@@ -117,18 +117,13 @@ def _blocks(cell: Mapping[str, Any], spoken: str) -> Iterator[dict[str, Any]]:
         drawn = ""
         for output in cell.get("outputs", []):
             ours = output.get("metadata", {}).get("workbench", {})
-            if ours.get("kind") == "table" and ours.get("name") == drawn and _repeats(output["data"][tables.MIME]):
+            if ours.get("name") == drawn and len(output["data"].get(tables.MIME, {}).get("rows", ())) > _SHORT:
                 told = say("The numbers of this figure are in the sheet '{name}'.", name=drawn).said(spoken)
                 yield {"kind": "note", "text": told}
             else:
                 yield from _output(output, spoken)
             if ours.get("kind") != "caption":
                 drawn = ours.get("name", "") if ours.get("kind") == "figure" else ""
-
-
-def _repeats(table: Mapping[str, Any]) -> bool:
-    """Whether a table says no more than the figure above it, at length."""
-    return len(table["rows"]) > _SHORT
 
 
 def _output(output: Mapping[str, Any], spoken: str) -> Iterator[dict[str, Any]]:
@@ -163,7 +158,7 @@ def _output(output: Mapping[str, Any], spoken: str) -> Iterator[dict[str, Any]]:
 
 def _table(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     shown = table["columns"][:WIDEST]
-    rows = [[_cut(cell) for cell in row[:WIDEST]] for row in tables.shown(table)[:PRINTED]]
+    rows = [[c if len(c) <= _CELL else f"{c[:_CELL]}…" for c in row[:WIDEST]] for row in tables.shown(table)[:PRINTED]]
     names = list(map(tables.called, shown))
     caption, spoken = tables.caption(table, PRINTED), table.get("language", "en")
     if len(table["columns"]) > WIDEST:
@@ -224,10 +219,6 @@ def _widths(whole: list[float], least: list[float], size: float) -> list[float]:
     spare = _LINE - sum(ems * size + _AROUND for ems in least)
     share = spare / (sum(whole) - sum(least))
     return [round(low * size + _AROUND + share * (ems - low), 2) for ems, low in zip(whole, least, strict=True)]
-
-
-def _cut(text: str) -> str:
-    return text if len(text) <= _CELL else f"{text[:_CELL]}…"
 
 
 def _breakable(text: str) -> str:

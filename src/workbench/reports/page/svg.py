@@ -47,21 +47,8 @@ def drawn(figure: Figure) -> dict[str, Any]:
 def safe(svg: str, *, prefix: str = "", alt: str = "", view: Mapping[str, str] | None = None) -> str:
     """Write an SVG anew: known elements and attributes alone, no script, no style, no address outside of it.
 
-    Parameters
-    ----------
-    svg : str
-        As `drawn` or matplotlib wrote it.
-    prefix : str
-        Stands before every id, so that several may stand on one page.
-    alt : str
-        What those hear who cannot see it; it is then a picture by role.
-    view : mapping, optional
-        viewBox, width and height in place of its own.
-
-    Returns
-    -------
-    str
-        Empty where it is no SVG that could be read.
+    `prefix` stands before every id, so that several may stand on one page; with `alt` it is a picture by role, and
+    heard as that; `view` takes the place of its own viewBox, width and height. Empty where it is no SVG.
 
     >>> safe('<svg width="9"><script>x</script><a href="//y"/><path onclick="x" style="fill: red" d="M 1.23 2"/></svg>')
     '<svg xmlns="http://www.w3.org/2000/svg" width="9" font-family="Noto Sans SC" font-size="10" \
@@ -77,8 +64,8 @@ stroke-linejoin="round"><path d="M1.23 2" fill="red"/></svg>'
     if _tag(root) != "svg":
         return ""
     used = {found for one in root.iter() for found in re.findall(r"#(\w+)", " ".join(one.attrib.values()))}
-    names = {name: f"{prefix}{i}" for i, name in enumerate(o.get("id") for o in root.iter() if o.get("id") in used)}
-    names = {name: short if short[0].isalpha() else f"s{short}" for name, short in names.items() if name}
+    kept = dict.fromkeys(name for one in root.iter() if (name := one.get("id", "")) in used)
+    names = {name: f"{prefix or 's'}{i}" for i, name in enumerate(kept)}
     own = {field: value for field, value in _fields(root, names) if field in ("viewBox", "width", "height")}
     heard = f'<desc id="{prefix}alt">{html.escape(alt, quote=False)}</desc>' if alt else ""
     role = f' role="img" aria-labelledby="{prefix}alt"' if alt else ""

@@ -164,8 +164,7 @@ class Directions(Result):
             "Customers ported out: the reason on record, left, and where they went, right; cells of {n} or more.",
             n=FEWEST,
         )
-        alt = say("Bands from the reasons, left, to the competitors, right. {said}", said=self.headline())
-        return Picture("reasons_drawn", self._plot_reasons, caption, alt)
+        return Picture("reasons_drawn", self._plot_reasons, caption, caption)
 
     def _plot_reasons(self, ax: Axes | None = None) -> Axes:
         moved = self.cells.pivot_table("departures", "reason", "destination", "sum", fill_value=0, observed=True)

@@ -171,28 +171,20 @@ class Tiers(Result):
         """Draw where the customers of each tier in the first period stand in the last; nothing for one period."""
         if self.moved.empty:
             return None
-        first, last = map(str, (self.moved.index.name, self.moved.columns.name))
         caption = say(
             "Where the customers of each tier in {before} were in {after}; all tiers are drawn equally high, moves of "
             "fewer than {n} are left out.",
-            before=Day(first), after=Day(last), n=FEW,
+            before=Day(self.moved.index.name), after=Day(self.moved.columns.name), n=FEW,
         )  # fmt: skip
-        alt = say("Bands from the tiers before, left, to those after, right. {said}", said=caption)
-        return Picture("moves", self._plot_moves, caption, alt)
+        return Picture("moves", self._plot_moves, caption, caption)
 
     def _plot_moves(self, ax: Axes | None = None) -> Axes:
         called = dict(zip(self.rules.names, map(spelt, self.rules.names, self.rules.names_zh), strict=True))
-        words = [f"{called.get(name, name)}: {n:,}" for name, n in self.moved.sum(axis=1).items()]
-        ends = str(self.moved.index.name), str(self.moved.columns.name)
-        return flows(
-            self.moved,
-            words,
-            [str(called.get(name, name)) for name in self.moved],
-            ax,
-            least=FEW,
-            shares=True,
-            ends=ends,
-        )
+        before, after = ([str(called.get(name, name)) for name in names] for names in self.moved.axes)
+        sizes = (f"{n:,}" if n >= FEW else f"<{FEW}" for n in self.moved.sum(axis=1))
+        before = [f"{name}: {n}" for name, n in zip(before, sizes, strict=True)]
+        ends = self.moved.index.name, self.moved.columns.name
+        return flows(self.moved, before, after, ax, least=FEW, shares=True, ends=ends)
 
     def near_demotion(self) -> pd.DataFrame:
         """Give the customers of the upper tiers who may lose them: all but the last two tiers, the first at least."""
@@ -377,16 +369,13 @@ def _customers(worth, young, history, alone, enter, stay, near: float, excluded_
 
 def _moved(history: np.ndarray, rules: TierRules, periods) -> pd.DataFrame:
     """Count customers by tier in the first and in the last period; nothing where there is one."""
-    if history.shape[1] < 2:
+    k, days = len(rules.names), [str(day).removesuffix(" 00:00:00") for day in periods]
+    if len(days) < 2:
         return pd.DataFrame()
-    k = len(rules.names)
     start, end = (np.where(history[:, t] < 0, k, history[:, t]).astype(int) for t in (0, -1))
     counts = np.bincount(start * (k + 1) + end, minlength=(k + 1) ** 2).reshape(k + 1, k + 1)
     counts[-1, -1] = 0
-    days = [str(day).removesuffix(" 00:00:00") for day in (periods[0], periods[-1])]
-    found = pd.DataFrame(
-        counts, pd.Index([*rules.names, NEW], name=days[0]), pd.Index([*rules.names, LEFT], name=days[1])
-    )
+    found = pd.DataFrame(counts, [*rules.names, NEW], [*rules.names, LEFT]).rename_axis(index=days[0], columns=days[-1])
     return found.loc[found.any(axis=1), found.any()]
 
 
