@@ -11,8 +11,11 @@ import pytest
 from matplotlib import pyplot as plt
 
 from workbench.figures import PALETTE, dot_and_interval, flows, heat_map, legend, use_theme
+from workbench.messages import as_message
 from workbench.reports.page import html as page
 from workbench.reports.page import svg
+from workbench.reports.page.said import PICTURES
+from workbench.studies.tiers import TierRules, tiers
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
 
@@ -171,3 +174,73 @@ def test_a_page_is_small_beside_its_figures():
     facts = {"study": "s", "parameters": [], "data_version": "v", "finished": "f", "seconds": 1, "workbench": "1"}
     made = page.report_page({"cells": cells, "metadata": {}}, title="T", facts=facts, links=[])
     assert made.count("<table") == 6 and len(made.encode()) < 60 * 1024
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A browser of 1280 by 1500, where there is one."""
+    import shutil
+
+    chrome, driver = shutil.which("chromium") or shutil.which("google-chrome"), shutil.which("chromedriver")
+    if not (chrome and driver):
+        pytest.skip("no browser here")
+    from selenium import webdriver
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = chrome
+    for option in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,1500"):
+        options.add_argument(option)
+    started = webdriver.Chrome(options=options, service=webdriver.ChromeService(driver))
+    yield started
+    started.quit()
+
+
+def test_the_first_screen_ends_in_time_and_nothing_is_too_wide(browser, tmp_path):
+    """Ninety words, four tiles, a picture: within 1,500 pixels at 1280; a phone scrolls figures, and not the page."""
+    inline = svg.drawn(_picture())
+    words, tile = "Keep what was promised to whom it was promised. ", {"label": "share of margin", "value": "9.5%"}
+    said = page.tables.payload(pd.DataFrame({f"a long name {k}": [1.5] for k in range(20)}), name="t", caption="Wide.")
+    shown = [
+        (
+            {"text/plain": words * 2},
+            {"kind": "answer", "tiles": [{k: as_message(v).as_json() for k, v in tile.items()}] * 4},
+        ),
+        ({"text/plain": "\n".join([words * 2] * 4)}, {"kind": "decision"}),
+        ({"image/png": "", PICTURES: {"en": inline}}, {"kind": "figure", "caption": "c", "alt": "a", **inline}),
+        ({page.tables.MIME: said}, {"kind": "table"}),
+    ]
+    outputs = [{"output_type": "display_data", "data": d, "metadata": {"workbench": m}} for d, m in shown]
+    cells = [{"cell_type": "code", "source": "", "metadata": {}, "outputs": outputs}]
+    facts = {"study": "s", "parameters": [], "data_version": "v", "finished": "f", "seconds": 1, "workbench": "1"}
+    made = page.report_page({"cells": cells, "metadata": {}}, title="T", facts=facts, links=[])
+    (tmp_path / "page.html").write_text(made, "utf-8")
+    browser.get(f"file://{tmp_path}/page.html")
+    bottom = "return document.querySelector('figure').getBoundingClientRect().bottom"
+    assert 300 < browser.execute_script(bottom) < 1500
+    size = {"width": 390, "height": 900, "deviceScaleFactor": 1, "mobile": True}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    browser.execute_script("window.dispatchEvent(new Event('resize'))")
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 390
+    assert browser.execute_script("return document.querySelector('.plot').tabIndex") == 0
+    assert browser.execute_script("return document.querySelectorAll('.table.right').length") == 1
+
+
+def test_moves_between_tiers_are_counted_from_the_first_period_to_the_last():
+    """One stays, one falls, one leaves, one comes; who is neither at the start nor at the end is none of them."""
+    rules = TierRules(
+        names=("vip", "rest"), names_zh=("贵宾", "其他"), enter=(50,), keep=(0.8,), months=1, demote_after=1, grace=0
+    )
+    rows = [(1, 1, 100), (2, 1, 100), (3, 1, 10), (5, 2, 10), (1, 2, 100), (1, 3, 100), (2, 3, 10), (4, 3, 100)]
+    rows += [(2, 2, 100), (3, 2, 10)]
+    table = pd.DataFrame(rows, columns=["id", "month", "arpu"]).astype({"arpu": float})
+    found = tiers(table, customer="id", value="arpu", period="month", rules=rules)
+    assert found.moved.to_dict("index") == {
+        "vip": {"vip": 1, "rest": 1, "left": 0},
+        "rest": {"vip": 0, "rest": 0, "left": 1},
+        "new": {"vip": 1, "rest": 0, "left": 0},
+    }
+    assert (found.moved.index.name, found.moved.columns.name) == ("1", "3")
+    axes = found.moves().draw()
+    assert [text.get_text() for text in axes.get_yticklabels()] == ["vip: <10", "rest: <10", "new: <10"]
+    assert not axes.collections, "moves of fewer than ten are not drawn"
+    assert tiers(table.query("month == 1"), customer="id", value="arpu", rules=rules).moves() is None
