@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import textwrap
 import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
@@ -31,6 +32,7 @@ _SIGNS = {" · ": " · ", ": ": "：", " → ": " → ", " – ": " – ", " −
 NAMES = "names of the data"
 """The mark (gid) of an axis whose ticks are names of the data: they are said alike in every language."""
 _FIGURES = 4  # of a number in 万 at most
+_ZERO = re.compile(r"^\+?(?=[.,])")  # z stands after it in a format that writes no -0.00
 _LEADING = 1.25  # of the lines of a text, for Han is higher than Latin
 
 
@@ -99,18 +101,23 @@ def dot_and_interval(
 ) -> Axes:
     """Draw one row a name: estimate as a dot with its value, `low` to `high` as a line; first on top.
 
-    A figure of these axes alone grows with the rows, so that their names stay apart.
+    A figure of these axes alone is as high as its rows take, so that their names stay apart.
     """
     ax, names = axes(ax), list(names)
-    digits = re.sub(r"^\+?", r"\g<0>z", digits)  # z: no -0.00
-    figure = ax.get_figure(root=True)
-    if figure is not None and len(figure.axes) == 1:
-        figure.set_figheight(max(figure.get_figheight(), 0.2 * len(names) + 0.6))
+    digits = _ZERO.sub(r"\g<0>z", digits)
+    fit(ax, len(names))
     rows = np.arange(len(names))[::-1]
     ax.hlines(rows, table["low"], table["high"], color="C0", linewidth=1.5)
     ax.plot(table["estimate"], rows, "o", color="C0", markersize=4)
     for row, value in zip(rows, table["estimate"], strict=True):
-        ax.annotate(f"{value:{digits}}", (value, row), (0, 4), textcoords="offset points", ha="center", fontsize=8)
+        ax.annotate(
+            f"{value:{digits}}".replace("-", "−"),
+            (value, row),
+            (0, 4),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
     if zero:
         ax.axvline(0, color="0.6", linewidth=0.8)
     ax.set_yticks(rows, names)
@@ -129,18 +136,83 @@ def heat_map(
     from seaborn import heatmap
     from seaborn.utils import relative_luminance
 
-    written = {"annot": bool(texts), "fmt": texts} if isinstance(texts, str) else {"annot": np.array(texts), "fmt": ""}
+    written = (
+        {"annot": bool(texts), "fmt": _ZERO.sub(r"\g<0>z", texts)}
+        if isinstance(texts, str)
+        else {"annot": np.array(texts), "fmt": ""}
+    )
     ticks = {"xticklabels": [*map(str, values.columns)], "yticklabels": [*map(str, values.index)]}
     look = {"cmap": "Blues", "cbar": bool(label), "cbar_kws": {"label": label}} | ticks | look
     drawn: Any = heatmap(values, ax=axes(ax), **written, **look)
     colours = drawn.collections[0].get_facecolors()
     for text in drawn.texts:  # seaborn writes white on colours of middle brightness
         x, y = map(int, text.get_position())
+        text.set_text(text.get_text().replace("-", "−"))
         text.set_color("white" if relative_luminance(colours[y * values.shape[1] + x]) < 0.25 else "black")
     drawn.set(xlabel="", ylabel="")
+    drawn.yaxis.labelpad = 8
     drawn.tick_params(length=0, rotation=0)
     drawn.grid(visible=False)
     return drawn  # type: ignore[no-any-return]  # seaborn has no types
+
+
+def flows(
+    counts: pd.DataFrame, before: Sequence[str], after: Sequence[str], ax: Axes | None = None, *,
+    least: float = 0, shares: bool = False, ends: tuple[str, str] = ("", ""), label: str = "",
+) -> Axes:  # fmt: skip
+    """Draw how many go from each on the left (index) to each on the right (columns), as bands in the left one's colour.
+
+    Rows and columns are called `before` and `after`; blocks stand as far apart as that takes. A name on both sides has
+    one colour, one that stands on one side alone is grey. Bands of fewer than `least` are left out. `shares` draws all
+    rows equally high; `ends` stand below the left and the right, `label` below the whole.
+    """
+    ax, number = axes(ax), counts.to_numpy(dtype=float)
+    high = number / np.maximum(number.sum(axis=1, keepdims=True), 1) if shares else number
+    fit(ax, max(counts.shape), 0.5)
+    names, inks = set(counts.index) & set(counts.columns), [c for c in PALETTE if c != "#000000"]
+    known = [name for name in counts.index if name in names or not names]
+    colours = {name: inks[i % len(inks)] for i, name in enumerate(known)}
+    starts = []
+    sides = (0, counts.index, high.sum(axis=1), before), (0.98, counts.columns, high.sum(axis=0), after)
+    for edge, index, sums, words in sides:
+        said = [textwrap.fill(text, 26) for text in words]
+        lines = np.array([text.count("\n") + 1 for text in said])
+        needed = 0.03 * (lines[:-1] + lines[1:]) * high.sum() - (sums[:-1] + sums[1:]) / 2
+        low = np.r_[0, np.cumsum(sums[:-1] + np.maximum(0.035 * high.sum(), needed))]
+        ax.bar(edge, sums, 0.02, low, align="edge", color=[colours.get(name, "0.6") for name in index])
+        side = ax.yaxis if edge == 0 else ax.secondary_yaxis("right").yaxis
+        side.set_ticks(low + sums / 2, said)
+        side.set_tick_params(length=0)
+        side.axes.spines[:].set_visible(False)
+        starts.append(low.copy())
+    t = np.linspace(0, 1, 30)
+    bend, x = t**2 * (3 - 2 * t), 0.02 + 0.96 * t
+    for i, j in np.argwhere(number):
+        low = starts[0][i] + bend * (starts[1][j] - starts[0][i])
+        if number[i, j] >= least:
+            ink = colours.get(counts.index[i], "0.6")
+            ax.fill_between(x, low, low + high[i, j], color=ink, alpha=0.6, linewidth=0)
+        starts[0][i] += high[i, j]
+        starts[1][j] += high[i, j]
+    ax.set_xlim(0, 1)
+    ax.set_xticks([0.01, 0.99], ends)
+    ax.tick_params("x", length=0)
+    ax.set_xlabel(label)
+    ax.grid(False)
+    ax.invert_yaxis()
+    return ax
+
+
+def fit(ax: Axes, rows: int, least: float = 0.2) -> None:
+    """Let a figure of these axes alone be as high as its rows take: `least` inches each, not many more than that."""
+    figure = ax.get_figure(root=True)
+    if figure is not None and len(figure.axes) == 1:
+        figure.set_figheight(max(min(figure.get_figheight(), 0.5 * rows + 0.9), least * rows + 0.6))
+
+
+def legend(ax: Axes, columns: int = 3) -> None:
+    """Name what is drawn above the picture, where it hides nothing."""
+    ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=columns, borderaxespad=0.2)
 
 
 def axis_unit(unit: str, points: bool = False, called: str = "percentage points") -> Value:

@@ -319,14 +319,12 @@ class Btyd(Result):
         stay = expit(self._process.likelihood(self.fit.theta, zero, zero, zero)[2])[0]
         model = stay * (self._process.expected(self.fit.theta, np.zeros_like(age), 0.0, age) @ count)
         ax.plot(at, model, color="C1")
-        ax.annotate(
-            self._process.label, (at[-1], model[-1]), (-4, 6), textcoords="offset points", ha="right", color="C1"
-        )
+        beside: dict[str, Any] = {"textcoords": "offset points", "ha": "right"}
+        ax.annotate(self._process.label, (at[40], model[40]), (-6, 4), color="C1", **beside)
         actual = float(self.customers["repeats"].sum())
         ax.plot([at[-1]], [actual], "o", color="black")
-        ax.annotate(
-            say("actual {n}", n=Count(actual)), (at[-1], actual), (-6, -14), textcoords="offset points", ha="right"
-        )
+        lower = 3 if actual >= model[-1] else -14
+        ax.annotate(say("actual {n}", n=Count(actual)), (at[-1], actual), (-8, lower), **beside)
         ax.set_xlabel(say("{units} since the first purchase of all", units=Term(f"{self.unit}s")))
         ax.set_ylabel("repeat purchases so far")
         return ax

@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from workbench.errors import WorkbenchError, require_known
-from workbench.figures import Axes, axes, axis_unit
+from workbench.figures import Axes, axes, axis_unit, fit
 from workbench.messages import Amount, Label, Message, Number, Share, Span, Term, estimated, join, say
 from workbench.methods.experiment.checks import ALARM, CampaignChecks, balance_test
 from workbench.methods.experiment.events import SINGLE_MEMBER, all_alike, unanswerable
@@ -191,6 +191,7 @@ class AverageEffect(Result):
         ax.annotate(said, (scale * self.estimate, 0), (0, 10), textcoords="offset points", ha="center")
         ax.set_ylim(-1, 1)
         ax.set_yticks([])
+        fit(ax, 2)
         ax.set_xlabel(self.say("effect on {outcome} per member ({unit})", unit=axis_unit(self.unit, self.binary)))
         return ax
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import html
+import itertools
 import re
 from collections.abc import Iterable, Mapping
 from functools import cache
@@ -19,11 +20,12 @@ from workbench.catalogue import label
 from workbench.glossary import term_of, terms
 from workbench.messages import TAGS, Message, as_value, say, word
 from workbench.places import provinces
-from workbench.reports.page import tables
-from workbench.reports.page.said import answer_of
+from workbench.reports.page import svg, tables
+from workbench.reports.page.said import PICTURES, answer_of
 
 QUANTITIES = "application/vnd.workbench.quantities+json"
-LONGEST_TABLE = 100
+LONGEST_TABLE, MANY_CELLS = 40, 1_800
+"""Rows of a table on a page; half of them where the tables of the page have more cells than that together."""
 LONGEST_LIST = 40
 LONGEST_TEXT = 10_000
 LONGEST_MARKDOWN = 100_000
@@ -61,6 +63,14 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
     for p in about:
         if p.get("kind", p["unit"]) == "province" and (place := provinces().get(str(p["value"]))):
             p["page"] = facts.get("index", "../../index.html").replace("/index", f"/province-{place.code}")
+    shown = [
+        o["data"][tables.MIME]
+        for c in notebook["cells"]
+        for o in c.get("outputs", ())
+        if tables.MIME in o.get("data", ())
+    ]
+    if sum(min(len(t["rows"]), LONGEST_TABLE) * len(t["columns"]) for t in shown) > MANY_CELLS:
+        headings.longest //= 2
     first, *folded = _sections(block for cell in notebook["cells"] for block in _blocks(cell, headings, spoken))
     kinds = {block["kind"] for section in (first, *folded) for block in section["blocks"]}
     return _template("report.html").render(
@@ -181,11 +191,17 @@ def _h2(section: Mapping[str, Any]) -> str:
 
 
 class _Headings:
-    """Gives each heading of a page a unique id; the first, which is the title, is not repeated."""
+    """Gives each heading, table and figure of a page a unique id; the first heading, the title, is not repeated."""
 
     def __init__(self, title: str) -> None:
         self._ids: set[str] = set()
         self._title: str | None = title
+        self.longest = LONGEST_TABLE
+        self._marks = itertools.count(1)
+
+    def mark(self) -> str:
+        """Give what stands before the ids of the next table or figure."""
+        return f"f{next(self._marks)}_"
 
     def __call__(self, text: str, level: int) -> str:
         shown = html.unescape(re.sub(r"<[^>]+>", "", text)).strip()
@@ -232,7 +248,7 @@ def _output(output: Mapping[str, Any], headings: _Headings, spoken: str) -> Iter
     elif kind == "decision":
         yield {"kind": "decision", "sentences": text.splitlines()}
     elif kind == "table":
-        yield _safe("table", tables.as_html(data[tables.MIME], longest=LONGEST_TABLE))
+        yield _safe("table", tables.as_html(data[tables.MIME], longest=headings.longest, mark=headings.mark()))
     elif kind == "quantities":
         yield {"kind": "quantities", "rows": data[QUANTITIES]}
     elif kind == "list":
@@ -240,7 +256,9 @@ def _output(output: Mapping[str, Any], headings: _Headings, spoken: str) -> Iter
     elif kind == "figure":
         picture = base64.b64encode(base64.b64decode("".join(data["image/png"]))).decode("ascii")
         shown = {field: ours[field] for field in ("caption", "alt", "width", "height")}
-        yield {"kind": "figure", "png": picture, **shown}
+        inline = data.get(PICTURES, {}).get(spoken, {}).get("svg", "")
+        inline = _marked(svg.safe(inline, prefix=headings.mark(), alt=ours["alt"]))
+        yield {"kind": "figure", "png": picture, "svg": inline, **shown}
     elif "text/markdown" in data:
         yield _set("".join(data["text/markdown"]), headings)
     elif text:

@@ -20,10 +20,7 @@ from workbench.recognised import sentence
 from workbench.reports.page import lists, tables
 from workbench.reports.page.escape import as_entities, as_markdown
 from workbench.reports.page.html import QUANTITIES
-from workbench.reports.page.said import answer_of
-
-PICTURES = "application/vnd.workbench.pictures+json"
-"""The figures of an output in the languages other than English: png, width and height of each."""
+from workbench.reports.page.said import PICTURES, answer_of
 
 SPOKEN = "WORKBENCH_LANG"
 """The environment variable that names the languages of reports, the first one in front: "zh,en"."""
@@ -131,7 +128,8 @@ def _said(output: Mapping[str, Any], language: str) -> Mapping[str, Any]:
     if kind == "figure":
         words = {field: messages.read(message).said(language) for field, message in stored.items()}
         drawn = dict(output["data"].get(PICTURES, {}).get(language, {}))
-        png = {"image/png": drawn.pop("png")} if drawn else {}
+        png = {"image/png": drawn.pop("png")} if "png" in drawn else {}
+        drawn.pop("svg", None)
         return _with(output, png, {**words, **drawn})
     if kind == "quantities":
         rows = [{**row, "unit": _called(row["unit"], language)} for row in output["data"][QUANTITIES]]

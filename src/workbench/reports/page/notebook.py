@@ -21,10 +21,11 @@ from workbench.errors import WorkbenchError
 from workbench.figures import Axes, character_names, say_in, use_theme
 from workbench.glossary import term_of
 from workbench.messages import Day, Message, as_message, join, known, say
-from workbench.reports.page import lists, tables
+from workbench.reports.page import lists, svg, tables
 from workbench.reports.page.escape import as_entities, as_markdown
 from workbench.reports.page.html import QUANTITIES
-from workbench.reports.page.languages import PICTURES, in_lab, languages
+from workbench.reports.page.languages import in_lab, languages
+from workbench.reports.page.said import PICTURES
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.result import Decision, Picture, Quantity, Refusal, Result, Table, default_format
 
@@ -297,15 +298,14 @@ def show_figure(ax_or_figure: Axes | Figure, *, name: str, caption: str, alt: st
         If a text is empty.
     """
     _require_words("figure", name=name, caption=caption, alt=alt)
-    pictures, lacking = _pictures(ax_or_figure, languages())
+    english, pictures, lacking = _pictures(ax_or_figure, languages())
     if lacking:
         boxes = say("Drawn as boxes, for the font lacks them: {characters}.", characters=character_names(lacking))
         caption = join(as_message(caption.rstrip()), boxes)
-    png, size = pictures.pop("en")
+    png, size = english
     said = {"caption": as_message(caption).as_json(), "alt": as_message(alt).as_json()}
-    others = {language: {"png": other, **size_of} for language, (other, size_of) in pictures.items()}
     _display(
-        {"image/png": png, "text/plain": f"[{alt}]", **({PICTURES: others} if others else {})},
+        {"image/png": png, "text/plain": f"[{alt}]", **({PICTURES: pictures} if pictures else {})},
         {"kind": "figure", "name": name, "caption": caption, "alt": alt, **size, "said": said},
         {"image/png": {**size, "alt": alt}},
     )
@@ -385,26 +385,37 @@ def _require_words(what: str, **texts: str) -> None:
             )
 
 
-def _pictures(ax_or_figure: Axes | Figure, said_in: Iterable[str]) -> tuple[dict[str, Any], set[str]]:
-    """Draw to PNG in English and the other languages; give each in base64 with its size, and what the font lacks."""
+def _pictures(
+    ax_or_figure: Axes | Figure, said_in: Iterable[str]
+) -> tuple[tuple[str, dict[str, int]], dict[str, dict[str, Any]], set[str]]:
+    """Draw: the English PNG with its size; by language SVG where a page takes it, else PNG; what the font lacks."""
     from matplotlib import pyplot as plt
 
     figure: Any = ax_or_figure if hasattr(ax_or_figure, "savefig") else ax_or_figure.figure
     figure = figure.get_figure(root=True) or figure
-    drawn = {}
+    drawn: dict[str, dict[str, Any]] = {}
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.filterwarnings("always", message=_LACKS.pattern)
-            for language in dict.fromkeys(("en", *said_in)):
+            english = _png(_drawn(figure))
+            paged, layout = lists.OUTPUT in os.environ, figure.get_layout_engine()
+            figure.set_layout_engine("none")  # all has its place, until it is said in another language
+            for language in sorted(set(said_in), key=lambda language: language != "en"):
                 if language != "en":
+                    figure.set_layout_engine(layout)
                     say_in(figure, language)
-                drawn[language] = _png(_drawn(figure))
+                inline = svg.drawn(figure) if paged else {"svg": ""}
+                if paged := 0 < len(inline["svg"]) < len(english[0]):
+                    drawn[language] = inline
+                elif language != "en":
+                    png, size = _png(_drawn(figure))
+                    drawn[language] = {"png": png, **size}
     finally:
         plt.close(figure)
     lacks = [_LACKS.match(str(warning.message)) for warning in warned]
     for warning in (w for w, lack in zip(warned, lacks, strict=True) if not lack):
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    return drawn, {chr(int(lack[1])) for lack in lacks if lack}
+    return english, drawn, {chr(int(lack[1])) for lack in lacks if lack}
 
 
 def _png(drawn: Image.Image) -> tuple[str, dict[str, int]]:

@@ -19,15 +19,17 @@ from typing import Any
 from workbench.errors import WorkbenchError
 from workbench.figures import character_names, font_file
 from workbench.messages import join, say
-from workbench.reports.page import tables
-from workbench.reports.page.html import LONGEST_MARKDOWN, LONGEST_TABLE, language, plain
-from workbench.reports.page.said import answer_of
+from workbench.reports.page import svg, tables
+from workbench.reports.page.html import LONGEST_MARKDOWN, language, plain
+from workbench.reports.page.said import PICTURES, answer_of
 
 _TEMPLATE = Path(__file__).parent / "template" / "report.typ"
 # In points: a line on A4 between its margins, what surrounds a cell, and the sizes of a table's text.
 _LINE, _AROUND, _SIZES = 488.0, 8.0, (8.0, 7.2, 6.3)
 _COLUMN, _PIECE = 8.0, 24  # ems that a column of texts has at least, characters after which a word is broken
 _UNBROKEN, _BREAK = re.compile(rf"[!-~]{{{_PIECE + 1},}}"), "\u200b"
+PRINTED, _SHORT, _CELL = 15, 5, 240
+"""Rows of a table that are set; rows up to which it is set beside its figure too; characters of a cell that are set."""
 WIDEST = 120
 """More columns of a table are not set: they are in its sheet."""
 _INLINE = {
@@ -74,6 +76,7 @@ def write_pdf(
     if blocks and blocks[0]["kind"] == "heading":
         del blocks[0]
     _without_leaps(blocks)
+    _decision_first(blocks)
     for tile in (tile for block in blocks if block["kind"] == "answer" for tile in block["tiles"]):
         tile["before"] = before.get(tile["label"], "")
     report = {"title": title, "language": spoken, "facts": list(facts), "blocks": blocks}
@@ -90,6 +93,15 @@ def write_pdf(
     path.write_bytes(made)
 
 
+def _decision_first(blocks: list[dict[str, Any]]) -> None:
+    """Put the decision, with its heading, behind the answer, as on the page."""
+    kinds = [block["kind"] for block in blocks]
+    if "answer" in kinds and "decision" in kinds[kinds.index("answer") :]:
+        at, end = kinds.index("answer") + 1, kinds.index("decision", kinds.index("answer")) + 1
+        begin = end - 1 - (kinds[end - 2] == "heading")
+        blocks[at:end] = blocks[begin:end] + blocks[at:begin]
+
+
 def _without_leaps(blocks: list[dict[str, Any]]) -> None:
     """Let no heading stand more than one level below the one before: PDF/UA-1 allows no leap."""
     level = 1
@@ -102,8 +114,16 @@ def _blocks(cell: Mapping[str, Any], spoken: str) -> Iterator[dict[str, Any]]:
     if cell["cell_type"] == "markdown":
         yield from _markdown("".join(cell["source"]))
     elif cell["cell_type"] == "code" and "hide-output" not in cell.get("metadata", {}).get("tags", []):
+        drawn = ""
         for output in cell.get("outputs", []):
-            yield from _output(output, spoken)
+            ours = output.get("metadata", {}).get("workbench", {})
+            if ours.get("name") == drawn and len(output["data"].get(tables.MIME, {}).get("rows", ())) > _SHORT:
+                told = say("The numbers of this figure are in the sheet '{name}'.", name=drawn).said(spoken)
+                yield {"kind": "note", "text": told}
+            else:
+                yield from _output(output, spoken)
+            if ours.get("kind") != "caption":
+                drawn = ours.get("name", "") if ours.get("kind") == "figure" else ""
 
 
 def _output(output: Mapping[str, Any], spoken: str) -> Iterator[dict[str, Any]]:
@@ -120,13 +140,13 @@ def _output(output: Mapping[str, Any], spoken: str) -> Iterator[dict[str, Any]]:
         said = answer_of(output, spoken)
         yield {"kind": "answer", "sentences": [said.lead, *said.more], "tiles": list(map(dict, said.tiles))}
     elif kind == "decision":
-        entries = [[{"kind": "paragraph", "parts": [{"type": "text", "text": line}]}] for line in text.splitlines()]
-        yield {"kind": "list", "ordered": False, "entries": entries}
+        yield {"kind": "decision", "sentences": text.splitlines()}
     elif kind == "table":
         yield from _table(data[tables.MIME])
     elif kind == "figure":
-        png = list(base64.b64decode("".join(data["image/png"])))
-        yield {"kind": "figure", "png": png} | {field: ours[field] for field in ("caption", "alt", "width")}
+        inline = svg.safe(data.get(PICTURES, {}).get(spoken, {}).get("svg", ""))
+        picture = {"svg": inline} if inline else {"png": list(base64.b64decode("".join(data["image/png"])))}
+        yield {"kind": "figure"} | picture | {field: ours[field] for field in ("caption", "alt", "width")}
     elif kind == "list":
         yield {"kind": "paragraph", "parts": [{"type": "text", "text": text}]}
     elif kind not in ("caption", "quantities"):
@@ -138,9 +158,9 @@ def _output(output: Mapping[str, Any], spoken: str) -> Iterator[dict[str, Any]]:
 
 def _table(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     shown = table["columns"][:WIDEST]
-    rows = [row[:WIDEST] for row in tables.shown(table)[:LONGEST_TABLE]]
+    rows = [[c if len(c) <= _CELL else f"{c[:_CELL]}…" for c in row[:WIDEST]] for row in tables.shown(table)[:PRINTED]]
     names = list(map(tables.called, shown))
-    caption, spoken = tables.caption(table, LONGEST_TABLE), table.get("language", "en")
+    caption, spoken = tables.caption(table, PRINTED), table.get("language", "en")
     if len(table["columns"]) > WIDEST:
         cut = say(
             "The first {n} of {all} columns; all are in the sheet '{name}'.",

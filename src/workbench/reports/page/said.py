@@ -9,6 +9,9 @@ from typing import Any
 
 from workbench import messages
 
+PICTURES = "application/vnd.workbench.pictures+json"
+"""The figures of an output by language: svg or png, width and height; in English the png stands beside them."""
+
 
 @dataclass(frozen=True)
 class Answer:

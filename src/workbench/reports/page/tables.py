@@ -120,22 +120,30 @@ def hidden(table: Mapping[str, Any], column: Mapping[str, Any]) -> str:
     return f"<{table['minimum']}" if column["name"] == table["counts"] else HIDDEN
 
 
-def as_html(table: Mapping[str, Any], *, longest: int | None = None) -> str:
+def as_html(table: Mapping[str, Any], *, longest: int | None = None, mark: str = "") -> str:
     """Write a payload as an HTML table: everything escaped, numbers to the right, at most `longest` rows.
 
-    Columns are called by their labels; columns of sentences are kept wide enough to read.
+    Columns are called by their labels; columns of sentences are kept wide enough to read. Where most columns are
+    numbers the texts are marked, else the numbers; ends of cells are left out, as HTML allows. `mark` begins the id by
+    which the region that scrolls is called as the table.
     """
     rows = shown(table)[:longest]
-    classes = [_class(column, (row[i] for row in rows)) for i, column in enumerate(table["columns"])]
+    numeric = [column["kind"] in ("number", "integer") for column in table["columns"]]
+    many = 2 * sum(numeric) > len(numeric)
+    classes = [_class(column, (row[i] for row in rows), many=many) for i, column in enumerate(table["columns"])]
+    names = [html.escape(called(column)) for column in table["columns"]]
     head = "".join(
-        f'<th scope="col"{k}>{html.escape(called(c))}</th>' for c, k in zip(table["columns"], classes, strict=True)
+        f'<th scope="col"{k}>{name}</th>' if name.strip() else f"<td{k}></td>"
+        for name, k in zip(names, classes, strict=True)
     )
     body = "".join(
-        "<tr>" + "".join(f"<td{k}>{html.escape(cell)}</td>" for cell, k in zip(row, classes, strict=True)) + "</tr>\n"
+        "<tr>" + "".join(f"<td{k}>{html.escape(cell)}" for cell, k in zip(row, classes, strict=True)) + "\n"
         for row in rows
     )
+    region, named = (f' role="region" aria-labelledby="{mark}c"', f' id="{mark}c"') if mark else ("", "")
     return (
-        f'<div class="table" tabindex="0"><table>\n<caption>{html.escape(caption(table, longest))}</caption>\n'
+        f'<div class="table" tabindex="0"{region}><table{" class=v" if many else ""}>\n'
+        f"<caption{named}>{html.escape(caption(table, longest))}</caption>\n"
         f"<thead><tr>{head}</tr></thead>\n<tbody>\n{body}</tbody></table></div>"
     )
 
@@ -161,12 +169,14 @@ def called(column: Mapping[str, Any]) -> str:
     return str(column.get("label") or label(column["name"]))
 
 
-def _class(column: Mapping[str, Any], cells: Iterable[str]) -> str:
+def _class(column: Mapping[str, Any], cells: Iterable[str], *, many: bool) -> str:
+    """Give the class of a column's cells: numbers, days, sentences, texts among `many` numbers."""
     if column["kind"] in ("number", "integer"):
-        return ' class="n"'
+        return "" if many else " class=n"
     if column["kind"] == "date":
-        return ' class="d"'
-    return ' class="w"' if max(map(width, cells), default=0) > SENTENCE else ""
+        return " class=d"
+    wide = max(map(width, cells), default=0) > SENTENCE
+    return " class=w" if wide else " class=t" if many else ""
 
 
 def as_text(table: Mapping[str, Any]) -> str:

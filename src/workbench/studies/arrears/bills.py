@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.columns import EPOCH, category, day, take
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, axes, legend
 from workbench.messages import Listed, Message, Share, Span, say
 from workbench.methods.intervals import share as wilson
 from workbench.methods.resampling import Rng, interval
@@ -132,7 +132,7 @@ class Cures(Result):
             ax.step(np.arange(len(curve) + 1), 100 * np.r_[0, curve], where="post", label=name)
         ax.set_xlabel("days past due")
         ax.set_ylabel("% of overdue bills")
-        ax.legend()
+        legend(ax)
         return ax
 
     def quantities(self) -> Iterable[Quantity]:

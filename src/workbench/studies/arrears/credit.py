@@ -11,14 +11,14 @@ from scipy.stats import norm
 
 from workbench.columns import by_id, day, days, number, take
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, axes, dot_and_interval
 from workbench.messages import Message, Number, Share, Span, join, say
 from workbench.methods import clusters
 from workbench.methods.intervals import share as wilson
 from workbench.methods.resampling import canonical_order
 from workbench.methods.scorecard import Card, compare, fit_card
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
-from workbench.studies.arrears.rolls import OUT
+from workbench.studies.arrears.rolls import OUT, called
 
 FOLDS, FEWEST = 5, 30
 _CENT = 0.005
@@ -267,6 +267,13 @@ class ExpectedLoss(Result):
 
     NAME, COUNTS = "loss", "customers"
     FORMATS = dict.fromkeys(["owed", "expected"], COUNT) | dict.fromkeys(["loss", "low", "high"], SHARE)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the share that was still open 90 days on, by state."""
+        rows = self.table.dropna(subset="low")
+        shares = 100 * rows[["low", "high"]].assign(estimate=rows["loss"])
+        said = say("still open 90 days on (% of what was owed)")
+        return dot_and_interval([*map(called, rows["state"])], shares, ax, label=said, digits=".1f")
 
     def headline(self) -> Message:
         """Say how much of the arrears will still be open in 90 days, and whether the last forecast held."""

@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.columns import category, number, periods, require_table
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, flows
 from workbench.messages import Listed, Message, Share, Span, Word, join, say
 from workbench.methods import chains
 from workbench.methods.intervals import share as wilson
@@ -64,7 +64,7 @@ class RollRates(Result):
     currency: str = "currency"
 
     NAME, COUNTS = "rolls", "customers"
-    CHART = say("A table in colours: from each state, down, to each state, across")
+    CHART = say("Bands from each state of arrears, left, to where its accounts stand a month later, right")
     FORMATS = {"owed": COUNT} | dict.fromkeys(["low", "high", "owed_rate", "owed_low", "owed_high"], SHARE)
     CAPTION = "From state to state in a month, in accounts and in what they owed ({currency})."
 
@@ -85,8 +85,8 @@ class RollRates(Result):
         row, n = counts[state], int(counts[state].sum())
         found = self._row(state, 0)
         return say("of accounts {state}, {share} {span} were {paid} a month later and {worse} were worse",
-            state=_called(self.states[state]), share=Share(row[0] / n), span=Span(*found, ".1%"),
-            paid=_called(self.states[0]), worse=Share(row[state + 1 : len(counts)].sum() / n)).sentence()  # fmt: skip
+            state=called(self.states[state]), share=Share(row[0] / n), span=Span(*found, ".1%"),
+            paid=called(self.states[0]), worse=Share(row[state + 1 : len(counts)].sum() / n)).sentence()  # fmt: skip
 
     def _row(self, origin: int, destination: int) -> tuple[float, float]:
         row = self.table.query("origin == @self.states[@origin] and destination == @self.states[@destination]")
@@ -101,7 +101,7 @@ class RollRates(Result):
             return say(
                 "the plain chain is refused: of those {state} it says {said} {paid} {months} months on, seen were "
                 "{seen} {span}",
-                state=_called(worst["state"]), said=Share(worst["by_chain"]), paid=_called(self.states[0]),
+                state=called(worst["state"]), said=Share(worst["by_chain"]), paid=called(self.states[0]),
                 months=self.horizon, seen=Share(worst["seen"]), span=Span(worst["low"], worst["high"], ".1%"),
             )  # fmt: skip
         return say("over {months} months the plain chain foretells what was seen", months=self.horizon)
@@ -128,7 +128,7 @@ class RollRates(Result):
                 say(
                     "not answerable: {months} months ago this forecast said {said} for those {state}, and {seen} "
                     "{span} were seen.",
-                    months=self.horizon, said=Share(failed.iloc[0][by]), state=_called(failed.iloc[0]["state"]),
+                    months=self.horizon, said=Share(failed.iloc[0][by]), state=called(failed.iloc[0]["state"]),
                     seen=Share(failed.iloc[0]["seen"]), span=Span(failed.iloc[0]["low"], failed.iloc[0]["high"], ".1%"),
                 )
             )  # fmt: skip
@@ -161,7 +161,7 @@ class RollRates(Result):
         counts, found = self.counts.sum(axis=0), []
         told = [s for s in range(1, len(counts)) if counts[s].sum() >= FEWEST]
         for state in dict.fromkeys((told[:1] + told[-1:]) if told else ()):
-            label = say("paid within a month, {state}", state=_called(self.states[state]))
+            label = say("paid within a month, {state}", state=called(self.states[state]))
             ends = Span(*self._row(state, 0), ".1%")
             found.append(Tile(label, Share(counts[state, 0] / counts[state].sum()), ends))
         return tuple(found)
@@ -194,21 +194,13 @@ class RollRates(Result):
         return Table("backtest", self.backtest, said, shares, "customers")
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the rates: darker is more; none where fewer than ten accounts were in the state."""
-        ax, counts = axes(ax), self.counts.sum(axis=0)
-        rows = [s for s in range(len(counts)) if counts[s].sum() >= FEW]
-        columns = [c for c in range(counts.shape[1]) if counts[:, c].any()]
-        rates = (counts / np.maximum(counts.sum(axis=1, keepdims=True), 1))[np.ix_(rows, columns)]
-        names = (*self.states, *self.out, VANISHED)
-        ax.imshow(rates, cmap="Blues", vmin=0, vmax=1.2, aspect="auto")
-        for i, j in np.ndindex(rates.shape):
-            ink = "white" if rates[i, j] > 0.6 else "black"
-            ax.text(j, i, f"{rates[i, j]:.0%}", ha="center", va="center", fontsize=8, color=ink)
-        ax.set_xticks(range(len(columns)), [_called(names[c]) for c in columns], rotation=30, ha="right")
-        ax.set_yticks(range(len(rows)), [_called(names[r]) for r in rows])
-        ax.set_xlabel("a month later")
-        ax.grid(False)
-        return ax
+        """Draw where the accounts of each state of arrears stand a month later; none of states with fewer than ten."""
+        counts, names = self.counts.sum(axis=0), (*self.states, *self.out, VANISHED)
+        rows = [s for s in range(1, len(counts)) if counts[s].sum() >= FEW] or [0]
+        columns = [c for c in range(counts.shape[1]) if counts[rows, c].any()] or [0]
+        moved = pd.DataFrame(counts[np.ix_(rows, columns)], [names[r] for r in rows], [names[c] for c in columns])
+        words = [f"{called(name)}: {n:,}" for name, n in moved.sum(axis=1).items()]
+        return flows(moved, words, [*map(called, moved)], ax, shares=True, ends=("this month", "a month later"))
 
     def quantities(self) -> Iterable[Quantity]:
         """Rate of each move."""
@@ -344,6 +336,6 @@ def _no_gap(moments: np.ndarray, month: str) -> None:
         ).of(month)
 
 
-def _called(state: str) -> Message:
+def called(state: str) -> Message:
     """Call a state so that it stands in a sentence."""
     return say("{days} days past due", days=state) if state in AGEING[1:] else say("{state}", state=Word(state))

@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.optimize import brentq
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import Axes, axes, axis_unit
+from workbench.figures import Axes, axes, axis_unit, fit
 from workbench.messages import Amount, Label, Message, Number, Share, Span, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, numbers, require_members
@@ -88,6 +88,7 @@ class AttritionBounds(Result):
         ax.hlines(rows, self.bounds["lowest"], self.bounds["highest"], color="C0", linewidth=6)
         ax.set_yticks(rows, self.bounds.index)
         ax.set_ylim(-0.7, len(rows) - 0.3)
+        fit(ax, len(rows))
         ax.set_xlabel(self.say("effect on {outcome} ({unit})", unit=axis_unit(self.unit)))
         return ax
 

@@ -11,7 +11,7 @@ from scipy import stats
 from statsmodels.duration.survfunc import SurvfuncRight
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, axes, legend
 from workbench.messages import Amount, Message, Number, Term, estimated, say
 from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
@@ -93,7 +93,7 @@ class Staying(Result):
             ax.fill_between(curve["day"], *ends, step="post", alpha=0.2, linewidth=0, color=line.get_color())
         ax.set_xlabel("days since assignment")
         ax.set_ylabel("share still customers")
-        ax.legend(loc="lower left")
+        legend(ax)
         return ax
 
 

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 
 from workbench.columns import days, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import NAMES, Axes, axes, axis_unit
+from workbench.figures import NAMES, Axes, axes, axis_unit, fit, legend
 from workbench.messages import (
     Amount,
     Count,
@@ -197,8 +197,9 @@ class CampaignLedger(Result):
         ax.plot(table["break_even"], at, "|", color="tab:red", markersize=9, label="break-even")
         ax.set_yticks(at, [f"{row.campaign} ✓" if row.q <= DISCOVERY else row.campaign for row in table.itertuples()])
         ax.yaxis.set_gid(NAMES)
+        fit(ax, len(table), 0.24)
         ax.set_xlabel(say("effect per member ({unit}); ✓ paid", unit=axis_unit(self.unit)))
-        ax.legend(loc="lower left", bbox_to_anchor=(0, 1), ncols=3, frameon=False)
+        legend(ax)
         return ax
 
 

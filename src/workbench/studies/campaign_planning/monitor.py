@@ -14,7 +14,7 @@ from scipy.special import lambertw
 
 from workbench.columns import days as read_days
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import Axes, axes, axis_unit
+from workbench.figures import Axes, axes, axis_unit, legend
 from workbench.messages import Amount, Message, Number, Share, Term, estimated, say
 from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.members import arms, numbers
@@ -112,7 +112,7 @@ class Monitoring(Result):
             ax.axvline(self.first_stop, color="tab:red", linewidth=1)
             ax.annotate("may stop", (self.first_stop, 1), xycoords=("data", "axes fraction"), color="tab:red", va="top")
         ax.set_ylabel(self.say("effect on {outcome} ({unit})", unit=axis_unit(self.unit)))
-        ax.legend(loc="best")
+        legend(ax)
         ax.figure.autofmt_xdate()
         return ax
 

@@ -125,13 +125,11 @@ class Reach(Result):
         colours = [f"C{names.index(name) % 7}" for name in self.table["department"]]
         bars = ax.barh(place, 100 * self.table["share"], color=colours, height=0.7)
         ax.bar_label(bars, [f"{share:.1%}" for share in self.table["share"]], padding=3)
-        ax.set_yticks(
-            place,
-            [
-                say("{department} · {table}", department=row.department, table=refused.table(row.table))
-                for row in self.table.itertuples()
-            ],
-        )
+        both = self.table[["department", "table"]].itertuples(index=False)
+        said = [
+            say("{department} · {table}", department=refused.department(d), table=refused.table(t)) for d, t in both
+        ]
+        ax.set_yticks(place, said)
         ax.set_xlim(0, 115)
         ax.set_xlabel("share of customers (%)")
         figure = ax.get_figure(root=True)

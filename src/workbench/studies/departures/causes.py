@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.columns import require_table
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, axes, legend
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.btyd.purchases import DAYS, day_of
 from workbench.methods.cells import cell_name, listed
@@ -112,7 +112,7 @@ class Incidence(Result):
             base = top
         ax.set_xlim(0, at[-1])
         ax.set_ylim(0, None)
-        ax.legend(loc="upper left")
+        legend(ax)
         ax.set_xlabel("tenure (months)")
         ax.set_ylabel("share gone (%)")
         return ax

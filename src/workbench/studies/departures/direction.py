@@ -11,15 +11,15 @@ from scipy.special import xlogy
 
 from workbench.columns import days, require_table
 from workbench.errors import CannotAnswer
-from workbench.figures import Axes, axes
-from workbench.messages import Day, Message, Name, Number, Share, Span, join, say
+from workbench.figures import Axes, axes, flows, legend
+from workbench.messages import Day, Label, Message, Name, Number, Share, Span, join, say
 from workbench.methods.btyd.purchases import day_of
 from workbench.methods.cells import distinct, listed
 from workbench.methods.counts import difference, ratio
 from workbench.methods.intervals import share
 from workbench.methods.multiple import holm
 from workbench.methods.resampling import Rng, seeds
-from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
+from workbench.result import COUNT, SHARE, Picture, Quantity, Result, Table, Tile
 from workbench.studies.departures.codes import codes, require_level
 
 TURN, PERMUTATIONS = 30, 999
@@ -153,6 +153,21 @@ class Directions(Result):
             n=FEWEST)  # fmt: skip
         return Table("reasons", self.cells, caption, {"departures": COUNT, "low": SHARE, "high": SHARE}, "departures")
 
+    def reasons_drawn(self) -> Picture:
+        """Draw where those went who gave each reason, thin cells left out."""
+        caption = say(
+            "Customers ported out: the reason on record, left, and where they went, right; cells of {n} or more.",
+            n=FEWEST,
+        )
+        return Picture("reasons_drawn", self._plot_reasons, caption, caption)
+
+    def _plot_reasons(self, ax: Axes | None = None) -> Axes:
+        moved = self.cells.pivot_table("departures", "reason", "destination", "sum", fill_value=0, observed=True)
+        moved = moved.loc[moved.sum(axis=1).sort_values(ascending=False, kind="stable").index]
+        moved = moved[moved.sum().sort_values(ascending=False, kind="stable").index]
+        words = [f"{Label(str(name)).said()}: {n:,}" for name, n in moved.sum(axis=1).items()]
+        return flows(moved, words, [f"{name}: {n:,}" for name, n in moved.sum().items()], ax, label="customers")
+
     def by_month(self) -> Table:
         """Give flows by month."""
         caption = say("Customers ported in and out by month and competitor; no ends for fewer than {n}.", n=FEWEST)
@@ -180,7 +195,7 @@ class Directions(Result):
         ax.axhline(0, color="0.6", linewidth=0.8)
         every = max(1, len(order) // 8)
         ax.set_xticks(np.arange(len(order))[::every], order[::every])
-        ax.legend(loc="best")
+        legend(ax)
         ax.set_ylabel("ported in less ported out (customers)" if self.both else "ported out (customers)")
         return ax
 

@@ -10,7 +10,7 @@ import pandas as pd
 
 from workbench.columns import number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, axes, legend
 from workbench.messages import Label, Listed, Message, Number, Span, Term, join, say
 from workbench.methods.cells import listed
 from workbench.result import COUNT, Quantity, Result, Table, Tile
@@ -160,7 +160,7 @@ class Recovery(Result):
             labels=[Label(name).said() for name in names])  # fmt: skip
         ax.set_xlim(0, wide.index.max())
         ax.set_ylim(0, 100)
-        ax.legend(loc="center right")
+        legend(ax)
         ax.set_xlabel("days since opening")
         ax.set_ylabel("share of complaints (%)")
         return ax

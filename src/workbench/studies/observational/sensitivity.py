@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import brentq
 
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, axes, legend
 from workbench.messages import Label, Message, Number, Share, join, say
 from workbench.result import Quantity, Result
 from workbench.words import label
@@ -118,19 +118,15 @@ class Sensitivity(Result):
                 100 * selection, 100 * (size / self.scale) ** 2 * (1 - selection) / selection, f"C0{style}", label=said
             )
         ax.plot(100 * points["selection_share"], 100 * points["outcome_share"], "o", color="0.4", markersize=4)
-        for row in points.itertuples():
-            ax.annotate(
-                Label(str(row.covariate)).said(),
-                (100 * row.selection_share, 100 * row.outcome_share),
-                (4, 3),
-                textcoords="offset points",
-                fontsize=8,
-            )
+        top, said_at = min(100, 130 * max(self.robustness, *points["outcome_share"], 0.02)), -math.inf
+        for row in points.sort_values("outcome_share").itertuples():
+            said_at = max(100 * row.outcome_share, said_at + 0.05 * top, 0.02 * top)  # names stand one above the other
+            ax.annotate(Label(str(row.covariate)).said(), (100 * row.selection_share + right, said_at), fontsize=8)
         ax.set_xlim(0, 100 * right)
-        ax.set_ylim(0, min(100, 130 * max(self.robustness, *points["outcome_share"], 0.02)))
+        ax.set_ylim(0, top)
         ax.set_xlabel("share of the selection explained beyond the covariates (%)")
         ax.set_ylabel("share of the outcome explained (%)")
-        ax.legend(frameon=False, loc="upper right")
+        legend(ax)
         return ax
 
 

@@ -12,7 +12,7 @@ import pandas as pd
 from scipy import stats
 
 from workbench.errors import WorkbenchError
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, axes, legend
 from workbench.messages import Amount, Label, Listed, Message, Number, Share, Span, Term, estimated, join, say, spelt
 from workbench.methods.confounding import e_value
 from workbench.methods.experiment.effect import Interval
@@ -231,7 +231,7 @@ class TreatedEffect(Result):
         ax.plot(table["after"], rows, "o", color="C0", markersize=4, label="controls weighted")
         ax.set_yticks(rows, [Label(str(name)).said() for name in table["covariate"]])
         ax.set_xlabel("treated − control before the campaign (standard deviations)")
-        ax.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
+        legend(ax, 2)
         return ax
 
 

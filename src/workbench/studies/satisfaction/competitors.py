@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from workbench.errors import CannotAnswer, require_columns
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, axes, legend
 from workbench.messages import Label, Message, Name, Number, Share, Span, Value, Word, say
 from workbench.methods.cells import cell_name, distinct, listed
 from workbench.methods.multiple import holm
@@ -103,7 +103,7 @@ class CompetitorMap(Result):
         ax.axvline(rows["importance"].mean(), color="0.8", linewidth=0.8, zorder=0)
         ax.set_xlabel(self.say("importance (points of {target} per point)"))
         ax.set_ylabel("performance (index, points)")
-        ax.legend(frameon=False)
+        legend(ax)
         return ax
 
     def quantities(self) -> Iterable[Quantity]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -13,7 +12,7 @@ from scipy.stats import random_table
 
 from workbench.columns import category, require_table, written_periods
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, flows
 from workbench.messages import Day, Listed, Message, Number, Share, Span, join, say, spelt
 from workbench.methods.intervals import share as share_interval
 from workbench.methods.resampling import seeds
@@ -142,38 +141,10 @@ class Migration(Result):
         return replace(super().as_table(), frame=self.flows)
 
     def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the alluvial: left before, right after, bands in the origin's colour, dark to light; none under ten."""
-        from matplotlib import colormaps
-
-        ax = axes(ax)
-        moved = self.counts[-1]
-        gap = 0.035 * moved.sum()
-        colours = [*colormaps["cividis"](np.linspace(0.0, 0.92, len(moved) - 1)), (0.6, 0.6, 0.6, 1.0)]
-        ends = []
-        for edge, total, other in ((0, moved.sum(axis=1), ENTERED), (0.98, moved.sum(axis=0), LEFT)):
-            low = np.cumsum(total + gap) - total - gap
-            ax.bar(edge, total, 0.02, low, align="edge", color=colours)
-            words = [f"{name}: {_said(n)}" for name, n in zip((*self.segments, other), total, strict=True)]
-            side = ax.yaxis if edge == 0 else ax.secondary_yaxis("right").yaxis
-            side.set_ticks(low + total / 2, [textwrap.fill(text, 26) for text in words])
-            side.set_tick_params(length=0)
-            side.axes.spines[:].set_visible(False)
-            ends.append(low)
-        t = np.linspace(0, 1, 60)
-        bend, x = t**2 * (3 - 2 * t), 0.02 + 0.96 * t
-        for origin, destination in np.argwhere(moved):
-            n = moved[origin, destination]
-            low = ends[0][origin] + bend * (ends[1][destination] - ends[0][origin])
-            if n >= FEW:
-                ax.fill_between(x, low, low + n, color=colours[origin], alpha=0.75, ec="white", linewidth=0.4)
-            ends[0][origin] += n
-            ends[1][destination] += n
-        ax.set_xlim(0, 1)
-        ax.set_xticks([0.01, 0.99], [self.before, self.after])
-        ax.set_xlabel("customers by segment")
-        ax.grid(False)
-        ax.invert_yaxis()
-        return ax
+        """Draw the alluvial: left before, right after, bands in the origin's colour; none under ten."""
+        moved = pd.DataFrame(self.counts[-1], [*self.segments, ENTERED], [*self.segments, LEFT])
+        words = ([f"{name}: {_said(n)}" for name, n in sums.items()] for sums in (moved.sum(axis=1), moved.sum()))
+        return flows(moved, *words, ax, least=FEW, ends=(self.before, self.after), label="customers by segment")
 
     def quantities(self) -> Iterable[Quantity]:
         """Share of each flow of at least ten customers, of its origin."""

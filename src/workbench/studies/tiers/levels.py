@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +12,17 @@ import pandas as pd
 
 from workbench.columns import written_periods
 from workbench.errors import CannotAnswer, require_columns
-from workbench.figures import Axes, axes
-from workbench.messages import Label, Listed, Message, Named, Number, Share, Span, Term, join, quoted, say, spelt
+from workbench.figures import Axes, axes, flows
+from workbench.messages import Day, Label, Listed, Message, Named, Number, Share, Span, Term, join, quoted, say, spelt
 from workbench.methods.rows import checked
-from workbench.result import Quantity, Result, Table, Tile
+from workbench.result import Picture, Quantity, Result, Table, Tile
 from workbench.rules import prove, read_rules
 
 FEW = 10
 """Fewer customers are not put on the first screen."""
 
-EXCLUDED, LEFT = "excluded", "left"
-"""Instead of a tier: who is kept out by a rule, and who has no value in the last period."""
+EXCLUDED, LEFT, NEW = "excluded", "left", "new"
+"""Instead of a tier: who is kept out by a rule, who has no value in the last period, and who had none in the first."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +83,8 @@ class Tiers(Result):
     tier, then excluded and left. `changes` by period: customers, moves with_rules, and without (by the value alone);
     `avoided`, the share of those that the rules avoid, low, high (95 %); `flip_flops`, the shares undone within three
     periods, by the rules and by the value alone. `exclusions` counts; `unchecked` names those for which the data have
-    no column. `rules` has the thresholds as `enter`: write them down to hold them.
+    no column. `moved`, customers by tier in the first period (index) and the last (columns), the days as names of the
+    axes. `rules` has the thresholds as `enter`: write them down to hold them.
     """
 
     customers: pd.DataFrame
@@ -96,6 +97,7 @@ class Tiers(Result):
     rules: TierRules
     value: str
     currency: str = "yuan"
+    moved: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     NAME, COUNTS = "tiers", "customers"
     CHART = say("Two bars a tier: its share of the customers and of the value")
@@ -164,6 +166,25 @@ class Tiers(Result):
         """Count why customers are where they are, tier by tier."""
         why = self.customers.groupby(["tier", "why"], as_index=False).size().rename(columns={"size": "customers"})
         return Table("why", why, say("Why customers are where they are."), counts="customers")
+
+    def moves(self) -> Picture | None:
+        """Draw where the customers of each tier in the first period stand in the last; nothing for one period."""
+        if self.moved.empty:
+            return None
+        caption = say(
+            "Where the customers of each tier in {before} were in {after}; all tiers are drawn equally high, moves of "
+            "fewer than {n} are left out.",
+            before=Day(self.moved.index.name), after=Day(self.moved.columns.name), n=FEW,
+        )  # fmt: skip
+        return Picture("moves", self._plot_moves, caption, caption)
+
+    def _plot_moves(self, ax: Axes | None = None) -> Axes:
+        called = dict(zip(self.rules.names, map(spelt, self.rules.names, self.rules.names_zh), strict=True))
+        before, after = ([str(called.get(name, name)) for name in names] for names in self.moved.axes)
+        sizes = (f"{n:,}" if n >= FEW else f"<{FEW}" for n in self.moved.sum(axis=1))
+        before = [f"{name}: {n}" for name, n in zip(before, sizes, strict=True)]
+        ends = self.moved.index.name, self.moved.columns.name
+        return flows(self.moved, before, after, ax, least=FEW, shares=True, ends=ends)
 
     def near_demotion(self) -> pd.DataFrame:
         """Give the customers of the upper tiers who may lose them: all but the last two tiers, the first at least."""
@@ -254,7 +275,7 @@ def tiers(
         (_undone(history, moves[0]), _undone(alone, moves[1])),
         {reason: sum(reason in r.split("; ") for r in excluded_for) for reason in reasons}, unchecked,
         replace(rules, share=(), enter=tuple(enter.tolist()), keep=tuple((stay / enter).round(9).tolist())),
-        value, currency,
+        value, currency, _moved(history[stays], rules, periods[first:]),
     )  # fmt: skip
 
 
@@ -344,6 +365,18 @@ def _customers(worth, young, history, alone, enter, stay, near: float, excluded_
     found = {"value": x, "tier": tier, "since": np.where(moves.any(axis=1), last, 0), "why": why, "near": close}
     texts = {"why": "str", "near": "str", "excluded_for": "str"}
     return pd.DataFrame({**found, "held": held % (len(enter) + 2), "excluded_for": excluded_for}).astype(texts)
+
+
+def _moved(history: np.ndarray, rules: TierRules, periods) -> pd.DataFrame:
+    """Count customers by tier in the first and in the last period; nothing where there is one."""
+    k, days = len(rules.names), [str(day).removesuffix(" 00:00:00") for day in periods]
+    if len(days) < 2:
+        return pd.DataFrame()
+    start, end = (np.where(history[:, t] < 0, k, history[:, t]).astype(int) for t in (0, -1))
+    counts = np.bincount(start * (k + 1) + end, minlength=(k + 1) ** 2).reshape(k + 1, k + 1)
+    counts[-1, -1] = 0
+    found = pd.DataFrame(counts, [*rules.names, NEW], [*rules.names, LEFT]).rename_axis(index=days[0], columns=days[-1])
+    return found.loc[found.any(axis=1), found.any()]
 
 
 def _table(found: pd.DataFrame, enter: np.ndarray, stay: np.ndarray, rules: TierRules) -> pd.DataFrame:

@@ -12,3 +12,13 @@ document.querySelectorAll("thead th").forEach(head => {
   head.addEventListener("click", sort);
   head.addEventListener("keydown", event => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); sort(); } });
 });
+const boxes = [...document.querySelectorAll(".table, .plot")];
+const shade = () => boxes.forEach(box => {
+  box.classList.toggle("right", box.scrollLeft + box.clientWidth < box.scrollWidth - 1);
+  if (box.matches(".plot.right")) box.tabIndex = 0;
+  box.classList.toggle("below", box.scrollTop + box.clientHeight < box.scrollHeight - 1);
+});
+boxes.forEach(box => box.addEventListener("scroll", shade));
+addEventListener("resize", shade);
+document.addEventListener("toggle", shade, true);
+shade();
