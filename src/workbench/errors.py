@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Self
 
 from workbench.messages import Message, Word, as_message, join, quoted, refusal, say, suggestion
 from workbench.recognised import sentence
-from workbench.words import MOST_NAMED, closest
+from workbench.words import MOST_NAMED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,8 +62,8 @@ def nearest(name: str, known: Iterable[str]) -> Message:
     >>> nearest("xyz", ["satisfaction"])
     ''
     """
-    close = closest(name, known)
-    return say(" Did you mean '{name}'?", name=close) if close else Message()
+    close = suggestion(name, known)
+    return say(" {text}", text=close) if close else Message()
 
 
 def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> WorkbenchError:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 
@@ -11,12 +13,13 @@ from workbench.catalogue import CATALOGUES
 
 @dataclass(frozen=True)
 class Province:
-    """A province: GB/T 2260 code, names, telephone code of its capital, and its row and column on the map of tiles."""
+    """A province: GB/T 2260 code, names, syllables, telephone code of the capital, row and column on a map of tiles."""
 
     code: str
     short: str
     full: str
     english: str
+    pinyin: str
     telephone: str
     row: int
     column: int
@@ -33,3 +36,18 @@ def provinces() -> dict[str, Province]:
     fields = sorted(one.split(",") for line in written.strip().split("\n") for one in line.split("|"))
     known = [Province(*names, int(row), int(column)) for *names, row, column in fields]  # type: ignore[call-arg]
     return {name: one for one in known for name in (one.short, one.full, one.english)}
+
+
+def typed_as(text: str, names: Iterable[str]) -> list[str]:
+    """Give the names of provinces that a text says by its initials, its pinyin or its English name.
+
+    >>> typed_as("gd", ["广东", "广西"]), typed_as("shan xi", ["山西省", "陕西省"]), typed_as("tibet", ["西藏", "贵州"])
+    (['广东'], ['山西省', '陕西省'], ['西藏'])
+    """
+    bare = re.sub(r"[\s'’-]", "", text.lower())
+
+    def says(one: Province) -> bool:
+        initials = "".join(syllable[0] for syllable in one.pinyin.split())
+        return bare in (initials, one.pinyin.replace(" ", ""), one.english.lower().replace(" ", ""))
+
+    return [name for name in names if name in provinces() and says(provinces()[name])] if bare.isascii() else []

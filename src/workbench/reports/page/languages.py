@@ -10,10 +10,10 @@ import html
 import locale
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench import messages
-from workbench.catalogue import label, prose
+from workbench.catalogue import entry, label, prose
 from workbench.errors import WorkbenchError, unknown
 from workbench.messages import LANGUAGES, OF_DATA, word
 from workbench.recognised import sentence
@@ -21,6 +21,9 @@ from workbench.reports.page import lists, tables
 from workbench.reports.page.escape import as_entities, as_markdown
 from workbench.reports.page.html import QUANTITIES
 from workbench.reports.page.said import answer_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 PICTURES = "application/vnd.workbench.pictures+json"
 """The figures of an output in the languages other than English: png, width and height of each."""
@@ -43,7 +46,7 @@ def languages(asked: Iterable[str] | str = ()) -> tuple[str, ...]:
     (('zh', 'en'), ('zh', 'en'))
     """
     text = (asked if isinstance(asked, str) else ",".join(asked)) or os.environ.get(SPOKEN, "")
-    chosen = tuple(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
+    chosen = tuple(dict.fromkeys(filter(None, (part.strip() for part in text.replace("，", ",").split(",")))))
     if text and not chosen:
         raise WorkbenchError("no language is named. Name zh, en or both with a comma between.")
     if not chosen:
@@ -111,7 +114,12 @@ def title_of(notebook: Mapping[str, Any], otherwise: str) -> str:
 def said_facts(facts: Mapping[str, Any], language: str) -> dict[str, Any]:
     """Say what a page tells of its run: meanings and units of the parameters, and what was refused of the data."""
     told = [
-        {**p, "meaning": prose(p["meaning"], language), "unit": word(p["unit"], language), "kind": p["unit"]}
+        {
+            **p,
+            "meaning": prose(p["meaning"], language),
+            "unit": word(prose(p["unit"], language), language),
+            "kind": p["unit"],
+        }
         for p in facts["parameters"]
     ]
     lists = {key: [sentence(text, language) for text in facts.get(key, ())] for key in ("refusals", "warnings")}
@@ -170,23 +178,49 @@ def _with(output: Mapping[str, Any], data: dict[str, Any], ours: dict[str, Any] 
 def _table(table: Mapping[str, Any], stored: Mapping[str, Any], language: str) -> dict[str, Any]:
     """Say a table's payload: its caption, what its columns are called, and its texts; numbers stay."""
     known, name = {text: messages.read(m) for text, m in stored.get("cells", {}).items()}, table["name"]
-
-    def said(value: Any, column: Mapping[str, Any]) -> Any:
-        if column["kind"] != "text" or not isinstance(value, str):
-            return value
-        for place in (name, column["name"]):
-            if (here := label(value, language, place)) != label(value, language):
-                return here
-        made = known[value].said(language) if value in known else value
-        return word(value, language) if made == value and column["name"] not in OF_DATA else made
-
     made = copy.copy(dict(table))
     made["language"] = language
     if "caption" in stored:
         made["caption"] = messages.read(stored["caption"]).said(language)
     made["columns"] = [{**c, "label": _called(c["name"], language, known, name)} for c in table["columns"]]
-    made["rows"] = [[said(v, c) for v, c in zip(row, table["columns"], strict=True)] for row in table["rows"]]
+    made["rows"] = [
+        [
+            _cell(value, of["name"], language, known, name)
+            if of["kind"] == "text" and isinstance(value, str)
+            else value
+            for value, of in zip(row, table["columns"], strict=True)
+        ]
+        for row in table["rows"]
+    ]
     return made
+
+
+def said_list(frame: pd.DataFrame, name: str, definition: messages.Message, language: str) -> dict[str, lists.Words]:
+    """Say a list of customers: by column, under the empty text what it is called, then its texts that have words."""
+    if language == "en":
+        return {}
+
+    def said(text: object, column: str) -> str:
+        if isinstance(text, str):
+            return _cell(text, column, language, {}, name)
+        return entry({True: "yes", False: "no"}.get(text, ""), language)  # type: ignore[call-overload]
+
+    words = {}
+    for column in map(str, frame.columns):
+        texts = {str(text): said(text, column) for text in lists.texts(frame[column])}
+        words[column] = {"": _called(column, language, table=name)} | {t: s for t, s in texts.items() if s and s != t}
+    about = {key: {"": label(key, language, "list")} for key in ("list", "as_of", "definition", "rows")}
+    about["definition"][str(definition)] = definition.said(language)
+    return {**words, **about}
+
+
+def _cell(value: str, column: str, language: str, known: Mapping[str, messages.Message], table: str) -> str:
+    """Say a text of a table: as the table or the column calls it, by its message, or by its entry."""
+    for place in (table, column):
+        if (here := label(value, language, place)) != label(value, language):
+            return here
+    made = known[value].said(language) if value in known else value
+    return word(value, language) if made == value and column not in OF_DATA else made
 
 
 def _called(name: str, language: str, known: Mapping[str, messages.Message] = {}, table: str = "") -> str:

@@ -23,7 +23,7 @@ from workbench.messages import Day, Message, as_message, join, known, say
 from workbench.reports.page import lists, tables
 from workbench.reports.page.escape import as_entities, as_markdown
 from workbench.reports.page.html import QUANTITIES
-from workbench.reports.page.languages import PICTURES, in_lab, languages
+from workbench.reports.page.languages import PICTURES, in_lab, languages, said_list
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.result import Decision, Picture, Quantity, Refusal, Result, Table, default_format
 
@@ -229,7 +229,10 @@ def show_list(frame: pd.DataFrame, *, name: str, definition: str, as_of: str) ->
     WorkbenchError
         If the list cannot be written: see there.
     """
-    made = lists.write_list(frame, lists.output_folder(), name=name, definition=definition, as_of=str(as_of))
+    language = languages()[0]
+    said = said_list(frame, name, as_message(definition), language)
+    about = {"name": name, "definition": definition, "as_of": str(as_of), "language": language, "said": said}
+    made = lists.write_list(frame, lists.output_folder(), **about)
     rows = say("{n} row", n=made.rows) if made.rows == 1 else say("{n} rows", n=made.rows)
     said = say(
         "List '{name}' as of {day}: {rows}. {definition}",

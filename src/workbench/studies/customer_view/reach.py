@@ -83,7 +83,11 @@ class Reach(Result):
             every, fewest = self.known_to_all, int(least["customers"])
             told += [
                 (say("known to all {n} departments", n=n), Share(every / self.customers), every),
-                (say("known to {name}, the fewest", name=least["department"]), Share(least["share"]), fewest),
+                (
+                    say("known to {name}, the fewest", name=refused.department(least["department"])),
+                    Share(least["share"]),
+                    fewest,
+                ),
             ]
         return tuple(Tile(label, value) for label, value, count in told if count >= _FEW)
 
