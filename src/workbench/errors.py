@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self
 
 from workbench.messages import Message, Word, as_message, join, quoted, refusal, say, suggestion
+from workbench.places import in_order
 from workbench.recognised import sentence
 from workbench.words import MOST_NAMED
 
@@ -72,7 +73,7 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> Work
     >>> print(unknown("study", "uplit", ["satisfaction", "uplift"]))
     no study 'uplit'. Did you mean 'uplift'? There are: 'satisfaction', 'uplift'.
     """
-    known, kind, name = list(known), Word(what), str(name)
+    known, kind, name = in_order(known), Word(what), str(name)
     there = say("no {what} '{name}'.", what=kind, name=name)
     if where:
         there = say("no {what} '{name}' in {where}.", what=kind, name=name, where=as_message(where))

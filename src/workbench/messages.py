@@ -396,12 +396,12 @@ def suggestion(name: str, names: Iterable[str]) -> Message:
     >>> suggestion("uplit", ["uplift"]).said("zh"), suggestion("x", ["uplift"])
     ('是否指“uplift”？', '')
     >>> suggestion("gd", ["北京", "广东"]), suggestion("ｈｎ", ["河南", "广东", "海南"]).said("zh")
-    ("Did you mean '广东'?", '是否指“河南”或“海南”？')
+    ("Did you mean '广东'?", '是否指“河南”、“海南”之一？')
     """
     text, names = unicodedata.normalize("NFKC", name), [str(one) for one in names]
     near = typed_as(text, names) or list(filter(None, [closest(text, names)]))
     if len(near) > 1:
-        return say("Did you mean {possibility}?", possibility=Listed(quoted(near).items, "or"))
+        return say("Did you mean one of {names}?", names=quoted(near))
     return say("Did you mean '{name}'?", name=near[0]) if near else Message()
 
 

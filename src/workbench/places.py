@@ -38,6 +38,16 @@ def provinces() -> dict[str, Province]:
     return {name: one for one in known for name in (one.short, one.full, one.english)}
 
 
+def in_order(names: Iterable[str]) -> list[str]:
+    """Put provinces in the order of their codes, as ministries list them; other names stay as they stand.
+
+    >>> in_order(["上海", "内蒙古", "北京"]), in_order(["uplift", "churn"])
+    (['北京', '内蒙古', '上海'], ['uplift', 'churn'])
+    """
+    names, known = list(names), provinces()
+    return sorted(names, key=lambda name: known[name].code) if all(name in known for name in names) else names
+
+
 def typed_as(text: str, names: Iterable[str]) -> list[str]:
     """Give the names of provinces that a text says by its initials, its pinyin or its English name.
 

@@ -178,7 +178,7 @@ def refusals(study: Study, given: Mapping[str, Any]) -> dict[str, str]:
 
 def _field(parameter: Parameter) -> dict[str, Any]:
     told = {key: getattr(parameter, key) for key in ("name", "type")}
-    told |= {"unit": word(parameter.unit, spoken()), "meaning": prose(parameter.meaning, spoken())}
+    told |= {"unit": word(prose(parameter.unit, spoken()), spoken()), "meaning": prose(parameter.meaning, spoken())}
     return told | {"default": str(parameter.default), "choices": [str(choice) for choice in parameter.choices]}
 
 

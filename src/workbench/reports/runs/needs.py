@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.messages import Listed, Message, Word, as_message, join, quoted, say, suggestion
+from workbench.places import in_order
 from workbench.reports.runs.parameters import Needs, Parameter, resolve
 from workbench.reports.runs.slots import find_studies, mapping_of, of_source, said_by
 
@@ -147,7 +148,7 @@ def _value_lack(key: str, rows: str, value: str, parameter: str, warehouse: Ware
     missing = [one for one in wanted if one not in found]
     if not missing:
         return Message()
-    near, there = suggestion(missing[0], found), quoted(found)
+    near, there = suggestion(missing[0], found), quoted(in_order(found))
     return say(
         "{missing} in {column}, as -p {parameter}={value} asks (there are: {found})",
         missing=quoted(missing), column=key, parameter=parameter, value=value,
