@@ -132,7 +132,11 @@ class Reach(Result):
         ax.set_yticks(
             place,
             [
-                say("{department} · {table}", department=row.department, table=refused.table(row.table))
+                say(
+                    "{department} · {table}",
+                    department=refused.department(row.department),
+                    table=refused.table(row.table),
+                )
                 for row in self.table.itertuples()
             ],
         )

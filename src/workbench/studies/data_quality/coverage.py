@@ -133,7 +133,10 @@ class Coverage(Result):
         ax.set_xticks(range(0, len(grid.columns), step), [f"{m:%Y-%m}" for m in grid.columns[::step]])
         ax.set_yticks(
             range(len(grid)),
-            [say("{department} · {table}", department=str(d), table=refused.table(name)) for d, name in grid.index],
+            [
+                say("{department} · {table}", department=refused.department(d), table=refused.table(name))
+                for d, name in grid.index
+            ],
         )
         ax.grid(False)
         if figure is not None:
