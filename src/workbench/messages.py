@@ -27,6 +27,7 @@ OF_DATA = ("customer", "customer_id", "campaign", "campaign_id", "city", "compan
 """Columns with names to be found again: nothing in them is a word of ours."""
 MOST_KEPT = 20_000
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_BETWEEN = {" · ": " · ", "\n": "\n", "; ": "；", ", ": "·", "->": "→", ": ": "：", "+": "+"}
 _ENGLISH = re.compile(r"[A-Za-z][a-z]{2,}")
 
 
@@ -479,15 +480,7 @@ def word(text: str, language: str = "en") -> str:
         return said_in
     if entry_of := entered(text, language):
         return entry_of
-    for between, joined in (
-        (" · ", " · "),
-        ("\n", "\n"),
-        ("; ", "；"),
-        (", ", "·"),
-        ("->", "→"),
-        (": ", "："),
-        ("+", "+"),
-    ):
+    for between, joined in _BETWEEN.items():
         parts = text.split(between)
         said = [word(part, language) for part in parts] if len(parts) > 1 else parts
         if said != parts and all(new != old or not _ENGLISH.search(old) for new, old in zip(said, parts, strict=False)):

@@ -64,7 +64,7 @@ def test_a_list_is_said_in_the_language_of_the_run(tmp_path):
     frame["rule"], frame["rules"], frame["owed"] = ["{n}", "'引'"], [2, 3], [12345.5, 3.0]
     definition = say("Lines that a fraud rule finds, by the best order of the rules, then by the money at stake.")
     about = {"name": "t", "definition": definition, "as_of": "2026-07-01"}
-    zh = {"language": "zh", "said": said_list(frame, "t", definition, "zh")}
+    zh = {"spoken": ("zh", said_list(frame, "t", definition, "zh"))}
     assert said_list(frame, "t", definition, "en") == {}
     made = write_list(frame, tmp_path, **about, **zh)
     head, first, second = made.files[0].read_text("utf-8-sig").splitlines()
@@ -87,7 +87,7 @@ def test_a_list_without_a_customer_stays_in_its_language(tmp_path):
     """What the forgetting writes again is what the run wrote, less the row: its words stand in the Parquet file."""
     frame = pd.DataFrame({"customer_id": ["c1", "c2"], "reason": [say("no use on record"), "no use on record"]})
     said = said_list(frame, "t", say("no use on record"), "zh")
-    about = {"name": "t", "definition": "no use on record", "as_of": "2026-07-01", "language": "zh", "said": said}
+    about = {"name": "t", "definition": "no use on record", "as_of": "2026-07-01", "spoken": ("zh", said)}
     whole = write_list(frame, tmp_path, **about).files
     kept = [line for line in whole[0].read_text("utf-8-sig").splitlines() if '"c1"' not in line]
     table = parquet.read_table(whole[2])

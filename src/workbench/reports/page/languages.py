@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench import messages
-from workbench.catalogue import entry, label, prose
+from workbench.catalogue import label, prose
 from workbench.errors import WorkbenchError, unknown
 from workbench.messages import LANGUAGES, OF_DATA, word
 from workbench.recognised import sentence
@@ -114,12 +114,7 @@ def title_of(notebook: Mapping[str, Any], otherwise: str) -> str:
 def said_facts(facts: Mapping[str, Any], language: str) -> dict[str, Any]:
     """Say what a page tells of its run: meanings and units of the parameters, and what was refused of the data."""
     told = [
-        {
-            **p,
-            "meaning": prose(p["meaning"], language),
-            "unit": word(prose(p["unit"], language), language),
-            "kind": p["unit"],
-        }
+        p | {"kind": p["unit"]} | {key: word(prose(p[key], language), language) for key in ("unit", "meaning")}
         for p in facts["parameters"]
     ]
     lists = {key: [sentence(text, language) for text in facts.get(key, ())] for key in ("refusals", "warnings")}
@@ -184,12 +179,7 @@ def _table(table: Mapping[str, Any], stored: Mapping[str, Any], language: str) -
         made["caption"] = messages.read(stored["caption"]).said(language)
     made["columns"] = [{**c, "label": _called(c["name"], language, known, name)} for c in table["columns"]]
     made["rows"] = [
-        [
-            _cell(value, of["name"], language, known, name)
-            if of["kind"] == "text" and isinstance(value, str)
-            else value
-            for value, of in zip(row, table["columns"], strict=True)
-        ]
+        [_cell(v, c, language, known, name) for v, c in zip(row, table["columns"], strict=True)]
         for row in table["rows"]
     ]
     return made
@@ -200,27 +190,25 @@ def said_list(frame: pd.DataFrame, name: str, definition: messages.Message, lang
     if language == "en":
         return {}
 
-    def said(text: object, column: str) -> str:
-        if isinstance(text, str):
-            return _cell(text, column, language, {}, name)
-        return entry({True: "yes", False: "no"}.get(text, ""), language)  # type: ignore[call-overload]
-
     words = {}
     for column in map(str, frame.columns):
-        texts = {str(text): said(text, column) for text in lists.texts(frame[column])}
+        of, told = {"name": column, "kind": "text"}, {False: "no", True: "yes"}
+        texts = {str(t): _cell(told.get(t, t), of, language, {}, name) for t in lists.texts(frame[column])}
         words[column] = {"": _called(column, language, table=name)} | {t: s for t, s in texts.items() if s and s != t}
     about = {key: {"": label(key, language, "list")} for key in ("list", "as_of", "definition", "rows")}
     about["definition"][str(definition)] = definition.said(language)
     return {**words, **about}
 
 
-def _cell(value: str, column: str, language: str, known: Mapping[str, messages.Message], table: str) -> str:
-    """Say a text of a table: as the table or the column calls it, by its message, or by its entry."""
-    for place in (table, column):
+def _cell(value: Any, column: Mapping[str, Any], language: str, known: Mapping[str, messages.Message], of: str) -> Any:
+    """Say a text of a table: as the table or the column calls it, by its message, or by its entry; numbers stay."""
+    if column["kind"] != "text" or not isinstance(value, str):
+        return value
+    for place in (of, column["name"]):
         if (here := label(value, language, place)) != label(value, language):
             return here
     made = known[value].said(language) if value in known else value
-    return word(value, language) if made == value and column not in OF_DATA else made
+    return word(value, language) if made == value and column["name"] not in OF_DATA else made
 
 
 def _called(name: str, language: str, known: Mapping[str, messages.Message] = {}, table: str = "") -> str:

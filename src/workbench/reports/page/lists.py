@@ -27,6 +27,7 @@ LONGEST_SHEET = 200_000  # beyond that people filter, and machines read Parquet
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
 Words = Mapping[str, str]
 """What a column's texts are in another language, by the text; by the empty one what the column is called."""
+Spoken = tuple[str, Mapping[str, Words]]
 
 
 @dataclass(frozen=True)
@@ -50,14 +51,7 @@ class CustomerList:
 
 
 def write_list(
-    frame: pd.DataFrame,
-    folder: Path,
-    *,
-    name: str,
-    definition: str,
-    as_of: str,
-    language: str = "en",
-    said: Mapping[str, Words] = {},
+    frame: pd.DataFrame, folder: Path, *, name: str, definition: str, as_of: str, spoken: Spoken = ("en", {})
 ) -> CustomerList:
     """Write a list of customers, definition and date inside each file.
 
@@ -77,10 +71,10 @@ def write_list(
         Who is on the list, in a sentence.
     as_of : str
         Date, YYYY-MM-DD.
-    language, said : str and mapping of str to Words, optional
-        In which language CSV and workbook are said, and by column (also by `list`, `as_of` and `definition`) the words.
-        Parquet is for machines: names and texts in it are as they are, and the words stand in its metadata. The
-        workbook has the names in its third row.
+    spoken : (str, mapping of str to Words), optional
+        In which language CSV and workbook are said, and by column (also `list`, `as_of` and `definition`) the words.
+        Machines read Parquet (names and texts as they are, the words in its metadata), or the third row of the
+        workbook.
 
     Raises
     ------
@@ -111,7 +105,7 @@ def write_list(
         path = folder / f"{name}.list.{ending}"
         with whole(path) as aside:
             for_me_alone(aside)
-            write(frame, aside, ours, said, language)
+            write(frame, aside, ours, spoken)
         files.append(path)
     return CustomerList(name, definition, as_of, len(frame), tuple(files))
 
@@ -132,7 +126,7 @@ def texts(column: pd.Series) -> list[Any]:
 
     if not pd.api.types.is_bool_dtype(column) and not _is_text(column):
         return []
-    return [value for value in column.dropna().unique().tolist() if isinstance(value, str | bool)]
+    return [value for value in column.dropna().unique().tolist() if isinstance(value, str | bool) and value != ""]
 
 
 def _is_text(column: pd.Series) -> bool:
@@ -169,25 +163,26 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     whole.rename(columns=guarded).to_csv(path, index=False, encoding="utf-8-sig", quoting=csv.QUOTE_NONNUMERIC)
 
 
-def _csv(frame: pd.DataFrame, path: Path, ours: dict[str, str], said: Mapping[str, Words], language: str) -> None:
-    names = {column: words[""] for column, words in said.items()}
+def _csv(frame: pd.DataFrame, path: Path, ours: dict[str, str], spoken: Spoken) -> None:
+    names = {column: words[""] for column, words in spoken[1].items()}
     twice = {called for called in names.values() if list(names.values()).count(called) > 1}
     names = {column: f"{called} {column}" if called in twice else called for column, called in names.items()}
-    write_csv(_in_words(frame.assign(**ours), said, bool).rename(columns=names), path)
+    write_csv(_in_words(frame.assign(**ours), spoken[1], bool).rename(columns=names), path)
 
 
-def _parquet(frame: pd.DataFrame, path: Path, ours: dict[str, str], said: Mapping[str, Words], language: str) -> None:
+def _parquet(frame: pd.DataFrame, path: Path, ours: dict[str, str], spoken: Spoken) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    about = json.dumps(ours | ({"language": language, "said": said} if said else {}), ensure_ascii=False).encode()
+    about = json.dumps(ours | ({"spoken": spoken} if spoken[1] else {}), ensure_ascii=False).encode()
     parquet.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), b"workbench": about}), path)
 
 
-def _workbook(frame: pd.DataFrame, path: Path, ours: dict[str, str], said: Mapping[str, Words], language: str) -> None:
+def _workbook(frame: pd.DataFrame, path: Path, ours: dict[str, str], spoken: Spoken) -> None:
     from workbench.reports.page import sheets, tables
 
+    language, said = spoken
     definition = said.get("definition", {}).get(ours["definition"], ours["definition"])
     table = tables.payload(_in_words(frame, said), name=ours["list"], caption=definition)
     table["language"] = language
@@ -200,10 +195,9 @@ def _workbook(frame: pd.DataFrame, path: Path, ours: dict[str, str], said: Mappi
 
 def _in_words(frame: pd.DataFrame, said: Mapping[str, Words], *also: type) -> pd.DataFrame:
     """Say the texts of a list, and the values of other types that have words."""
-    texts = {}
+    spoken = {}
     for column, words in said.items():
         if column in frame and len(words) > 1:
-            spoken = {value: words.get(str(value), value) for value in frame[column].dropna().unique().tolist()}
-            kept = {value: word for value, word in spoken.items() if value != "" and isinstance(value, (str, *also))}
-            texts[column] = frame[column].astype(object).map(lambda value, kept=kept: kept.get(value, value))
-    return frame.assign(**texts)
+            kept = {text: words.get(str(text), text) for text in texts(frame[column]) if isinstance(text, (str, *also))}
+            spoken[column] = frame[column].astype(object).map(lambda value, kept=kept: kept.get(value, value))
+    return frame.assign(**spoken)

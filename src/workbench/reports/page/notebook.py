@@ -229,10 +229,9 @@ def show_list(frame: pd.DataFrame, *, name: str, definition: str, as_of: str) ->
     WorkbenchError
         If the list cannot be written: see there.
     """
-    language = languages()[0]
-    said = said_list(frame, name, as_message(definition), language)
-    about = {"name": name, "definition": definition, "as_of": str(as_of), "language": language, "said": said}
-    made = lists.write_list(frame, lists.output_folder(), **about)
+    spoken = languages()[0], said_list(frame, name, as_message(definition), languages()[0])
+    about = {"name": name, "definition": definition, "as_of": str(as_of)}
+    made = lists.write_list(frame, lists.output_folder(), **about, spoken=spoken)
     rows = say("{n} row", n=made.rows) if made.rows == 1 else say("{n} rows", n=made.rows)
     said = say(
         "List '{name}' as of {day}: {rows}. {definition}",

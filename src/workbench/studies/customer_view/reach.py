@@ -129,17 +129,8 @@ class Reach(Result):
         colours = [f"C{names.index(name) % 7}" for name in self.table["department"]]
         bars = ax.barh(place, 100 * self.table["share"], color=colours, height=0.7)
         ax.bar_label(bars, [f"{share:.1%}" for share in self.table["share"]], padding=3)
-        ax.set_yticks(
-            place,
-            [
-                say(
-                    "{department} · {table}",
-                    department=refused.department(row.department),
-                    table=refused.table(row.table),
-                )
-                for row in self.table.itertuples()
-            ],
-        )
+        pairs = [(refused.department(row.department), refused.table(row.table)) for row in self.table.itertuples()]
+        ax.set_yticks(place, [say("{department} · {table}", department=one, table=table) for one, table in pairs])
         ax.set_xlim(0, 115)
         ax.set_xlabel("share of customers (%)")
         figure = ax.get_figure(root=True)

@@ -194,11 +194,11 @@ def worth_raising(
     gain = table["potential"].to_numpy()
     ends = interval(gain, draws, level=potential.level) if len(draws) else np.full((2, len(gain)), np.nan)
     services = potential.services.assign(name="") if "name" not in potential.services else potential.services
-    names = [spelt(*pair) for pair in zip(services["service"], services["name"].fillna(""), strict=True)]
+    called = [spelt(*pair) for pair in zip(services["service"], services["name"].fillna(""), strict=True)]
     best, pays = parts[:, :-1].argmax(axis=1).tolist(), lift * gain > contact_cost
     peers = {group: Named(group, word(group, "zh")) for group in table["peers"].unique()}
     reasons = [
-        _reason(row, peers, names[k], potential.chance[i, k], potential.gain[i, k], potential.window, currency)
+        _reason(row, peers, called[k], potential.chance[i, k], potential.gain[i, k], potential.window, currency)
         for i, k, row in zip(low.tolist(), best, table.itertuples(), strict=True)
     ]
 
