@@ -13,10 +13,14 @@ from babel.messages.pofile import read_po
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench import catalogue, cli
+from workbench.errors import unknown
 from workbench.lab import server
+from workbench.recognised import sentence
 from workbench.reports.handoff import crate
-from workbench.reports.page.languages import spoken
+from workbench.reports.page.languages import languages, spoken
 from workbench.reports.page.tables import width
+from workbench.reports.runs.parameters import Parameter, split_assignments
+from workbench.reports.runs.periods import parse
 
 SOURCE = Path(__file__).parents[1] / "src"
 CELL = 'source: str = "sample"  # name: the operator\ntop: float = 0.2  # share: who is called the top'
@@ -297,3 +301,37 @@ def test_the_readme_of_a_bundle_is_said_in_chinese():
     )
     assert re.findall("```\n(.*?)```", said, re.DOTALL) == re.findall("```\n(.*?)```", english, re.DOTALL)
     assert not ENGLISH.search(re.sub("```.*?```|`.*?`|Process Run Crate", "", said, flags=re.DOTALL))
+
+
+@pytest.mark.parametrize(
+    ("given", "near"),
+    [
+        ("gd", "“广东”"),
+        ("guangdong", "“广东”"),
+        ("ＧＤ", "“广东”"),
+        ("nmg", "“内蒙古”"),
+        ("shanxi", "“山西”、“陕西”之一"),
+        ("广东省", "“广东”"),
+    ],
+)
+def test_a_province_is_found_by_its_pinyin(given, near):
+    """By initials and syllables, in letters of any width; where several fit, all are named."""
+    refused = unknown("province", given, ["内蒙古", "山西", "广东", "陕西"])
+    for said in (refused.said("zh"), sentence(str(refused), "zh")):  # where only its English is left, too
+        assert f"是否指{near}？" in said
+
+
+def test_parameters_of_full_width_are_understood(root, call):
+    """Digits, choices, names, signs and commas, as a Chinese keyboard types them; names from data as given."""
+    kind = Parameter("basis", "str", "usage", choices=("usage", "payments"))
+    assert (
+        kind.parse("ｕｓａｇｅ") == "usage"
+        and Parameter("day", "date", "2026-07-01").parse("２０２６－０７－０１") == "2026-07-01"
+    )
+    assert Parameter("campaign", "str", "").parse("ＡＢ") == "ＡＢ"
+    assert (
+        split_assignments(["ｔｏｐ＝０．５"]) == {"top": "０．５"}
+        and Parameter("top", "float", 0.2).parse("０．５") == 0.5
+    )
+    assert parse("２０２６Ｑ２").label == "2026Q2" and languages("zh，en") == ("zh", "en")
+    assert "是否指“data_upgrade”？" in unknown("campaign", "ｄａｔａ＿upgrade", ["data_upgrade"]).said("zh")

@@ -339,3 +339,21 @@ def test_a_name_that_was_listed_hides_no_word():
     """A message that says nothing else in Chinese than in English leaves the word to the entries."""
     say("{names}", names=Listed(["broadband"]))
     assert messages.known("broadband") and messages.word("broadband", "zh") == "宽带"
+
+
+def test_no_two_keys_differ_by_a_space_alone():
+    """Or they say the same: the one would be taken for the other. Nor has an entry markup of its own."""
+    for entries in (catalogue.catalogue("zh"), catalogue._prose("zh")):
+        bare = {}
+        for key, said in entries.items():
+            bare.setdefault(re.sub(r"\s+", "", key), set()).add(said.strip())
+        different = {key: said for key, said in bare.items() if len(said) > 1}
+        assert different.keys() <= {"in{province}"}, different  # where one lives, and a phrase within a sentence
+    assert say("in {province}", province="广东").said("zh") != say(" in {province}", province="广东").said("zh")
+    assert not [said for said in catalogue.catalogue("zh").values() if re.search(r"<[a-z/][^<>]*>", said)]
+
+
+def test_what_was_stored_is_not_taken_for_what_was_made_here():
+    """A report that is written after another in the same process says its own words."""
+    stored = {"say": "{text}", "values": {"text": {"kind": "Named", "text": "what nobody made", "zh": "高"}}}
+    assert read(stored).said("zh") == "高" and messages.known("what nobody made") is None

@@ -85,7 +85,9 @@ def _prose(language: str) -> dict[str, str]:
 def _called(language: str) -> dict[str, str]:
     """Say in a language what labels call a code, by the code and by what it is called in English."""
     codes = [code for code in _labels()["labels"] if not code.endswith("_N") and "." not in code]
-    named = [f"{code[:-2]}_{n}" for code in _labels()["labels"] if code.endswith("_N") for n in (7, 10, 30, 40, 60, 90)]
+    named = [
+        f"{code[:-2]}_{n}" for code in _labels()["labels"] if code.endswith("_N") for n in (7, 10, 30, 40, 60, 90, 180)
+    ]
     said = {code: label(code, language) for code in (*codes, *named)}
     return {label(code): words_of for code, words_of in said.items()} | said
 

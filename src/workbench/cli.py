@@ -180,7 +180,7 @@ def list_(plan: str, period: str, source: str) -> None:
         return
     for study in find_studies(project_root()).values():
         click.echo(f"{study.name}: {_title(study)}")
-        said = ((word(p.unit, spoken()), prose(p.meaning, spoken())) for p in study.parameters)
+        said = ((word(prose(p.unit, spoken()), spoken()), prose(p.meaning, spoken())) for p in study.parameters)
         print_table(
             heads("parameter", "type", "default", "unit", "meaning"),
             ([p.name, _type(p), str(p.default), *told] for p, told in zip(study.parameters, said, strict=True)),

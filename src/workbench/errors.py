@@ -6,8 +6,9 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Self
 
 from workbench.messages import Message, Word, as_message, join, quoted, refusal, say, suggestion
+from workbench.places import in_order
 from workbench.recognised import sentence
-from workbench.words import MOST_NAMED, closest
+from workbench.words import MOST_NAMED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,8 +63,8 @@ def nearest(name: str, known: Iterable[str]) -> Message:
     >>> nearest("xyz", ["satisfaction"])
     ''
     """
-    close = closest(name, known)
-    return say(" Did you mean '{name}'?", name=close) if close else Message()
+    close = suggestion(name, known)
+    return say(" {text}", text=close) if close else Message()
 
 
 def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> WorkbenchError:
@@ -72,7 +73,7 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> Work
     >>> print(unknown("study", "uplit", ["satisfaction", "uplift"]))
     no study 'uplit'. Did you mean 'uplift'? There are: 'satisfaction', 'uplift'.
     """
-    known, kind, name = list(known), Word(what), str(name)
+    known, kind, name = in_order(known), Word(what), str(name)
     there = say("no {what} '{name}'.", what=kind, name=name)
     if where:
         there = say("no {what} '{name}' in {where}.", what=kind, name=name, where=as_message(where))

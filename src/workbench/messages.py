@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -16,6 +17,7 @@ from typing import Any, ClassVar, Self
 
 from workbench import words
 from workbench.catalogue import entered, entry, label, places
+from workbench.places import typed_as
 from workbench.words import MOST_NAMED, closest, listed
 
 LANGUAGES = ("en", "zh")
@@ -25,6 +27,7 @@ OF_DATA = ("customer", "customer_id", "campaign", "campaign_id", "city", "compan
 """Columns with names to be found again: nothing in them is a word of ours."""
 MOST_KEPT = 20_000
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
+_BETWEEN = {" · ": " · ", "\n": "\n", "; ": "；", ", ": "·", "->": "→", ": ": "：", "+": "+"}
 _ENGLISH = re.compile(r"[A-Za-z][a-z]{2,}")
 
 
@@ -278,11 +281,13 @@ class Message(str):
         values: Mapping[str, Value | Message] = {},
         parts: tuple[Message, ...] = (),
         capital: bool = False,
+        made_here: bool = True,
     ) -> Self:
         text = _filled(template, values, "en") if not parts else _joined(parts, "en")
         made = super().__new__(cls, _start(text) if capital else text)
         made.template, made.values, made.parts, made.capital = template, dict(values), parts, capital
-        _keep(made)
+        if made_here:
+            _keep(made)
         return made
 
     def __getnewargs__(self) -> tuple[Any, ...]:
@@ -387,13 +392,18 @@ def quoted(names: Iterable[object]) -> Listed | Message:
 
 
 def suggestion(name: str, names: Iterable[str]) -> Message:
-    """Ask whether a mistyped name meant the nearest of some; empty where none is near.
+    """Ask whether a mistyped name meant the nearest of some, or a province by its pinyin; empty where none is near.
 
     >>> suggestion("uplit", ["uplift"]).said("zh"), suggestion("x", ["uplift"])
     ('是否指“uplift”？', '')
+    >>> suggestion("gd", ["北京", "广东"]), suggestion("ｈｎ", ["河南", "广东", "海南"]).said("zh")
+    ("Did you mean '广东'?", '是否指“河南”、“海南”之一？')
     """
-    near = closest(name, names)
-    return say("Did you mean '{name}'?", name=near) if near else Message()
+    text, names = unicodedata.normalize("NFKC", name), [str(one) for one in names]
+    near = typed_as(text, names) or list(filter(None, [closest(text, names)]))
+    if len(near) > 1:
+        return say("Did you mean one of {names}?", names=quoted(near))
+    return say("Did you mean '{name}'?", name=near[0]) if near else Message()
 
 
 def as_message(text: str) -> Message:
@@ -470,7 +480,7 @@ def word(text: str, language: str = "en") -> str:
         return said_in
     if entry_of := entered(text, language):
         return entry_of
-    for between, joined in ((" · ", " · "), ("\n", "\n"), ("; ", "；"), (", ", "·"), ("->", "→"), (": ", "：")):
+    for between, joined in _BETWEEN.items():
         parts = text.split(between)
         said = [word(part, language) for part in parts] if len(parts) > 1 else parts
         if said != parts and all(new != old or not _ENGLISH.search(old) for new, old in zip(said, parts, strict=False)):
@@ -479,15 +489,16 @@ def word(text: str, language: str = "en") -> str:
 
 
 def read(stored: Mapping[str, Any]) -> Message:
-    """Make a message of what `Message.as_json` gave.
+    """Make a message of what `Message.as_json` gave. It was made elsewhere: `known` does not give it.
 
     >>> read(say("Up {by}.", by=Share(0.1)).as_json())
     'Up 10.0%.'
     """
     capital = bool(stored.get("capital"))
     if "parts" in stored:
-        return Message(parts=tuple(map(read, stored["parts"])), capital=capital)
-    return Message(stored["say"], {name: _read_value(v) for name, v in stored["values"].items()}, capital=capital)
+        return Message(parts=tuple(map(read, stored["parts"])), capital=capital, made_here=False)
+    values = {name: _read_value(value) for name, value in stored["values"].items()}
+    return Message(stored["say"], values, capital=capital, made_here=False)
 
 
 _made: dict[str, Message] = {}

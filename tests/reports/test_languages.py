@@ -3,6 +3,7 @@
 import datetime as dt
 import json
 import re
+from html import escape
 
 import nbformat
 import openpyxl
@@ -123,7 +124,8 @@ def test_numbers_know_no_language(both):
         [[cell.value for cell in row] for row in book["one two"].iter_rows(min_row=2, max_row=3)] for book in (zh, en)
     ]
     assert heads[0][1] == heads[1][1] == ["revenue_90", "service", "text", "done"]
-    assert heads[0][0][0] == "90天内收入" and heads[1][0][0] == "revenue within 90 days"
+    assert heads[0][0] == ["90天内收入", "业务", "文本", "完成"]
+    assert heads[1][0] == ["revenue within 90 days", None, None, None]
 
 
 def test_the_index_stands_in_each_language(both):
@@ -291,7 +293,52 @@ def test_what_a_report_is_of_stands_above_in_each_language():
     ]
     facts = dict.fromkeys(("study", "data_version", "finished", "workbench"), "") | {"seconds": 1.0}
     facts["parameters"] = parameters
-    for spoken, said in (("en", "as of <bdi>2026-07-01"), ("zh", "截至 <bdi>2026-07-01")):
+    for spoken, said in (("en", "as of <bdi>2026-07-01"), ("zh", "截至<bdi>2026年7月1日")):
         notebook = {"cells": [], "metadata": {"language": spoken}}
         page = html.report_page(notebook, title="T", facts=languages.said_facts(facts, spoken), links=[])
         assert re.findall(r'<p class="about"><span>(.*?)</bdi></span></p>', page) == [said]
+
+
+ODD = [
+    "{n} {name}",
+    "'it's' \"so\"",
+    "“引号”",
+    "名" * 60,
+    "𠮷野家",
+    "㙟",
+    "臺灣客戶",
+    "שלום",
+    "\u202eabc",
+    "control",
+    "a  b",
+]
+"""Names from data: like a template, in quotes, long, of rare and traditional characters, right to left, like a word."""
+
+
+def test_hostile_names_leave_the_pages_standing(tmp_path):
+    """In a sentence, table, figure and list: said as they are in both languages; what a font lacks is named."""
+    shown = f"""
+from workbench.reports.page.notebook import show_list
+names = {ODD!r}
+answer(say("'{{column}}' is missing for {{n}} members.", column=names[0], n=3))
+show_table(pd.DataFrame({{"customer": names, "n": 12345}}), name=names[0], caption=say("Why."))
+figure, ax = plt.subplots()
+ax.barh(names[3:6], [1, 2, 3])
+show_figure(ax, name="f", caption=say("All reports"), alt=names[0])
+show_list(pd.DataFrame({{"customer": names, "reason": say("no use on record")}}), name="名单", definition=names[0],
+    as_of="2026-07-01")
+"""
+    write(tmp_path, "s", SETUP, shown)
+    (made,) = run(["s"], root=tmp_path, progress=False, kernel="plain", languages=("zh", "en")).slots
+    assert made.status == "done", made.message
+    zh, en = ((made.folder / name).read_text("utf-8") for name in ("index.html", "index.en.html"))
+    for page in (zh, en):
+        assert all(f">{escape(name)}</td>" in page for name in ODD)
+    assert "3名客户缺少“{n} {name}”。" in zh and "字体缺少下列字符，以方框代替：U+20BB7" in zh
+    assert "&#39;{n} {name}&#39; is missing for 3 members." in en and "the font lacks them: U+20BB7" in en
+    listed = (made.folder / "名单.list.csv").read_text("utf-8-sig").splitlines()
+    assert listed[0] == '"客户","原因","名单","截至日期","名单说明"'
+    assert listed[1] == '"{n} {name}","无使用记录","名单","2026-07-01","{n} {name}"'
+    first = openpyxl.load_workbook(made.folder / "tables.xlsx").worksheets[0]
+    assert [row[0].value for row in first.iter_rows(min_row=4)] == ODD
+    assert first["B4"].number_format.startswith('[>=100000000]0!.00,,"亿"') and first["B4"].value == 12345

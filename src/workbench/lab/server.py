@@ -191,7 +191,7 @@ def refusals(study: Study, given: Mapping[str, Any], root: Path) -> dict[str, st
 
 def _field(parameter: Parameter) -> dict[str, Any]:
     told = {key: getattr(parameter, key) for key in ("name", "type")}
-    told |= {"unit": word(parameter.unit, spoken()), "meaning": prose(parameter.meaning, spoken())}
+    told |= {"unit": word(prose(parameter.unit, spoken()), spoken()), "meaning": prose(parameter.meaning, spoken())}
     told |= {"label": label(parameter.name, spoken(), "parameter") if spoken() != "en" else parameter.name}
     literal = [(str(choice), called(str(choice), parameter.name, spoken())) for choice in parameter.choices]
     return told | {"default": str(parameter.default), "choices": literal}

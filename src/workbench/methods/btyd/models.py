@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from workbench.columns import days
 from workbench.errors import CannotAnswer, WorkbenchError, require_known
 from workbench.figures import Axes, axes
-from workbench.messages import Count, Listed, Message, Number, Span, Term, join, say
+from workbench.messages import Count, Listed, Message, Number, Share, Span, Term, join, say
 from workbench.methods.btyd.likelihoods import PROCESSES, Process
 from workbench.methods.btyd.maximum import Function, Maximum, maximise
 from workbench.methods.btyd.purchases import DAYS, FEWEST_REPEATERS, FEWEST_UNITS, Unit, day_of, histories, left_out
@@ -289,7 +289,7 @@ class Btyd(Result):
         ends = np.linspace(0, 1, 6)
         band = np.searchsorted(ends[1:-1], self.p_alive()["p_alive"])
         expected = np.bincount(band, self.expected(periods)["expected"], 5)
-        words = [f"{a:.0%} to {b:.0%}" for a, b in pairwise(ends)]
+        words = [say("{low} to {high}", low=Share(a, 0), high=Share(b, 0)) for a, b in pairwise(ends)]
         frame = pd.DataFrame({"still there": words, "customers": np.bincount(band, minlength=5), "expected": expected})
         said = say(
             "Customers by their chance of being one still, and purchases expected in {periods} {units}.",

@@ -16,9 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from workbench.catalogue import label
+from workbench.catalogue import entered, label
 from workbench.glossary import term_of, terms
-from workbench.messages import TAGS, Message, as_value, say, word
+from workbench.messages import OF_DATA, TAGS, Day, Message, as_value, say, word
 from workbench.places import provinces
 from workbench.reports.page import svg, tables
 from workbench.reports.page.said import PICTURES, answer_of
@@ -59,7 +59,6 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
     """
     headings, spoken = _Headings(title), language(notebook)
     about = [{**p} for p in facts["parameters"] if p.get("kind", p["unit"]) in IDENTITY or p["changed"]]
-    said = {p["name"]: label(p["name"], spoken, "parameter") if spoken != "en" else p["name"] for p in about}
     for p in about:
         if p.get("kind", p["unit"]) == "province" and (place := provinces().get(str(p["value"]))):
             p["page"] = facts.get("index", "../../index.html").replace("/index", f"/province-{place.code}")
@@ -71,12 +70,14 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
     ]
     if sum(min(len(t["rows"]), LONGEST_TABLE) * len(t["columns"]) for t in shown) > MANY_CELLS:
         headings.longest //= 2
+    if spoken != "en":
+        about = [p | {"name": label(p["name"], spoken, "parameter"), "value": _value(p, spoken)} for p in about]
     first, *folded = _sections(block for cell in notebook["cells"] for block in _blocks(cell, headings, spoken))
     kinds = {block["kind"] for section in (first, *folded) for block in section["blocks"]}
     return _template("report.html").render(
         title=title,
         language=spoken,
-        about=[p | {"name": said[p["name"]]} for p in about],
+        about=about,
         facts=facts,
         links=links,
         first=first,
@@ -86,6 +87,14 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
         style=_style(),
         **(_script("sort.js") if "table" in kinds else {}),
     )
+
+
+def _value(parameter: Mapping[str, Any], language: str) -> Any:
+    """Say a parameter's value above the answer: a day, or a choice that has a word; names from data stay."""
+    value = parameter["value"]
+    if not isinstance(value, str) or parameter["name"] in OF_DATA:
+        return value
+    return entered(value, language) or Day(value).said(language)
 
 
 def failure_page(

@@ -10,7 +10,7 @@ import html
 import locale
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from workbench import messages
 from workbench.catalogue import label, prose
@@ -21,6 +21,9 @@ from workbench.reports.page import lists, tables
 from workbench.reports.page.escape import as_entities, as_markdown
 from workbench.reports.page.html import QUANTITIES
 from workbench.reports.page.said import PICTURES, answer_of
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SPOKEN = "WORKBENCH_LANG"
 """The environment variable that names the languages of reports, the first one in front: "zh,en"."""
@@ -40,7 +43,7 @@ def languages(asked: Iterable[str] | str = ()) -> tuple[str, ...]:
     (('zh', 'en'), ('zh', 'en'))
     """
     text = (asked if isinstance(asked, str) else ",".join(asked)) or os.environ.get(SPOKEN, "")
-    chosen = tuple(dict.fromkeys(filter(None, (part.strip() for part in text.split(",")))))
+    chosen = tuple(dict.fromkeys(filter(None, (part.strip() for part in text.replace("，", ",").split(",")))))
     if text and not chosen:
         raise WorkbenchError("no language is named. Name zh, en or both with a comma between.")
     if not chosen:
@@ -108,7 +111,7 @@ def title_of(notebook: Mapping[str, Any], otherwise: str) -> str:
 def said_facts(facts: Mapping[str, Any], language: str) -> dict[str, Any]:
     """Say what a page tells of its run: meanings and units of the parameters, and what was refused of the data."""
     told = [
-        {**p, "meaning": prose(p["meaning"], language), "unit": word(p["unit"], language), "kind": p["unit"]}
+        p | {"kind": p["unit"]} | {key: word(prose(p[key], language), language) for key in ("unit", "meaning")}
         for p in facts["parameters"]
     ]
     lists = {key: [sentence(text, language) for text in facts.get(key, ())] for key in ("refusals", "warnings")}
@@ -168,23 +171,42 @@ def _with(output: Mapping[str, Any], data: dict[str, Any], ours: dict[str, Any] 
 def _table(table: Mapping[str, Any], stored: Mapping[str, Any], language: str) -> dict[str, Any]:
     """Say a table's payload: its caption, what its columns are called, and its texts; numbers stay."""
     known, name = {text: messages.read(m) for text, m in stored.get("cells", {}).items()}, table["name"]
-
-    def said(value: Any, column: Mapping[str, Any]) -> Any:
-        if column["kind"] != "text" or not isinstance(value, str):
-            return value
-        for place in (name, column["name"]):
-            if (here := label(value, language, place)) != label(value, language):
-                return here
-        made = known[value].said(language) if value in known else value
-        return word(value, language) if made == value and column["name"] not in OF_DATA else made
-
     made = copy.copy(dict(table))
     made["language"] = language
     if "caption" in stored:
         made["caption"] = messages.read(stored["caption"]).said(language)
     made["columns"] = [{**c, "label": _called(c["name"], language, known, name)} for c in table["columns"]]
-    made["rows"] = [[said(v, c) for v, c in zip(row, table["columns"], strict=True)] for row in table["rows"]]
+    made["rows"] = [
+        [_cell(v, c, language, known, name) for v, c in zip(row, table["columns"], strict=True)]
+        for row in table["rows"]
+    ]
     return made
+
+
+def said_list(frame: pd.DataFrame, name: str, definition: messages.Message, language: str) -> dict[str, lists.Words]:
+    """Say a list of customers: by column, under the empty text what it is called, then its texts that have words."""
+    if language == "en":
+        return {}
+
+    words = {}
+    for column in map(str, frame.columns):
+        of, told = {"name": column, "kind": "text"}, {False: "no", True: "yes"}
+        texts = {str(t): _cell(told.get(t, t), of, language, {}, name) for t in lists.texts(frame[column])}
+        words[column] = {"": _called(column, language, table=name)} | {t: s for t, s in texts.items() if s and s != t}
+    about = {key: {"": label(key, language, "list")} for key in ("list", "as_of", "definition", "rows")}
+    about["definition"][str(definition)] = definition.said(language)
+    return {**words, **about}
+
+
+def _cell(value: Any, column: Mapping[str, Any], language: str, known: Mapping[str, messages.Message], of: str) -> Any:
+    """Say a text of a table: as the table or the column calls it, by its message, or by its entry; numbers stay."""
+    if column["kind"] != "text" or not isinstance(value, str):
+        return value
+    for place in (of, column["name"]):
+        if (here := label(value, language, place)) != label(value, language):
+            return here
+    made = known[value].said(language) if value in known else value
+    return word(value, language) if made == value and column["name"] not in OF_DATA else made
 
 
 def _called(name: str, language: str, known: Mapping[str, messages.Message] = {}, table: str = "") -> str:

@@ -6,9 +6,10 @@ import csv
 import json
 import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
 from workbench.locks import whole
@@ -24,6 +25,9 @@ PATTERN = "*.list.*"
 MODELS = "*.model.*"
 LONGEST_SHEET = 200_000  # beyond that people filter, and machines read Parquet
 _FORMULA = tuple("=+-@\t\r\n＝＋－＠")
+Words = Mapping[str, str]
+"""What a column's texts are in another language, by the text; by the empty one what the column is called."""
+Spoken = tuple[str, Mapping[str, Words]]
 
 
 @dataclass(frozen=True)
@@ -46,7 +50,9 @@ class CustomerList:
     files: tuple[Path, ...]
 
 
-def write_list(frame: pd.DataFrame, folder: Path, *, name: str, definition: str, as_of: str) -> CustomerList:
+def write_list(
+    frame: pd.DataFrame, folder: Path, *, name: str, definition: str, as_of: str, spoken: Spoken = ("en", {})
+) -> CustomerList:
     """Write a list of customers, definition and date inside each file.
 
     CSV is UTF-8 with a mark, as spreadsheets expect, with columns `list`, `as_of` and `definition` in each row; a text
@@ -65,6 +71,10 @@ def write_list(frame: pd.DataFrame, folder: Path, *, name: str, definition: str,
         Who is on the list, in a sentence.
     as_of : str
         Date, YYYY-MM-DD.
+    spoken : (str, mapping of str to Words), optional
+        In which language CSV and workbook are said, and by column (also `list`, `as_of` and `definition`) the words.
+        Machines read Parquet (names and texts as they are, the words in its metadata), or the third row of the
+        workbook.
 
     Raises
     ------
@@ -95,7 +105,7 @@ def write_list(frame: pd.DataFrame, folder: Path, *, name: str, definition: str,
         path = folder / f"{name}.list.{ending}"
         with whole(path) as aside:
             for_me_alone(aside)
-            write(frame, aside, ours)
+            write(frame, aside, ours, spoken)
         files.append(path)
     return CustomerList(name, definition, as_of, len(frame), tuple(files))
 
@@ -110,13 +120,19 @@ def output_folder() -> Path:
     return folder
 
 
-def _texts(frame: pd.DataFrame) -> list[str]:
+def texts(column: pd.Series) -> list[Any]:
+    """Give each text of a column once, or whether it has yes and no; of numbers and days none."""
     import pandas as pd
 
-    kinds = pd.api.types
-    return [
-        c for c in frame.columns if not (kinds.is_numeric_dtype(frame[c]) or kinds.is_datetime64_any_dtype(frame[c]))
-    ]
+    if not pd.api.types.is_bool_dtype(column) and not _is_text(column):
+        return []
+    return [value for value in column.dropna().unique().tolist() if isinstance(value, str | bool) and value != ""]
+
+
+def _is_text(column: pd.Series) -> bool:
+    import pandas as pd
+
+    return not (pd.api.types.is_numeric_dtype(column) or pd.api.types.is_datetime64_any_dtype(column))
 
 
 def _refuse_personal(frame: pd.DataFrame, name: str) -> None:
@@ -140,28 +156,48 @@ def write_csv(frame: pd.DataFrame, path: Path) -> None:
     def guarded(value: object) -> object:
         return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
-    texts = _texts(frame)
+    texts = [name for name in frame.columns if _is_text(frame[name])]
     whole = frame.copy()
     whole[texts] = whole[texts].astype(object).map(guarded)
     # Quoted, for a bare carriage return inside a text would begin a line, and its rest a cell.
     whole.rename(columns=guarded).to_csv(path, index=False, encoding="utf-8-sig", quoting=csv.QUOTE_NONNUMERIC)
 
 
-def _csv(frame: pd.DataFrame, path: Path, ours: dict[str, str]) -> None:
-    write_csv(frame.assign(**ours), path)
+def _csv(frame: pd.DataFrame, path: Path, ours: dict[str, str], spoken: Spoken) -> None:
+    names = {column: words[""] for column, words in spoken[1].items()}
+    twice = {called for called in names.values() if list(names.values()).count(called) > 1}
+    names = {column: f"{called} {column}" if called in twice else called for column, called in names.items()}
+    write_csv(_in_words(frame.assign(**ours), spoken[1], bool).rename(columns=names), path)
 
 
-def _parquet(frame: pd.DataFrame, path: Path, ours: dict[str, str]) -> None:
+def _parquet(frame: pd.DataFrame, path: Path, ours: dict[str, str], spoken: Spoken) -> None:
     import pyarrow as pa
     from pyarrow import parquet
 
     table = pa.Table.from_pandas(frame, preserve_index=False)
-    about = json.dumps(ours, ensure_ascii=False).encode()
+    about = json.dumps(ours | ({"spoken": spoken} if spoken[1] else {}), ensure_ascii=False).encode()
     parquet.write_table(table.replace_schema_metadata({**(table.schema.metadata or {}), b"workbench": about}), path)
 
 
-def _workbook(frame: pd.DataFrame, path: Path, ours: dict[str, str]) -> None:
+def _workbook(frame: pd.DataFrame, path: Path, ours: dict[str, str], spoken: Spoken) -> None:
     from workbench.reports.page import sheets, tables
 
-    table = tables.payload(frame, name=ours["list"], caption=ours["definition"])
-    sheets.write_sheets(path, [table], [(key, value, "") for key, value in {**ours, "rows": len(frame)}.items()])
+    language, said = spoken
+    definition = said.get("definition", {}).get(ours["definition"], ours["definition"])
+    table = tables.payload(_in_words(frame, said), name=ours["list"], caption=definition)
+    table["language"] = language
+    for column in table["columns"]:
+        column["label"] = said.get(column["name"], {}).get("")
+    about = {**ours, "definition": definition, "rows": len(frame)}
+    run = [(said[key][""] if key in said else key, value, "") for key, value in about.items()]
+    sheets.write_sheets(path, [table], run, language)
+
+
+def _in_words(frame: pd.DataFrame, said: Mapping[str, Words], *also: type) -> pd.DataFrame:
+    """Say the texts of a list, and the values of other types that have words."""
+    spoken = {}
+    for column, words in said.items():
+        if column in frame and len(words) > 1:
+            kept = {text: words.get(str(text), text) for text in texts(frame[column]) if isinstance(text, (str, *also))}
+            spoken[column] = frame[column].astype(object).map(lambda value, kept=kept: kept.get(value, value))
+    return frame.assign(**spoken)

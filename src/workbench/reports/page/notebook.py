@@ -24,7 +24,7 @@ from workbench.messages import Day, Message, as_message, join, known, say
 from workbench.reports.page import lists, svg, tables
 from workbench.reports.page.escape import as_entities, as_markdown
 from workbench.reports.page.html import QUANTITIES
-from workbench.reports.page.languages import in_lab, languages
+from workbench.reports.page.languages import in_lab, languages, said_list
 from workbench.reports.page.said import PICTURES
 from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.result import Decision, Picture, Quantity, Refusal, Result, Table, default_format
@@ -239,7 +239,9 @@ def show_list(frame: pd.DataFrame, *, name: str, definition: str, as_of: str) ->
     """
     if frame.empty:
         return show(Refusal(say("List '{name}' is empty: there is nobody to act on, and no file.", name=name)))
-    made = lists.write_list(frame, lists.output_folder(), name=name, definition=definition, as_of=str(as_of))
+    spoken = languages()[0], said_list(frame, name, as_message(definition), languages()[0])
+    about = {"name": name, "definition": definition, "as_of": str(as_of)}
+    made = lists.write_list(frame, lists.output_folder(), **about, spoken=spoken)
     rows = say("{n} row", n=made.rows) if made.rows == 1 else say("{n} rows", n=made.rows)
     said = say(
         "List '{name}' as of {day}: {rows}. {definition}",

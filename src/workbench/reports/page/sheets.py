@@ -81,11 +81,15 @@ def sheet_name(name: str, taken: set[str]) -> str:
     return made
 
 
-def number_format(format_: str) -> str:
+def number_format(format_: str, language: str = "en") -> str:
     """Say a Python format in the language of sheets; empty where there is no equal.
+
+    Grouped numbers are shown in Chinese in 万 from 10,000 up, and in 亿; the cell keeps its full value.
 
     >>> number_format("{:,.1f}"), number_format("{:.1%}"), number_format("{:d}")
     ('#,##0.0', '0.0%', '0')
+    >>> number_format("{:,d}", "zh")
+    '[>=100000000]0!.00,,"亿";[>=10000]0!.0,"万";#,##0'
     """
     parts = re.fullmatch(r"\{:(\+?)(,?)(?:\.(\d+))?([fd%])\}", format_)
     if not parts:
@@ -93,7 +97,9 @@ def number_format(format_: str) -> str:
     sign, comma, digits, kind = parts.groups()
     places = int(digits) if digits is not None else (0 if kind == "d" else 6)
     shape = ("#,##0" if comma else "0") + ("." + "0" * places if places else "") + ("%" if kind == "%" else "")
-    return f"+{shape};-{shape};{shape}" if sign else shape
+    if sign:
+        return f"+{shape};-{shape};{shape}"
+    return f'[>=100000000]0!.00,,"亿";[>=10000]0!.0,"万";{shape}' if comma and language == "zh" else shape
 
 
 def _write_contents(sheet: Any, names: list[str], shown: list[Mapping[str, Any]], bold: Any, language: str) -> None:
@@ -115,14 +121,15 @@ def _write_table(book: Any, sheet: Any, table: Mapping[str, Any], bold: Any) -> 
         ).of(table["name"], len(table["rows"]), len(columns), _ROWS - 3, _COLUMNS)
     formats, grid = [], tables.shown(table)[:200]
     for i, column in enumerate(columns):
-        code = _DATES.get(column["kind"]) or number_format(column["format"])
+        code = _DATES.get(column["kind"]) or number_format(column["format"], table.get("language", "en"))
         formats.append(book.add_format({"num_format": code}) if code else None)
-        longest = max([len(column["name"]), 8, *(len(row[i]) for row in grid)])
+        longest = max(8, *(tables.width(t) for t in (column["name"], tables.called(column), *(row[i] for row in grid))))
         sheet.set_column(i, i, min(longest + 2, 50))
     _write(sheet, 0, 0, table["caption"], None)
+    for i, column in enumerate(columns):  # a whole row, then the next: what is written is not kept
+        called = tables.called(column)
+        _write(sheet, 1, i, called if called != column["name"] else None, None)
     for i, column in enumerate(columns):
-        if (called := tables.called(column)) != column["name"]:
-            _write(sheet, 1, i, called, None)
         _write(sheet, 2, i, column["name"], bold)
     if columns and table["rows"]:
         sheet.autofilter(2, 0, len(table["rows"]) + 2, len(columns) - 1)

@@ -201,8 +201,7 @@ def _lists(root: Path, theirs: dict[str, set[str]]) -> list[str]:
             for other in path.parent.glob(f"{path.name.removesuffix('parquet')}*"):
                 other.unlink()
         else:
-            about = {"definition": ours["definition"], "as_of": ours["as_of"]}
-            write_list(frame[~gone], path.parent, name=ours["list"], **about)
+            write_list(frame[~gone], path.parent, name=ours.pop("list"), **ours)
         changed.append(path.relative_to(root).as_posix())
     return changed
 

@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.messages import Listed, Message, Word, as_message, join, quoted, say
+from workbench.messages import Listed, Message, Word, as_message, join, quoted, say, suggestion
+from workbench.places import in_order
 from workbench.reports.runs.parameters import Needs, Parameter, resolve
 from workbench.reports.runs.slots import find_studies, mapping_of, of_source, said_by
 
@@ -148,9 +149,11 @@ def _value_lack(key: str, rows: str, value: str, parameter: str, warehouse: Ware
     missing = [one for one in wanted if one not in found]
     if not missing:
         return Message()
+    near, there = suggestion(missing[0], found), quoted(in_order(found))
     return say(
         "{missing} in {column}, as -p {parameter}={value} asks (there are: {found})",
-        missing=quoted(missing), column=key, parameter=parameter, value=value, found=quoted(found),
+        missing=quoted(missing), column=key, parameter=parameter, value=value,
+        found=say("{names}. {near}", names=there, near=near) if near else there,
     )  # fmt: skip
 
 

@@ -104,7 +104,7 @@ class Parameter:
         """
         stripped = unicodedata.normalize("NFKC", text).strip()  # ２０２６ is a number, too
         if self.type == "str":
-            value: Value | None = text
+            value: Value | None = stripped if stripped in self.choices else text
         elif self.type == "bool":
             value = _BOOLS.get(stripped.lower())
         elif self.type == "int":
@@ -239,11 +239,13 @@ def split_assignments(assignments: Iterable[str]) -> dict[str, str]:
 
     >>> split_assignments(["area=010", "note=a=b"])
     {'area': '010', 'note': 'a=b'}
+    >>> split_assignments(["ｓｅｅｄ＝１"])
+    {'seed': '１'}
     """
     given: dict[str, str] = {}
     for text in assignments:
-        name, equals, value = text.partition("=")
-        name = name.strip()
+        name, equals, value = text.partition("=") if "=" in text else text.partition("＝")
+        name = unicodedata.normalize("NFKC", name).strip()
         if not equals or not name:
             raise WorkbenchError("parameter {text} is not of the form name=value, such as seed=1.").of(_short(text))
         if name in given:

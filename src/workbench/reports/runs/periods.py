@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import unicodedata
 from dataclasses import dataclass
 
 from workbench.errors import WorkbenchError, require_known
@@ -113,7 +114,7 @@ def parse(text: str, *, today: dt.date | None = None, kind: str = "") -> Period:
     >>> parse("2026Q4").end
     datetime.date(2027, 1, 1)
     """
-    found = _FORM.fullmatch(text.strip())
+    found = _FORM.fullmatch(unicodedata.normalize("NFKC", text).strip())
     if not found:
         raise WorkbenchError(
             "'{text}' is no period. Write a month as 2026-10, a quarter as 2026Q4, a year as 2026 or a day as "

@@ -103,10 +103,10 @@ def write_report(job: Job, notebook: Any, said: Said, manifest: dict[str, Any]) 
 def _write_language(job: Job, notebook: Any, said: Said, manifest: dict[str, Any], language: str) -> None:
     """Write page, paper and sheets in a language; the first has the plain names, and the workbook alone."""
     title, first = title_of(notebook, job.title) if language != "en" else job.title, language == job.languages[0]
-    told = said_facts(_facts(manifest), language)
+    told, colon = said_facts(_facts(manifest), language), "：" if language == "zh" else ": "
     lines = [
         ("study", job.study, title),
-        *((p["name"], p["value"], f"{p['unit']}: {p['meaning']}".strip(": ")) for p in told["parameters"]),
+        *((p["name"], p["value"], colon.join(filter(None, (p["unit"], p["meaning"])))) for p in told["parameters"]),
         ("data version", job.data_version, ""),
         *(("refused data", sentence, "") for sentence in told["refusals"]),
         *(("warning", sentence, "") for sentence in told["warnings"]),

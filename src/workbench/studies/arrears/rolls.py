@@ -338,4 +338,7 @@ def _no_gap(moments: np.ndarray, month: str) -> None:
 
 def called(state: str) -> Message:
     """Call a state so that it stands in a sentence."""
-    return say("{days} days past due", days=state) if state in AGEING[1:] else say("{state}", state=Word(state))
+    low, _, high = state.partition("-") if state in AGEING else ("", "", "")
+    if high:
+        return say("{low}-{high} days past due", low=low, high=high)
+    return say("{days}+ days past due", days=state[:-1]) if state in AGEING[1:] else say("{state}", state=Word(state))

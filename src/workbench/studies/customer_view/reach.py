@@ -83,7 +83,11 @@ class Reach(Result):
             every, fewest = self.known_to_all, int(least["customers"])
             told += [
                 (say("known to all {n} departments", n=n), Share(every / self.customers), every),
-                (say("known to {name}, the fewest", name=least["department"]), Share(least["share"]), fewest),
+                (
+                    say("known to {name}, the fewest", name=refused.department(least["department"])),
+                    Share(least["share"]),
+                    fewest,
+                ),
             ]
         return tuple(Tile(label, value) for label, value, count in told if count >= _FEW)
 
@@ -125,11 +129,8 @@ class Reach(Result):
         colours = [f"C{names.index(name) % 7}" for name in self.table["department"]]
         bars = ax.barh(place, 100 * self.table["share"], color=colours, height=0.7)
         ax.bar_label(bars, [f"{share:.1%}" for share in self.table["share"]], padding=3)
-        both = self.table[["department", "table"]].itertuples(index=False)
-        said = [
-            say("{department} · {table}", department=refused.department(d), table=refused.table(t)) for d, t in both
-        ]
-        ax.set_yticks(place, said)
+        pairs = [(refused.department(row.department), refused.table(row.table)) for row in self.table.itertuples()]
+        ax.set_yticks(place, [say("{department} · {table}", department=one, table=table) for one, table in pairs])
         ax.set_xlim(0, 115)
         ax.set_xlabel("share of customers (%)")
         figure = ax.get_figure(root=True)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.messages import say
+from workbench.messages import say, spelt
 from workbench.methods import intervals
 from workbench.studies.fraud.rulebase import SEVERITIES, FraudRule
 from workbench.studies.fraud.verdicts import EXPOSED, FEWEST, LINE, Verdicts
@@ -102,10 +102,13 @@ def worklist(
     """Lines that a rule finds, by the place of the first that does, then by the money at stake."""
     at = {rule.id: j for j, rule in enumerate(rules)}
     by_place = [at[name] for name in order["rule"]]
+    names = np.array([spelt(rules[place].id, rules[place].name_zh) for place in by_place], dtype=object)
     lines = np.flatnonzero(hit.any(axis=1))
     first = hit[lines][:, by_place].argmax(axis=1)
-    found = pd.DataFrame({LINE: known.ids.to_numpy()[lines], "rule": order["rule"].to_numpy()[first],
-        EXPOSED: stake[lines].max(axis=1), "rules": hit[lines].sum(axis=1)})  # fmt: skip
+    found = pd.DataFrame({
+        LINE: known.ids.to_numpy()[lines], "rule": names[first], EXPOSED: stake[lines].max(axis=1),
+        "rules": hit[lines].sum(axis=1),
+    })  # fmt: skip
     return found.iloc[np.lexsort((lines, -found[EXPOSED], first))].reset_index(drop=True)
 
 

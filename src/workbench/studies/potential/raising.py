@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
-from workbench.messages import Count, Message, Number, Share, Span, Term, join, say
+from workbench.messages import Count, Message, Named, Number, Share, Span, Term, join, say, spelt, word
 from workbench.methods.resampling import interval
 from workbench.result import SHARE, Decision, Quantity, Result, Table, Tile
 from workbench.studies.potential.ninecells import cut_points
@@ -186,9 +186,12 @@ def worth_raising(
     lever = np.array([*potential.services["service"], GAP], dtype=object)[parts.argmax(axis=1)]
     gain = table["potential"].to_numpy()
     ends = interval(gain, draws, level=potential.level) if len(draws) else np.full((2, len(gain)), np.nan)
-    names, best = potential.services["service"].tolist(), parts[:, :-1].argmax(axis=1).tolist()
+    services = potential.services.assign(name="") if "name" not in potential.services else potential.services
+    called = [spelt(*pair) for pair in zip(services["service"], services["name"].fillna(""), strict=True)]
+    best, pays = parts[:, :-1].argmax(axis=1).tolist(), lift * gain > contact_cost
+    peers = {group: Named(group, word(group, "zh")) for group in table["peers"].unique()}
     reasons = [
-        _reason(row, names[k], potential.chance[i, k], potential.gain[i, k], potential.window, currency)
+        _reason(row, peers, called[k], potential.chance[i, k], potential.gain[i, k], potential.window, currency)
         for i, k, row in zip(low.tolist(), best, table.itertuples(), strict=True)
     ]
 
@@ -209,18 +212,22 @@ def worth_raising(
         n, *sums = together(lift * gain > cost)
         contacts.append([cost, n, *(lift * value - n * cost for value in sums), n * cost / sums[0] if n else np.nan])
     table = table.iloc[:, :2].assign(gain=gain, low=ends[0], high=ends[1], lever=pd.array(lever, dtype="str"),
-        reason=pd.array(reasons, dtype="str"), contact=lift * gain > contact_cost)  # fmt: skip
+        reason=pd.Series([why if on else str(why) for why, on in zip(reasons, pays, strict=True)], table.index, object),
+        contact=pays)  # fmt: skip
     table = table.sort_values(["gain", table.columns[0]], ascending=[False, True], ignore_index=True)
     names = ["cost", "contacts", "net", "low", "high", "break_even"]
     return WorthRaising(table, levers, pd.DataFrame(contacts, columns=names), float(lift), below, currency)
 
 
-def _reason(row, service: str, chance: float, gain: float, window: int, currency: str) -> str:
+def _reason(row, peers, service: Message, chance: float, gain: float, window: int, currency: str) -> Message:
     """What is known of a customer and of customers like them, in words; no promise."""
-    text = f"pays {row.bill:,.0f} {currency} a month"
+    unit = Term(currency)
+    text = say("pays {bill} {currency} a month", bill=Number(row.bill, ",.0f"), currency=unit)
     if row.peers_bill > row.bill:
-        text += f", a quarter of its peers ({row.peers}) {row.peers_bill:,.0f} or more"
+        text = say("{text}, a quarter of its peers ({peers}) {bill} or more",
+            text=text, peers=peers[row.peers], bill=Number(row.peers_bill, ",.0f"))  # fmt: skip
     if chance:
-        text += f"; {service}: {chance:.1%} of like customers took it up within {window} months, "
-        text += f"{gain:+,.0f} {currency} margin in its first year"
+        text = say("{text}; {service}: {share} of like customers took it up within {window} months, {gain} {currency} "
+            "margin in its first year", text=text, service=service, share=Share(chance), window=str(window),
+            gain=Number(gain, "+,.0f"), currency=unit)  # fmt: skip
     return text

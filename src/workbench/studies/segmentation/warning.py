@@ -9,6 +9,7 @@ import pandas as pd
 
 from workbench.columns import day
 from workbench.errors import require_columns, require_known
+from workbench.messages import Message, Number, Share, say
 from workbench.studies.segmentation.checks import require_once, with_numbers
 
 _STATES = ("falling", "silent", "lost", "rising", "stable")
@@ -46,7 +47,7 @@ def early_warnings(
     why = listed[["frequency_state", "frequency_trend", "recency_days"]].itertuples(index=False)
     table = listed[[customer, value]].assign(last_active=last)
     table.insert(1, "state", listed["frequency_state"])
-    table.insert(2, "reason", pd.Series([_reason(*row) for row in why], dtype="str"))
+    table.insert(2, "reason", pd.Series([_reason(*row) for row in why], listed.index, object))
     return table
 
 
@@ -72,7 +73,10 @@ def silent_services(used: pd.DataFrame, *, customer: str = "customer_id") -> pd.
     return table.assign(share=table["silent"] / table["customers"].where(table["customers"] > 0))
 
 
-def _reason(state: str, trend: float, days: float) -> str:
+def _reason(state: str, trend: float, days: float) -> Message:
     if state in ("silent", "lost"):
-        return "no use on record" if pd.isna(days) else f"no use for {days:.0f} days"
-    return f"active days {'fall' if trend < 0 else 'rise'} by {abs(trend):.0%} of their mean a month"
+        return say("no use on record") if pd.isna(days) else say("no use for {n} days", n=Number(days, ".0f"))
+    moved = Share(abs(trend), 0)
+    if trend < 0:
+        return say("active days fall by {share} of their mean a month", share=moved)
+    return say("active days rise by {share} of their mean a month", share=moved)

@@ -12,7 +12,7 @@ from scipy.stats import chi2
 
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.messages import Message, Number, Share, join, quoted, say
+from workbench.messages import Listed, Message, Number, Share, Word, join, quoted, say
 from workbench.methods import intervals
 from workbench.methods.cells import distinct, listed, plain
 from workbench.methods.multiple import holm
@@ -74,7 +74,7 @@ class NonResponse(Result):
         low, high = rows.loc[rows["rate"].idxmin()], rows.loc[rows["rate"].idxmax()]
         what = say("it depends on the groups together")
         if len(clear):
-            what = say("it depends on {columns}", columns=quoted(clear))
+            what = say("it depends on {columns}", columns=Listed((say("'{name}'", name=Word(c)) for c in clear), ""))
         return join(
             say(
                 "{said}; {what} (p {p}): from {least} for {last} to {most} for {first}.",
