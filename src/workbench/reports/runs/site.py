@@ -95,9 +95,11 @@ def _pages(entries: list[dict[str, Any]], language: str, spoken: tuple[str, ...]
     for stem, (of_what, some, beside) in (*chosen.items(), ("glossary", ("", [], {}))):
         others = [{"href": _name(stem, o, spoken), "text": NAMES[o], "language": o} for o in spoken if o != language]
         title = " · ".join(filter(None, (word(TITLE, language), of_what)))
-        shown = {"reports": _reports(some, language), "tabs": beside, "here": _name(stem, language, spoken)}
-        said = {"language": language, "links": others}
-        yield stem, glossary_page(**said) if stem == "glossary" else site_page(title=title, **said, **shown)
+        if stem == "glossary":
+            yield stem, glossary_page(language=language, links=others)
+            continue
+        here, shown = _name(stem, language, spoken), _reports(some, language)
+        yield stem, site_page(reports=shown, language=language, links=others, tabs=beside, title=title, here=here)
 
 
 def _reports(entries: list[dict[str, Any]], language: str) -> list[dict[str, Any]]:

@@ -329,7 +329,7 @@ def _lists(content: pd.DataFrame, contact: float, taken: int) -> pd.DataFrame:
         brought = np.full(3, np.nan)
         if min(lot[who].sum(), (~lot[who]).sum()) >= FEWEST:
             brought = taken * np.array(clusters.difference(kept[who], lot[who], np.arange(taken))[:3])
-        rows.append([taken, *brought, len(np.intersect1d(*lists)) / taken])
+        rows.append([taken, *brought, len(np.intersect1d(lists[0], lists[1])) / taken])
     frame = pd.DataFrame(rows, columns=["customers", "net", "low", "high", "shared"])
     names = [say("likeliest to leave"), say("most to gain by effect x margin")]
     frame.insert(0, "list", pd.Series(names, dtype=object))

@@ -143,8 +143,8 @@ class Migration(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the alluvial: left before, right after, bands in the origin's colour; none under ten."""
         moved = pd.DataFrame(self.counts[-1], [*self.segments, ENTERED], [*self.segments, LEFT])
-        words = ([f"{name}: {_said(n)}" for name, n in sums.items()] for sums in (moved.sum(axis=1), moved.sum()))
-        return flows(moved, *words, ax, least=FEW, ends=(self.before, self.after), label="customers by segment")
+        old, new = ([f"{name}: {_said(n)}" for name, n in sums.items()] for sums in (moved.sum(axis=1), moved.sum()))
+        return flows(moved, old, new, ax, least=FEW, ends=(self.before, self.after), label="customers by segment")
 
     def quantities(self) -> Iterable[Quantity]:
         """Share of each flow of at least ten customers, of its origin."""
