@@ -85,7 +85,9 @@ def _one(
         return of(column.accepted_values)
     return {
         "text": of(TEXTS),
-        "integer": of(range(1950, 2010) if column.unit == "year" else range(1, 5) if column.name == "stage" else COUNTS),
+        "integer": of(
+            range(1950, 2010) if column.unit == "year" else range(1, 5) if column.name == "stage" else COUNTS
+        ),
         "double": of((0.0, 0.25, 0.425, 1.0) if column.unit == "share" else AMOUNTS),
         "boolean": of((True, False)),
         "date": of(MONTHS if column.name == "month" else DAYS),

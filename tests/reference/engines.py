@@ -1,7 +1,7 @@
 """Is every SQL file's every cell the same on every engine that is here? Writes "Engines" of docs/conformance.md.
 
-    python tests/reference/engines.py                            DuckDB, PostgreSQL and Spark as they are installed
-    python tests/reference/engines.py duckdb=FOLDER spark=FOLDER     other versions, made by `pip install --target FOLDER`
+    python tests/reference/engines.py                  DuckDB, PostgreSQL and Spark as they are installed
+    python tests/reference/engines.py spark=FOLDER     another version, made by `pip install --target FOLDER`
 
 Each engine answers in a process of its own from tables in an order of its own. An engine that is not here is left out
 with one line; what it said before is lost, so run it where all of them are.
@@ -9,14 +9,13 @@ with one line; what it said before is lost, so run it where all of them are.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from datetime import date, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -169,13 +168,17 @@ def same(ours: pd.Series, theirs: pd.Series) -> pd.Series:
     missing = ours.isna() & theirs.isna()
     if pd.api.types.is_numeric_dtype(ours) and pd.api.types.is_numeric_dtype(theirs):
         return missing | np.isclose(ours.astype(float), theirs.astype(float), rtol=RTOL, atol=0)
-    return missing | (ours.astype(object).astype(str) == theirs.astype(object).astype(str)) & ~(ours.isna() ^ theirs.isna())
+    return missing | (ours.astype(object).astype(str) == theirs.astype(object).astype(str)) & ~(
+        ours.isna() ^ theirs.isna()
+    )
 
 
 def kind(column: pd.Series) -> str:
     """What kind a column's values are; of one without any it does not matter."""
     found = column.dropna()
-    return "" if found.empty else "n" if pd.api.types.is_numeric_dtype(found) and found.dtype != bool else found.dtype.kind
+    return (
+        "" if found.empty else "n" if pd.api.types.is_numeric_dtype(found) and found.dtype != bool else found.dtype.kind
+    )
 
 
 def page(ours: dict[str, dict], theirs: dict[str, dict[str, dict]]) -> tuple[str, list[str]]:
@@ -222,7 +225,9 @@ def main(arguments: list[str]) -> None:
         found = {world: answered(engine, folder, world) for world in WORLDS}
         pd.to_pickle((version(engine), found), out)
         return
-    chosen = [argument.partition("=") for argument in arguments] or [(e, "", "") for e in ("duckdb", "postgres", "spark")]
+    chosen = [argument.partition("=") for argument in arguments] or [
+        (e, "", "") for e in ("duckdb", "postgres", "spark")
+    ]
     with tempfile.TemporaryDirectory() as text:
         folder = Path(text)
         for name, table in awkward.tables().items():
