@@ -14,8 +14,8 @@ import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RTOL = 1e-9
 HEADING = "\n## Engines\n"
 WORLDS = ("full", "empty")
+AS_OF = (awkward.LEAP, awkward.MONTH_END)
 FILES = tuple(name for folder in sqlfiles.FOLDERS for name in sqlfiles.names(folder))
 ALL = "features together"
 PARAMETERS: dict[str, Any] = {
@@ -41,7 +42,9 @@ PARAMETERS: dict[str, Any] = {
 }  # fmt: skip
 
 
-def asked(con: duckdb.DuckDBPyConnection, stored: frozenset[str]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+def asked(
+    con: duckdb.DuckDBPyConnection, stored: frozenset[str], as_of: Sequence[date] = AS_OF
+) -> Iterator[tuple[str, str, dict[str, Any]]]:
     """What is asked of an engine where some files stand as tables: a name, a composed query, its parameters."""
     busiest = "SELECT customer_id FROM detail_record GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
     largest = "SELECT campaign_id FROM campaign_member GROUP BY 1 ORDER BY count(*) DESC, 1 LIMIT 1"
@@ -51,7 +54,7 @@ def asked(con: duckdb.DuckDBPyConnection, stored: frozenset[str]) -> Iterator[tu
         "kind": "person",
         "wave": awkward.TEXTS[0],
     }
-    for day in (awkward.LEAP, awkward.MONTH_END):
+    for day in as_of:
         days = {"as_of": day, "until": day, "day": day - timedelta(days=60), "from_on": day - timedelta(days=91)}
         known = PARAMETERS | first | days
         for name in (*FILES, ALL):
@@ -66,10 +69,12 @@ def asked(con: duckdb.DuckDBPyConnection, stored: frozenset[str]) -> Iterator[tu
                 yield said, sql, given | ({"province": province} if "province" in given else {})
 
 
-def answers(warehouse: Any, con: duckdb.DuckDBPyConnection) -> dict[str, pd.DataFrame | str]:
+def answers(
+    warehouse: Any, con: duckdb.DuckDBPyConnection, as_of: Sequence[date] = AS_OF
+) -> dict[str, pd.DataFrame | str]:
     """What an engine says to all that is asked; the words of an error where it fails."""
     found: dict[str, pd.DataFrame | str] = {}
-    for name, sql, given in asked(con, getattr(warehouse, "stored", frozenset())):
+    for name, sql, given in asked(con, getattr(warehouse, "stored", frozenset()), as_of):
         more = {"given": {"asked": groups(con)}} if name.startswith("week_profile") else {}
         try:
             found[name] = warehouse.query(sql, given, **more)
@@ -81,6 +86,13 @@ def answers(warehouse: Any, con: duckdb.DuckDBPyConnection) -> dict[str, pd.Data
 def groups(con: duckdb.DuckDBPyConnection) -> pd.DataFrame:
     frame = con.sql("SELECT customer_id FROM customer ORDER BY 1").df()
     return frame.assign(group=[awkward.TEXTS[i % 3] for i in range(len(frame))])
+
+
+def laid(folder: Path) -> Path:
+    """Lay the awkward tables into a folder."""
+    for name, table in awkward.tables().items():
+        pq.write_table(table, folder / f"{name}.parquet")
+    return folder
 
 
 class Duck:
@@ -146,7 +158,7 @@ def version(engine: str) -> str:
         return f"PostgreSQL {con.execute('SHOW server_version').fetchone()[0].split()[0]}"
 
 
-def difference(ours: pd.DataFrame | str, theirs: pd.DataFrame | str, name: str) -> str:
+def difference(ours: pd.DataFrame | str, theirs: pd.DataFrame | str) -> str:
     """Say in a few words what differs; "" for nothing."""
     if isinstance(ours, str) or isinstance(theirs, str):
         return f"fails: {ours if isinstance(ours, str) else theirs}"
@@ -198,7 +210,7 @@ def page(ours: dict[str, dict], theirs: dict[str, dict[str, dict]]) -> tuple[str
         for engine, found in theirs.items():
             wrong = []
             for world, name in asked_of:
-                if what := difference(ours[world][name], found[world].get(name, "not answered"), name):
+                if what := difference(ours[world][name], found[world].get(name, "not answered")):
                     wrong.append(what)
                     off.append(f"{engine}, {world}, {name}: {what}")
             said.append("differs" if wrong else "equal")
@@ -229,14 +241,12 @@ def main(arguments: list[str]) -> None:
         (e, "", "") for e in ("duckdb", "postgres", "spark")
     ]
     with tempfile.TemporaryDirectory() as text:
-        folder = Path(text)
-        for name, table in awkward.tables().items():
-            pq.write_table(table, folder / f"{name}.parquet")
+        folder = laid(Path(text))
         ours = {world: answers(Duck(con), con) for world in WORLDS for con in [opened(folder, world)]}
         theirs: dict[str, dict] = {}
         for number, (engine, _, place) in enumerate(chosen):
             print(f"{engine} {place}", flush=True)
-            if found := _asked_apart(engine, place, folder, folder / f"{number}.pickle"):
+            if found := asked_apart(engine, place, folder, folder / f"{number}.pickle"):
                 theirs[found[0]] = found[1]
         section, off = page(ours, theirs)
     write(section)
@@ -244,14 +254,14 @@ def main(arguments: list[str]) -> None:
     sys.exit(bool(off))
 
 
-def _asked_apart(engine: str, place: str, folder: Path, out: Path) -> tuple[str, dict] | None:
+def asked_apart(engine: str, place: str, folder: Path, out: Path) -> tuple[str, dict] | None:
     """Ask an engine in a process of its own."""
     import postgres
 
     path = os.pathsep.join(filter(None, [place, *sys.path]))
     with postgres.server() if engine == "postgres" else postgres.none() as url:
         if url is None:
-            print(f"{engine} is left out: no server of PostgreSQL, or no psycopg, is installed")
+            print("postgres is left out: no server of PostgreSQL, or no psycopg, is installed")
             return None
         command = [sys.executable, __file__, "--answer", engine, str(folder), str(out)]
         done = subprocess.run(command, env=os.environ | {"PYTHONPATH": path, "WORKBENCH_PG": url}, check=False)

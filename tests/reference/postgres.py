@@ -36,6 +36,8 @@ def server() -> Iterator[str | None]:
         data = place / "data"
         made = [bin_folder / "initdb", "-D", data, "-U", "wb", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8"]
         subprocess.run([*made, "--locale-provider=icu", "--icu-locale=en"], **quiet)  # sorts as a language does
+        hba = data / "pg_hba.conf"
+        hba.write_text("local all locked scram-sha-256\nlocal all all trust\n", encoding="utf-8")  # one has a password
         control = [bin_folder / "pg_ctl", "-D", data, "-w", "-l", place / "log"]
         subprocess.run([*control, "-o", f"-c listen_addresses= -c fsync=off -k {place}", "start"], **quiet)
         try:

@@ -89,6 +89,9 @@ def rendered(sql: str, parameters: Sequence | Mapping, dialect: str) -> Rendered
     steps: list[RenderedStep] = []
     names: dict[str, str] = {}
     above = tree.args.get("with_")
+    for inner in tree.find_all(exp.CTE) if dialect == "spark" else ():  # which has no word for it
+        if inner.parent is not above:
+            inner.set("materialized", None)
     for cte in above.expressions if above else ():
         _point(cte.this, names, exp)
         select = _text(cte.this, dialect)
