@@ -319,6 +319,11 @@ def test_spark_is_told_nothing_of_what_is_kept():
     assert "NOT MATERIALIZED" in rendered(sql, (), "postgres").last
 
 
+def test_spark_counts_the_seconds_that_began():
+    """From a tenth of a second before the minute to a tenth after, our engine counts 1 second, Spark by itself 0."""
+    assert "DATE_TRUNC('SECOND', a)" in rendered("SELECT date_diff('second', a, b) AS s FROM t", (), "spark").last
+
+
 @pytest.mark.prove
 def test_spark_gives_the_same(sample_warehouse, tmp_path, capfd):
     """A local session over Parquet files, maps among them; an error is one sentence, and nothing more is printed."""

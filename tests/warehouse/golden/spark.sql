@@ -695,32 +695,33 @@ circle AS (SELECT subscription_id, nth, CAST(COUNT(counterpart_key) AS DOUBLE) A
 subscription_id, nth, counterpart_key FROM event WHERE kind = 'call' AND direction = 'out') AS other GROUP BY
 subscription_id, nth), under_way AS (SELECT subscription_id, nth, begin_s, MAX(begin_s + duration_s) OVER (PARTITION
 BY subscription_id ORDER BY begin_s NULLS LAST ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS until_s FROM
-(SELECT subscription_id, nth, duration_s, CAST(DATEDIFF(SECOND, CAST(CAST('2026-07-01' AS DATE) AS DATE), started_at)
-AS DOUBLE) AS begin_s FROM event WHERE kind = 'call' AND direction = 'out' AND duration_s > 0) AS call), overlap AS
-(SELECT subscription_id, nth, CAST(COUNT(*) AS DOUBLE) AS overlapping FROM under_way WHERE until_s > begin_s GROUP BY
-subscription_id, nth), paid AS (SELECT payment.customer_id, span.nth, CAST(COUNT(*) FILTER(WHERE payment.amount > 0
-AND payment.bill_id IS NULL) AS DOUBLE) AS topups, CAST(COUNT(*) FILTER(WHERE payment.amount < 0) AS DOUBLE) AS
-refunds, CAST(-SUM(CASE WHEN payment.amount < 0 THEN CAST(payment.amount AS DECIMAL(18, 4)) ELSE 0 END) AS DOUBLE) AS
-refunded FROM payment INNER JOIN span ON payment.paid_on < span.window_to AND payment.paid_on >= span.window_to -
-INTERVAL '1' DAY * CAST(30 AS INT) GROUP BY payment.customer_id, span.nth), first_bill AS (SELECT placed.customer_id,
-placed.bill_id, placed.due_on, placed.amount FROM (SELECT customer_id, bill_id, month, due_on, CAST(amount AS
-DECIMAL(18, 4)) AS amount, ROW_NUMBER() OVER (PARTITION BY customer_id ORDER BY month NULLS LAST, issued_on NULLS
-LAST, bill_id NULLS LAST) AS place FROM bill) AS placed INNER JOIN customer ON customer.customer_id =
-placed.customer_id WHERE placed.place = 1 AND placed.month <= customer.joined_on + INTERVAL '1' MONTH AND (SELECT
-COUNT(bill_id) FROM payment) > 0), open_bill AS (SELECT first_bill.customer_id, span.nth, CAST(GREATEST(CASE WHEN
-MIN(first_bill.due_on) < MIN(span.window_to) THEN MIN(first_bill.amount) - COALESCE(SUM(CAST(payment.amount AS
-DECIMAL(18, 4))), 0) ELSE 0 END, 0) AS DOUBLE) AS first_bill_open FROM first_bill CROSS JOIN span LEFT JOIN payment ON
-payment.bill_id = first_bill.bill_id AND payment.paid_on < span.window_to GROUP BY first_bill.customer_id, span.nth),
-line AS (SELECT subscription.subscription_id, subscription.customer_id, subscription.contract, span.nth,
-span.window_to, CAST(DATEDIFF(DAY, subscription.activated_on, span.window_to) AS DOUBLE) AS age_days, CAST(COUNT(*)
-OVER (PARTITION BY subscription.customer_id, span.nth) AS DOUBLE) AS lines FROM subscription INNER JOIN span ON
-subscription.activated_on < span.window_to AND (subscription.ended_on IS NULL OR subscription.ended_on >=
-span.window_to - INTERVAL '1' DAY * CAST(30 AS INT)) WHERE subscription.service IN ('mobile', 'fixed')) SELECT
-line.subscription_id, line.customer_id, customer.kind, line.contract, line.window_to, CAST(30 AS DOUBLE) AS
-window_days, line.age_days, COALESCE(called.calls, 0) AS calls, COALESCE(circle.numbers, 0) AS numbers, called.calls /
-NULLIF(circle.numbers, 0) AS calls_per_number, called.calls / NULLIF(used.both_ways, 0) AS share_out, called.call_s /
-NULLIF(called.calls, 0) AS call_s, COALESCE(called.calls_day, 0) AS calls_day, COALESCE(overlap.overlapping, 0) AS
-overlapping, COALESCE(called.abroad_min, 0) AS abroad_min, COALESCE(called.abroad_min_day, 0) AS abroad_min_day,
+(SELECT subscription_id, nth, duration_s, CAST(DATEDIFF(SECOND, DATE_TRUNC('SECOND', CAST(CAST('2026-07-01' AS DATE)
+AS DATE)), DATE_TRUNC('SECOND', started_at)) AS DOUBLE) AS begin_s FROM event WHERE kind = 'call' AND direction =
+'out' AND duration_s > 0) AS call), overlap AS (SELECT subscription_id, nth, CAST(COUNT(*) AS DOUBLE) AS overlapping
+FROM under_way WHERE until_s > begin_s GROUP BY subscription_id, nth), paid AS (SELECT payment.customer_id, span.nth,
+CAST(COUNT(*) FILTER(WHERE payment.amount > 0 AND payment.bill_id IS NULL) AS DOUBLE) AS topups, CAST(COUNT(*)
+FILTER(WHERE payment.amount < 0) AS DOUBLE) AS refunds, CAST(-SUM(CASE WHEN payment.amount < 0 THEN
+CAST(payment.amount AS DECIMAL(18, 4)) ELSE 0 END) AS DOUBLE) AS refunded FROM payment INNER JOIN span ON
+payment.paid_on < span.window_to AND payment.paid_on >= span.window_to - INTERVAL '1' DAY * CAST(30 AS INT) GROUP BY
+payment.customer_id, span.nth), first_bill AS (SELECT placed.customer_id, placed.bill_id, placed.due_on, placed.amount
+FROM (SELECT customer_id, bill_id, month, due_on, CAST(amount AS DECIMAL(18, 4)) AS amount, ROW_NUMBER() OVER
+(PARTITION BY customer_id ORDER BY month NULLS LAST, issued_on NULLS LAST, bill_id NULLS LAST) AS place FROM bill) AS
+placed INNER JOIN customer ON customer.customer_id = placed.customer_id WHERE placed.place = 1 AND placed.month <=
+customer.joined_on + INTERVAL '1' MONTH AND (SELECT COUNT(bill_id) FROM payment) > 0), open_bill AS (SELECT
+first_bill.customer_id, span.nth, CAST(GREATEST(CASE WHEN MIN(first_bill.due_on) < MIN(span.window_to) THEN
+MIN(first_bill.amount) - COALESCE(SUM(CAST(payment.amount AS DECIMAL(18, 4))), 0) ELSE 0 END, 0) AS DOUBLE) AS
+first_bill_open FROM first_bill CROSS JOIN span LEFT JOIN payment ON payment.bill_id = first_bill.bill_id AND
+payment.paid_on < span.window_to GROUP BY first_bill.customer_id, span.nth), line AS (SELECT
+subscription.subscription_id, subscription.customer_id, subscription.contract, span.nth, span.window_to,
+CAST(DATEDIFF(DAY, subscription.activated_on, span.window_to) AS DOUBLE) AS age_days, CAST(COUNT(*) OVER (PARTITION BY
+subscription.customer_id, span.nth) AS DOUBLE) AS lines FROM subscription INNER JOIN span ON subscription.activated_on
+< span.window_to AND (subscription.ended_on IS NULL OR subscription.ended_on >= span.window_to - INTERVAL '1' DAY *
+CAST(30 AS INT)) WHERE subscription.service IN ('mobile', 'fixed')) SELECT line.subscription_id, line.customer_id,
+customer.kind, line.contract, line.window_to, CAST(30 AS DOUBLE) AS window_days, line.age_days, COALESCE(called.calls,
+0) AS calls, COALESCE(circle.numbers, 0) AS numbers, called.calls / NULLIF(circle.numbers, 0) AS calls_per_number,
+called.calls / NULLIF(used.both_ways, 0) AS share_out, called.call_s / NULLIF(called.calls, 0) AS call_s,
+COALESCE(called.calls_day, 0) AS calls_day, COALESCE(overlap.overlapping, 0) AS overlapping,
+COALESCE(called.abroad_min, 0) AS abroad_min, COALESCE(called.abroad_min_day, 0) AS abroad_min_day,
 COALESCE(called.premium_min_day, 0) AS premium_min_day, used.roaming / NULLIF(used.events, 0) AS roaming_share,
 COALESCE(used.charge, 0) AS charge, open_bill.first_bill_open, COALESCE(paid.topups, 0) AS topups,
 COALESCE(paid.refunds, 0) AS refunds, COALESCE(paid.refunded, 0) AS refunded, GREATEST(COALESCE(used.charge, 0), 0) +
@@ -897,10 +898,10 @@ SELECT customer_id, channel AS event, contacted_at AS opened_at, NULL AS closed_
 seconds, 0 AS overdue FROM contact WHERE contacted_at >= CAST(CAST('2026-07-01' AS DATE) AS DATE) - INTERVAL '1' DAY *
 CAST(30 AS INT) AND contacted_at < CAST(CAST('2026-07-01' AS DATE) AS DATE) UNION ALL SELECT customer_id, kind AS
 event, opened_at, closed_at, CAST(CASE WHEN closed_at < CAST(CAST('2026-07-01' AS DATE) AS DATE) THEN DATEDIFF(SECOND,
-opened_at, closed_at) END AS DECIMAL(18, 3)) AS seconds, CASE WHEN due_at < CAST(CAST('2026-07-01' AS DATE) AS DATE)
-AND (closed_at IS NULL OR closed_at > due_at) THEN 1 ELSE 0 END AS overdue FROM ticket WHERE opened_at >=
-CAST(CAST('2026-07-01' AS DATE) AS DATE) - INTERVAL '1' DAY * CAST(30 AS INT) AND opened_at < CAST(CAST('2026-07-01'
-AS DATE) AS DATE);
+DATE_TRUNC('SECOND', opened_at), DATE_TRUNC('SECOND', closed_at)) END AS DECIMAL(18, 3)) AS seconds, CASE WHEN due_at
+< CAST(CAST('2026-07-01' AS DATE) AS DATE) AND (closed_at IS NULL OR closed_at > due_at) THEN 1 ELSE 0 END AS overdue
+FROM ticket WHERE opened_at >= CAST(CAST('2026-07-01' AS DATE) AS DATE) - INTERVAL '1' DAY * CAST(30 AS INT) AND
+opened_at < CAST(CAST('2026-07-01' AS DATE) AS DATE);
 
 -- service_spell
 SELECT customer_id, product_id AS service, from_on, to_on FROM holding WHERE from_on < CAST(CAST('2026-07-01' AS DATE)

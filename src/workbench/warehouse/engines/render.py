@@ -86,6 +86,10 @@ def rendered(sql: str, parameters: Sequence | Mapping, dialect: str) -> Rendered
     if dialect == "postgres":
         for split in list(tree.find_all(exp.Split)):
             split.replace(exp.Anonymous(this="STRING_TO_ARRAY", expressions=[split.this, split.expression]))
+    if dialect == "spark":  # which counts whole seconds that passed, where the others count those that began
+        for apart in (d for d in tree.find_all(exp.DateDiff) if d.unit.name.upper() == "SECOND"):
+            for side in ("this", "expression"):
+                apart.set(side, exp.TimestampTrunc(this=apart.args[side], unit=exp.Var(this="SECOND")))
     steps: list[RenderedStep] = []
     names: dict[str, str] = {}
     above = tree.args.get("with_")
