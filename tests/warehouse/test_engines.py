@@ -20,16 +20,20 @@ from workbench.errors import WorkbenchError
 from workbench.sample import write_sample
 from workbench.warehouse import (
     campaign_arms,
+    customer_events,
+    customer_facts,
     customer_features,
     customer_view,
     open_warehouse,
     schema,
     sqlfiles,
     survey_outcomes,
+    tables_behind,
 )
 from workbench.warehouse.engines import engine_of
 from workbench.warehouse.engines.render import rendered
 from workbench.warehouse.features import features_sql
+from workbench.warehouse.identities import united_with
 from workbench.warehouse.ingest import ingest
 from workbench.warehouse.live import open_live
 from workbench.warehouse.views import view_sql
@@ -190,6 +194,9 @@ def same_answers(here, there):
         lambda w: survey_outcomes(w, "2025"),
         lambda w: w.survey("latest"),
         lambda w: w.table("holding"),
+        lambda w: customer_events(w, min(w.table("ticket")["customer_id"]), AS_OF),
+        lambda w: customer_facts(w, min(w.table("ticket")["customer_id"]), AS_OF),
+        lambda w: tables_behind(w)[["table", "column"]],
         lambda w: (
             campaign_arms(w, "data_upgrade", arm="treatment", as_of=AS_OF, outcome="revenue", randomised=True).members
         ),
@@ -201,10 +208,14 @@ def test_a_warehouse_elsewhere_gives_the_same(sample_warehouse, monkeypatch, tmp
     """Tables in another order, without maps, behind the interface of an engine: every cell is the same."""
     monkeypatch.setattr("workbench.warehouse.live.engine_of", lambda url, schema_name: Duck(sample_warehouse))
     said = {"title": "elsewhere", "operator": "中国电信", "as_of": AS_OF, "engine": f"duck:{tmp_path}"}
+    said |= {"departments": {"bill": "billing"}}
     there = open_live("elsewhere", said, tmp_path)
     assert there.version == open_live("elsewhere", said, tmp_path).version
     assert there.tables() == sample_warehouse.tables() and there.full_account().balanced
     same_answers(sample_warehouse, there)
+    delivered = tables_behind(there).set_index("table")["department"]
+    assert (delivered["bill"], delivered["payment"]) == ("billing", "payment")
+    assert united_with(there, ["c"]) == {}
     with pytest.raises(WorkbenchError, match="needs a warehouse of its own"), there.connect():
         pass
 
@@ -356,6 +367,8 @@ def test_a_mapping_says_where_a_source_stands_once(tmp_path):
         ({**good, "file": []}, r"has engine and \[\[file\]\]"),
         ({**good, "skip": []}, "unknown key 'skip'"),
         ({"engine": "local[1]"}, "no as_of date"),
+        ({**good, "departments": {"bils": "billing"}}, r"\[departments\] has an unknown key 'bils'.*'bill'"),
+        ({**good, "departments": ["billing"]}, "departments names one by table"),
         ({**good, "engine": "postgresql://wb:clear@host/db"}, "clear password"),
         ({**good, "engine": "mysql://host/db"}, "no engine is called so"),
     ):
