@@ -17,6 +17,7 @@ import sqlglot
 from sqlglot import exp
 
 from workbench.errors import WorkbenchError
+from workbench.reports.runs.site import _is_stale
 from workbench.sample import write_sample
 from workbench.warehouse import (
     campaign_arms,
@@ -358,6 +359,14 @@ def test_spark_gives_the_same(sample_warehouse, tmp_path, capfd):
         assert "\n" not in str(failed.value) and "nothing_called_so" not in "".join(capfd.readouterr())
     finally:
         there.engine.close()
+
+
+def test_an_engine_that_is_away_stops_no_other_report(tmp_path):
+    """Whether the data of its reports changed is not known, which the page of all reports can live with."""
+    (tmp_path / "data/mappings").mkdir(parents=True)
+    away = 'engine = "postgresql://wb@127.0.0.1:9/none"\nas_of = 2026-07-01\n'
+    (tmp_path / "data/mappings/away.toml").write_text(away)
+    assert not _is_stale({"parameters": [{"name": "source", "value": "away"}], "data_version": "x"}, tmp_path)
 
 
 def test_a_mapping_says_where_a_source_stands_once(tmp_path):
