@@ -50,6 +50,7 @@ IBM = ROOT.parent / "shared/data/ibm_telco_churn.csv.gz"
 CARDS = ROOT.parent / "shared/data/card_arrears.csv.gz"
 LARGE = Trees(leaves=31, rounds=100, smallest_leaf=20, rate=0.1)
 DRAWS, MORE = 5, 24  # of the default learner more: the noise of five is a fifth of what it may be off
+ENGINES = "\n## Engines\n"
 TIGHT, NOISE, RESAMPLES = 1e-13, 1e-12, 200
 OPENING = """# Conformance
 
@@ -490,7 +491,9 @@ def main() -> None:
         text, off = page()
     except PeerAbsent as reason:
         sys.exit(f"there is no survey to compute on: {reason}, and they bring one along.")
-    (ROOT / "docs/conformance.md").write_text(text, encoding="utf-8")
+    file = ROOT / "docs/conformance.md"
+    _, *engines = file.read_text(encoding="utf-8").partition(ENGINES)  # which engines.py writes, where they are
+    file.write_text(text + "".join(engines), encoding="utf-8")
     print("docs/conformance.md: written; open it for every number")
     for row in off:
         print(f"off: {row.source}, {row.quantity}: {row.ours} against {row.theirs}, allowed {row.within}")

@@ -1,43 +1,46 @@
 """Another engine: the same SQL in its words, the same numbers; on our own engine step by step, and on PostgreSQL."""
 
-import os
 import re
 import shutil
-import subprocess
-import tempfile
 from datetime import date, datetime
 from pathlib import Path
 
+import awkward
 import duckdb
+import engines
 import numpy as np
 import pandas as pd
+import postgres
 import pyarrow.parquet as pq
 import pytest
 import sqlglot
 from sqlglot import exp
 
 from workbench.errors import WorkbenchError
+from workbench.reports.runs.site import _is_stale
 from workbench.sample import write_sample
 from workbench.warehouse import (
     campaign_arms,
+    customer_events,
+    customer_facts,
     customer_features,
     customer_view,
     open_warehouse,
     schema,
     sqlfiles,
     survey_outcomes,
+    tables_behind,
 )
 from workbench.warehouse.engines import engine_of
 from workbench.warehouse.engines.render import rendered
 from workbench.warehouse.features import features_sql
+from workbench.warehouse.identities import united_with
 from workbench.warehouse.ingest import ingest
 from workbench.warehouse.live import open_live
 from workbench.warehouse.views import view_sql
 
 ROOT = Path(__file__).resolve().parents[2]
-AS_OF = date(2026, 7, 1)
-TYPES = {"VARCHAR": "text", "BIGINT": "bigint", "DOUBLE": "double precision", "BOOLEAN": "boolean", "DATE": "date"}
-TYPES |= {"TIMESTAMP": "timestamp"}
+AS_OF, AWKWARD = date(2026, 7, 1), awkward.LEAP
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +148,7 @@ class Duck:
         self.con.execute("CREATE SCHEMA crm")
         self.views = {}
         with warehouse.connect() as con:
-            for name, sql in copies():
+            for name, sql in awkward.copies(maps=False):
                 table = con.sql(sql).to_arrow_table()
                 self.con.register("given", table.take(np.random.default_rng(0).permutation(len(table))))
                 self.con.execute(f"CREATE TABLE crm.{name} AS FROM given")
@@ -183,14 +186,6 @@ class Duck:
         self.con.close()
 
 
-def copies():
-    """The canonical tables without maps, and their long twins, as SELECTs."""
-    for table in schema.tables().values():
-        yield table.name, f"SELECT {', '.join(c.name for c in table.columns if not c.is_map)} FROM {table.name}"
-    for twin in ("campaign_member_value", "survey_response_value"):
-        yield twin, f"WITH {sqlfiles.expressions([twin])[0]} SELECT * FROM {twin}"
-
-
 def same_answers(here, there):
     """Compare what notebooks read of two warehouses, cell by cell and in order."""
     for read in (
@@ -200,6 +195,9 @@ def same_answers(here, there):
         lambda w: survey_outcomes(w, "2025"),
         lambda w: w.survey("latest"),
         lambda w: w.table("holding"),
+        lambda w: customer_events(w, min(w.table("ticket")["customer_id"]), AS_OF),
+        lambda w: customer_facts(w, min(w.table("ticket")["customer_id"]), AS_OF),
+        lambda w: tables_behind(w)[["table", "column"]],
         lambda w: (
             campaign_arms(w, "data_upgrade", arm="treatment", as_of=AS_OF, outcome="revenue", randomised=True).members
         ),
@@ -211,59 +209,32 @@ def test_a_warehouse_elsewhere_gives_the_same(sample_warehouse, monkeypatch, tmp
     """Tables in another order, without maps, behind the interface of an engine: every cell is the same."""
     monkeypatch.setattr("workbench.warehouse.live.engine_of", lambda url, schema_name: Duck(sample_warehouse))
     said = {"title": "elsewhere", "operator": "中国电信", "as_of": AS_OF, "engine": f"duck:{tmp_path}"}
+    said |= {"departments": {"bill": "billing"}}
     there = open_live("elsewhere", said, tmp_path)
     assert there.version == open_live("elsewhere", said, tmp_path).version
     assert there.tables() == sample_warehouse.tables() and there.full_account().balanced
     same_answers(sample_warehouse, there)
+    delivered = tables_behind(there).set_index("table")["department"]
+    assert (delivered["bill"], delivered["payment"]) == ("billing", "payment")
+    assert united_with(there, ["c"]) == {}
     with pytest.raises(WorkbenchError, match="needs a warehouse of its own"), there.connect():
         pass
 
 
 @pytest.fixture(scope="module")
 def server():
-    """An installed PostgreSQL on a socket of its own, as another user where this one is root; gives its URL."""
-    initdb = shutil.which("initdb") or next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
-    pytest.importorskip("psycopg", reason="psycopg is not installed")
-    if not initdb:
-        pytest.skip("no server of PostgreSQL is installed")
-    bin_folder, place = Path(initdb).resolve().parent, Path(tempfile.mkdtemp(prefix="pg-"))  # sockets want short paths
-    become = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
-    try:
-        if become:
-            shutil.chown(place, "nobody", "nogroup")
-        quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": place, **become}
-        data = place / "data"
-        made = [bin_folder / "initdb", "-D", data, "-U", "wb", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8"]
-        subprocess.run([*made, "--locale-provider=icu", "--icu-locale=en"], **quiet)  # sorts as a language does
-        control = [bin_folder / "pg_ctl", "-D", data, "-w", "-l", place / "log"]
-        subprocess.run([*control, "-o", f"-c listen_addresses= -c fsync=off -k {place}", "start"], **quiet)
-        try:
-            yield f"postgresql://wb@/postgres?host={place}"
-        finally:
-            subprocess.run([*control, "-m", "immediate", "stop"], **quiet)
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
+    """An installed PostgreSQL on a socket of its own; gives its URL."""
+    with postgres.server() as url:
+        if url is None:
+            pytest.skip("no server of PostgreSQL, or no psycopg, is installed")
+        yield url
 
 
 @pytest.fixture(scope="module")
 def filled(server, sample_warehouse):
     """The sample on that server: texts of a database sort by its own rules, rows come in no order."""
-    import psycopg
-
-    with psycopg.connect(server, autocommit=True) as con, sample_warehouse.connect() as source:
-        kinds = {
-            t.name: {c.name: TYPES[c.sql_type] for c in t.columns if not c.is_map} for t in schema.tables().values()
-        }
-        for name, sql in copies():
-            cursor = source.execute(f"SELECT * FROM ({sql}) ORDER BY random()")
-            columns = [column[0] for column in cursor.description]
-            known = kinds.get(name, {"value": "double precision"})
-            spelt = [f"{c} {known.get(c, 'text')}" for c in columns]
-            con.execute(f"CREATE TABLE {name} ({', '.join(spelt)})")
-            with con.cursor().copy(f"COPY {name} FROM STDIN") as copy:
-                while rows := cursor.fetchmany(20_000):
-                    for row in rows:
-                        copy.write_row(row)
+    with sample_warehouse.connect() as source:
+        postgres.fill(server, source, "public")
     return server
 
 
@@ -317,9 +288,57 @@ def test_postgresql_says_what_is_wrong(filled, tmp_path, monkeypatch):
     assert live(filled, tmp_path, schema="nothing").tables() == []
 
 
+def test_postgresql_wants_another_password(filled, tmp_path, monkeypatch):
+    """A password that is wrong is never echoed, nor is the right one."""
+    import psycopg
+
+    with psycopg.connect(filled, autocommit=True) as con:
+        con.execute("CREATE ROLE locked LOGIN PASSWORD 'right-and-long'")
+    monkeypatch.setenv("PW", "wr0ng-and-long")
+    with pytest.raises(WorkbenchError, match=r"where it stands.*password authentication failed") as failed:
+        live(filled.replace("wb@", "locked:${PW}@"), tmp_path)
+    assert "wr0ng" not in str(failed.value) and "right" not in str(failed.value).replace(
+        "are the credentials right", ""
+    )
+
+
+def test_postgresql_ends_in_the_middle(filled, tmp_path):
+    """A query whose connection ends is run once more, then said to fail in one sentence; the next one works."""
+    there = live(filled, tmp_path)
+    with pytest.raises(WorkbenchError, match="can't be read where it stands: terminating connection"):
+        there.query("WITH a AS (SELECT pg_terminate_backend(pg_backend_pid()) AS gone) SELECT gone FROM a")
+    assert len(there.query("SELECT * FROM customer")) == 300
+
+
+def test_postgresql_has_settings_and_names_of_its_own(filled, sample_warehouse, tmp_path):
+    """A database in another zone, and tables of the same name in other schemas and other letters, change nothing."""
+    import psycopg
+
+    with psycopg.connect(filled, autocommit=True) as con:
+        con.execute("CREATE ROLE own LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO own")
+        con.execute("ALTER ROLE own SET timezone = 'Asia/Shanghai'; ALTER ROLE own SET search_path = other, public")
+        con.execute('CREATE SCHEMA other; CREATE TABLE other.customer (a int); CREATE TABLE "Customer" (b int)')
+    there = live(filled.replace("wb@", "own@"), tmp_path)
+    pd.testing.assert_frame_equal(sample_warehouse.table("customer"), there.table("customer"))
+    zone = there.query("SELECT current_setting('timezone') AS zone, current_setting('jit') AS jit")
+    assert zone.iloc[0].tolist() == ["UTC", "off"]
+
+
+def test_spark_is_told_nothing_of_what_is_kept():
+    """Spark has no word for an expression that is kept, nor for one that is not: within a query it goes unsaid."""
+    sql = "SELECT x FROM (WITH t AS NOT MATERIALIZED (SELECT 1 AS x) SELECT x FROM t) AS a"
+    assert "MATERIALIZED" not in rendered(sql, (), "spark").last
+    assert "NOT MATERIALIZED" in rendered(sql, (), "postgres").last
+
+
+def test_spark_counts_the_seconds_that_began():
+    """From a tenth of a second before the minute to a tenth after, our engine counts 1 second, Spark by itself 0."""
+    assert "DATE_TRUNC('SECOND', a)" in rendered("SELECT date_diff('second', a, b) AS s FROM t", (), "spark").last
+
+
 @pytest.mark.prove
-def test_spark_gives_the_same(sample_warehouse, tmp_path):
-    """A local session over Parquet files, maps among them."""
+def test_spark_gives_the_same(sample_warehouse, tmp_path, capfd):
+    """A local session over Parquet files, maps among them; an error is one sentence, and nothing more is printed."""
     pytest.importorskip("pyspark", reason="pyspark is not installed")
     if not shutil.which("java"):
         pytest.skip("no Java is installed")
@@ -334,8 +353,20 @@ def test_spark_gives_the_same(sample_warehouse, tmp_path):
     try:
         assert there.tables() == sample_warehouse.tables()
         same_answers(sample_warehouse, there)
+        capfd.readouterr()
+        with pytest.raises(WorkbenchError, match="can't be read where it stands") as failed:
+            there.query("SELECT nothing_called_so FROM customer")
+        assert "\n" not in str(failed.value) and "nothing_called_so" not in "".join(capfd.readouterr())
     finally:
         there.engine.close()
+
+
+def test_an_engine_that_is_away_stops_no_other_report(tmp_path):
+    """Whether the data of its reports changed is not known, which the page of all reports can live with."""
+    (tmp_path / "data/mappings").mkdir(parents=True)
+    away = 'engine = "postgresql://wb@127.0.0.1:9/none"\nas_of = 2026-07-01\n'
+    (tmp_path / "data/mappings/away.toml").write_text(away)
+    assert not _is_stale({"parameters": [{"name": "source", "value": "away"}], "data_version": "x"}, tmp_path)
 
 
 def test_a_mapping_says_where_a_source_stands_once(tmp_path):
@@ -345,6 +376,8 @@ def test_a_mapping_says_where_a_source_stands_once(tmp_path):
         ({**good, "file": []}, r"has engine and \[\[file\]\]"),
         ({**good, "skip": []}, "unknown key 'skip'"),
         ({"engine": "local[1]"}, "no as_of date"),
+        ({**good, "departments": {"bils": "billing"}}, r"\[departments\] has an unknown key 'bils'.*'bill'"),
+        ({**good, "departments": ["billing"]}, "departments names one by table"),
         ({**good, "engine": "postgresql://wb:clear@host/db"}, "clear password"),
         ({**good, "engine": "mysql://host/db"}, "no engine is called so"),
     ):
@@ -369,3 +402,32 @@ def test_postgresql_sorts_texts_by_code_point(filled, tmp_path):
         own = [n for (n,) in con.execute("SELECT customer_id FROM sorted.customer ORDER BY customer_id").fetchall()]
     found = live(filled, tmp_path, schema="sorted").query("SELECT customer_id FROM customer ORDER BY customer_id")
     assert found["customer_id"].tolist() == sorted(names) != own
+
+
+@pytest.fixture(scope="module")
+def awkward_tables(tmp_path_factory):
+    """Tables of every awkward kind, and what our own engine answers of them."""
+    folder = engines.laid(tmp_path_factory.mktemp("awkward"))
+    con = engines.opened(folder, "full")
+    return folder, engines.answers(engines.Duck(con), con, [AWKWARD])
+
+
+def test_no_answer_depends_on_the_order_of_rows(awkward_tables):
+    """Every file gives the same rows at the same places from tables in another order: its key is complete."""
+    folder, ours = awkward_tables
+    con = engines.opened(folder, "full", shuffled=1)
+    theirs = engines.answers(engines.Duck(con), con, [AWKWARD])
+    assert not {name: said for name in ours if (said := engines.difference(ours[name], theirs[name]))}
+    assert len(ours) > len(engines.FILES) and sum(len(frame) > 0 for frame in ours.values()) > 0.9 * len(ours)
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("engine", ["postgres", "spark"])
+def test_every_file_says_the_same(engine, awkward_tables, tmp_path):
+    """The files one by one on another engine; tests/reference/engines.py does it for more versions."""
+    folder, ours = awkward_tables
+    found = engines.asked_apart(engine, "", folder, tmp_path / "found.pickle")
+    if found is None:
+        pytest.skip(f"{engine} is not here")
+    theirs = found[1]["full"]
+    assert not {name: said for name in ours if (said := engines.difference(ours[name], theirs[name]))}

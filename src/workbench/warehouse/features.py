@@ -251,8 +251,10 @@ it and renders them with sqlglot). Make each partial and file a view of its name
 read others; store the partials `customer_day`, `customer_month` and `counterpart_month` as our own warehouse does when
 it is built, month by month: else they are made anew from every detail record. `$as_of` is a named parameter: bind it as
 `{"as_of": date}` on DuckDB; as `spark.sql(text, args={"as_of": date})`, rendered with the marker `:as_of`, on Spark; as
-`%(as_of)s` by psycopg on PostgreSQL. Where a view can't take a parameter, run the one query that `features_sql()`
-composes. Set the session's time zone; `customer_id` sorts by code point (`COLLATE "C"` on PostgreSQL).
+`%(as_of)s` by psycopg on PostgreSQL; where a view can't take a parameter, write the day as a literal. The query that
+`features_sql()` composes is for DuckDB alone: Spark can't parse it, PostgreSQL compiles it for longer than it runs. An
+engine as a source does all this by itself ([scale](scale.md)). Set the session's time zone; `customer_id` sorts by code
+point (`COLLATE "C"` on PostgreSQL).
 """
 
 if __name__ == "__main__":

@@ -66,6 +66,8 @@ def united_with(warehouse: Warehouse, numbers: Iterable[str]) -> dict[str, str]:
 
 def _has_any(warehouse: Warehouse) -> bool:
     """Whether the version was made of a mapping with rules, or with decisions."""
+    if getattr(warehouse, "stored", None) is not None:  # read where it stands, and united there or not at all
+        return False
     with warehouse.connect() as con:
         return bool(con.execute("SELECT 1 FROM duckdb_views() WHERE view_name = 'customer_identity'").fetchall())
 

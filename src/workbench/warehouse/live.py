@@ -35,7 +35,7 @@ from workbench.warehouse.features import STORED
 from workbench.warehouse.keys import check_keys, text_of
 from workbench.warehouse.schema import TableSchema
 
-KEYS = ("title", "operator", "currency", "as_of", "engine", "schema", "parameters")
+KEYS = ("title", "operator", "currency", "as_of", "engine", "schema", "departments", "parameters")
 LOOKED_AT, LOOKED_FOR = 200, 600
 _TWINS = ("campaign_member_value", "survey_response_value")
 _TWIN_TYPES = {"value": "DOUBLE"}
@@ -61,6 +61,10 @@ def open_live(source: str, said: Mapping[str, Any], root: Path) -> LiveWarehouse
             say("{where} has no as_of date. Add the day before which all is known: as_of = 2026-07-01", where=where)
         )
     texts = {key: text_of(dict(said), key, where, "") for key in ("title", "operator", "currency", "engine", "schema")}
+    if not isinstance(deliver := said.get("departments", {}), dict):
+        raise WorkbenchError(say("{where}: departments names one by table: [departments] bill = …", where=where))
+    check_keys(deliver, tuple(schema.tables()), say("{where}, [departments]", where=where))
+    departments = {table: text_of(deliver, table, where) for table in deliver}
     require_references(texts["engine"], say("{where}: engine", where=where))
     secrets: list[str] = []
     url = with_credentials(texts["engine"], root, secrets)
@@ -68,7 +72,7 @@ def open_live(source: str, said: Mapping[str, Any], root: Path) -> LiveWarehouse
         engine, stored, version = _opened(url, texts["schema"], os.getpid(), int(time.monotonic() // LOOKED_FOR))
     return LiveWarehouse(
         source, version, texts["title"], texts["operator"], texts["currency"] or "yuan", said["as_of"], "",
-        (str(say("read where it stands: current, not repeatable")),), root, engine, stored, tuple(secrets),
+        (str(say("read where it stands: current, not repeatable")),), root, engine, stored, departments, tuple(secrets),
     )  # fmt: skip
 
 
@@ -96,10 +100,13 @@ class LiveWarehouse(Warehouse):
     engine : Engine
     stored : frozenset of str
         Partials and long twins that stand there as tables.
+    departments : mapping of str to str
+        Who delivers a table, as far as the mapping says.
     """
 
     engine: Engine = field(repr=False)
     stored: frozenset[str] = frozenset()
+    departments: Mapping[str, str] = field(default_factory=dict, hash=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
     @contextmanager

@@ -90,22 +90,26 @@ def tables_behind(warehouse: Warehouse) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        table, department (the folder of its files), column; a table without rows is left out.
+        table, department (the folder of its files, else the table's own name), column; a table without rows is left
+        out.
     """
     of, there = departments(warehouse), warehouse.tables()
-    rows = [(table, of.get(table, ""), column) for table, column in _TOLD_BY.items() if table in there]
+    rows = [(table, of.get(table, table), column) for table, column in _TOLD_BY.items() if table in there]
     return pd.DataFrame(rows, columns=["table", "department", "column"])
 
 
 def departments(warehouse: Warehouse) -> dict[str, str]:
-    """Name the department that delivers each table: the first folder of its files, or the file where there is none."""
+    """Name the department that delivers each table: the first folder of its files, or the file where there is none.
+
+    Where the tables are read where they stand, it is what the mapping says of them.
+    """
     found: dict[str, list[str]] = {}
     for file, table in warehouse.account()[["file", "table"]].itertuples(index=False):
         first, slash, _ = str(file).partition("/")
         name = first if slash else first.partition(".")[0]
         if name not in found.setdefault(str(table), []):
             found[str(table)].append(name)
-    return {table: ", ".join(names) for table, names in found.items()}
+    return {table: ", ".join(names) for table, names in found.items()} or dict(getattr(warehouse, "departments", {}))
 
 
 def customer_events(warehouse: Warehouse, customer: str, as_of: date | str) -> pd.DataFrame:

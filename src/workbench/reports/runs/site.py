@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from workbench.errors import WorkbenchError
 from workbench.locks import whole
 from workbench.messages import word
 from workbench.places import neighbours, provinces
@@ -163,6 +164,14 @@ def _of_one_customer(folder: Path) -> bool:
     return CUSTOMER in ((p.get("name"), p.get("type")) for p in read_manifest(folder).get("parameters", []))
 
 
+def _is_stale(manifest: Mapping[str, Any], root: Path) -> bool:
+    """Whether there are other data now; of a source that can't be asked where it stands it is not known."""
+    try:
+        return data_changed(manifest, root)
+    except WorkbenchError:
+        return False
+
+
 def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any]:
     manifest = said_in(read_manifest(folder), language)
     here = quote(folder.relative_to(site).as_posix())
@@ -178,7 +187,7 @@ def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any
         "title": manifest.get("title") or folder.parent.name,
         "parameters": word(_parameters(manifest, folder), language),
         "status": manifest.get("status", "unreadable"),
-        "stale": not failed and data_changed(manifest, root),
+        "stale": not failed and _is_stale(manifest, root),
         "changed": {p["name"]: p.get("called", p["value"]) for p in _changed(manifest)},
         "where": next((provinces().get(str(p["value"])) for p in _changed(manifest) if p["name"] == "province"), None),
         "headline": sentence((good or manifest).get("error" if failed and not good else "headline", ""), language),

@@ -86,9 +86,16 @@ def rendered(sql: str, parameters: Sequence | Mapping, dialect: str) -> Rendered
     if dialect == "postgres":
         for split in list(tree.find_all(exp.Split)):
             split.replace(exp.Anonymous(this="STRING_TO_ARRAY", expressions=[split.this, split.expression]))
+    if dialect == "spark":  # which counts whole seconds that passed, where the others count those that began
+        for apart in (d for d in tree.find_all(exp.DateDiff) if str(d.unit).upper() == "SECOND"):
+            for side in ("this", "expression"):
+                apart.set(side, exp.TimestampTrunc(this=apart.args[side], unit=exp.Var(this="SECOND")))
     steps: list[RenderedStep] = []
     names: dict[str, str] = {}
     above = tree.args.get("with_")
+    for within in tree.find_all(exp.CTE) if dialect == "spark" else ():  # which has no word for it
+        if within.parent is not above:
+            within.set("materialized", None)
     for cte in above.expressions if above else ():
         _point(cte.this, names, exp)
         select = _text(cte.this, dialect)

@@ -12,13 +12,10 @@ WITH own AS (
     SELECT
         customer_id, assigned_on,
         CAST(assigned_on + INTERVAL '1' DAY * CAST($days AS INTEGER) AS DATE) AS end_on,
-        CAST(DATE_TRUNC(
-            'month',
-            CASE
-                WHEN EXTRACT(DAY FROM assigned_on) = 1 THEN assigned_on
-                ELSE CAST(assigned_on + INTERVAL '1' MONTH AS DATE)
-            END
-        ) AS DATE) AS month
+        CASE
+            WHEN EXTRACT(DAY FROM assigned_on) = 1 THEN assigned_on
+            ELSE CAST(CAST(DATE_TRUNC('month', assigned_on) AS DATE) + INTERVAL '1' MONTH AS DATE)
+        END AS month
     FROM assigned_member
     WHERE campaign_id = $campaign
 ),

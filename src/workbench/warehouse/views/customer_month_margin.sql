@@ -22,7 +22,7 @@ added AS (
     SELECT
         holding.customer_id, span.month,
         SUM(CAST(product.monthly_fee AS DECIMAL(18, 4))) AS fee,
-        SUM(CAST(product.monthly_fee * product.margin AS DECIMAL(18, 4))) AS gain
+        SUM(CAST(product.monthly_fee AS DECIMAL(18, 4)) * CAST(product.margin AS DECIMAL(10, 8))) AS gain
     FROM holding
     INNER JOIN product ON product.product_id = holding.product_id
     INNER JOIN span ON holding.from_on < span.month + INTERVAL '1' MONTH

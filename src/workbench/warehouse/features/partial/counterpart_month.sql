@@ -1,5 +1,5 @@
 -- With which other numbers did each customer have to do in each month? A partial that the warehouse stores by month.
--- Grain: one row a customer, other number and month. Parameters: none.
+-- Grain: one row a customer, other number and month. Key: customer_id, counterpart_key, nth. Parameters: none.
 -- First and last day tell whether a window that begins or ends within the month holds any of its days.
 SELECT
     customer_id, counterpart_key,

@@ -1,5 +1,5 @@
 -- What did each customer do on each day? A partial that the warehouse stores by month.
--- Grain: one row a customer and day with at least one event. Parameters: none.
+-- Grain: one row a customer and day with at least one event. Key: customer_id, day_on. Parameters: none.
 -- Night is 22:00 to 05:59 local time. 1990-01-01 was a Monday; the engines' own days of the week differ.
 WITH event AS (
     SELECT

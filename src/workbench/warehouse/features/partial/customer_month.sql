@@ -1,5 +1,5 @@
 -- What did each customer do in each month? A partial that the warehouse stores by month.
--- Grain: one row a customer and month with at least one event. Parameters: none.
+-- Grain: one row a customer and month with at least one event. Key: customer_id, nth. Parameters: none.
 -- Reads the partial customer_day. nth is year * 12 + month.
 SELECT
     customer_id, nth,

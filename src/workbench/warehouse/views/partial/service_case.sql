@@ -1,5 +1,6 @@
 -- Which contacts and tickets fell into the last days? A partial that several views read.
--- Grain: one row a contact or ticket. Parameters: as_of (date, exclusive), days (integer).
+-- Grain: one row a contact or ticket. Order: customer_id, event, opened_at, closed_at, seconds, overdue.
+-- Parameters: as_of (date, exclusive), days (integer).
 -- event is the channel of a contact or the kind of a ticket; seconds the wait, or the whole seconds to close where it
 -- closed before as_of; a ticket is overdue where its promised time passed before as_of and before it was closed.
 SELECT

@@ -1,5 +1,6 @@
 -- From when to when has each customer held which service? A partial that several views read.
--- Grain: one row a line, or a product added to one, that began before as_of. Parameters: as_of (date, exclusive).
+-- Grain: one row a line, or a product added to one, that began before as_of. Order: customer_id, service, from_on, to_on.
+-- Parameters: as_of (date, exclusive).
 -- service is the product, or the kind of line; to_on is the last day.
 SELECT customer_id, product_id AS service, from_on, to_on
 FROM holding
