@@ -67,8 +67,8 @@ def log(root: Path, what: str, source: str, version: str, customers: int, why: s
 def _who() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in a container
-        return str(os.getuid())
+    except (KeyError, OSError, ImportError):  # a user without a name, as in a container
+        return str(getattr(os, "getuid", lambda: "unknown")())
 
 
 def hidden(source: str, root: Path) -> Iterator[tuple[str, Origin, pa.ChunkedArray]]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from workbench.errors import WorkbenchError, named, unknown
+from workbench.locks import replace
 from workbench.messages import say
 from workbench.personal import for_me_alone
 
@@ -88,7 +88,7 @@ def write_cases(cases: pd.DataFrame, path: Path) -> None:
     aside = path.with_name(f".{path.name}")
     for_me_alone(aside)
     table[names].to_csv(aside, index=False, encoding="utf-8-sig")
-    os.replace(aside, path)
+    replace(aside, path)
 
 
 def decide(source: str, root: Path, cases: pd.DataFrame, decision: str) -> None:
