@@ -11,7 +11,7 @@ import atexit
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -21,6 +21,7 @@ from typing import Any
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.messages import say
@@ -102,6 +103,11 @@ class LiveWarehouse(Warehouse):
     stored: frozenset[str] = frozenset()
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
+    @property
+    def ships(self) -> bool:
+        """Whether work on rows is sent to where they are."""
+        return self.engine.ships
+
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Refuse: what asks for a connection of DuckDB needs a warehouse of our own."""
@@ -132,6 +138,19 @@ class LiveWarehouse(Warehouse):
             found = self.engine.run(sql, parameters, given)
         with duckdb.connect() as con:
             return con.from_arrow(found).df()
+
+    def stream(
+        self,
+        sql: str,
+        parameters: Sequence | Mapping = (),
+        *,
+        batch: int,
+        work: Callable[[pa.RecordBatch], pa.Table] | None = None,
+    ) -> Iterator[pa.RecordBatch]:
+        """Give the rows of a query batch by batch, or where the engine `ships` what a work makes of them."""
+        note_reads(self.source, self.version, sql, schema.tables())
+        with _one_sentence(self.source, self.secrets):
+            yield from self.engine.stream(sql, parameters, batch, work)
 
     def account(self) -> pd.DataFrame:
         """Give the account, which is empty: nothing was ingested."""

@@ -181,6 +181,10 @@ class ChurnFormula(Result):
         """Read the facts it takes; refuse one that is missing or of another kind than at the fit."""
         return read_facts(customers, self.numbers, self.categories, "the customers")
 
+    @property
+    def feature_names_in_(self) -> list[str]:
+        return [*self.numbers, *self.categories]
+
     def probability(self, customers: pd.DataFrame) -> np.ndarray:
         """Give each customer's probability of leaving within `months`, shape (n,)."""
         return self._within(self.logit(self.read(customers)))
@@ -292,7 +296,16 @@ class ChurnFormula(Result):
         """Read a formula that was saved; refuse what is no whole formula."""
         path = Path(path)
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            return cls.read_text(path.read_bytes(), path.name)
+        except FileNotFoundError:
+            raise WorkbenchError("no formula at {path}. Fit one and keep it there with save().").of(path) from None
+
+    @classmethod
+    def read_text(cls, text: bytes, name: str) -> ChurnFormula:
+        """Read what a file of a formula holds, as `load` does; `name` is that of the file."""
+        path = Path(name)
+        try:
+            content = tomllib.loads(text.decode("utf-8"))
             if content.pop("format") != FORMAT:
                 raise WorkbenchError("{file} has another format than {format}. Fit the formula anew.").of(
                     path.name, FORMAT
@@ -311,8 +324,6 @@ class ChurnFormula(Result):
                 *found.categories,
             }:
                 raise ValueError("a number or fact is missing")
-        except FileNotFoundError:
-            raise WorkbenchError("no formula at {path}. Fit one and keep it there with save().").of(path) from None
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise WorkbenchError("{file} is not a whole formula ({error}). Restore it, or fit it anew.").of(
                 path.name, error

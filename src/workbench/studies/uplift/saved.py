@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -114,21 +114,28 @@ class UpliftModel:
             If there is no such file, it is too large, no whole model, of a format unknown here, or was changed.
         """
         path = Path(path)
-        again = Term("Restore it, or fit it anew.")
         try:
-            if path.stat().st_size > LARGEST:
+            with path.open("rb") as stream:
+                return cls.read(stream.read(LARGEST + 1), path.name)
+        except FileNotFoundError:
+            raise WorkbenchError("no uplift model at {path}. Fit one and keep it there with save().").of(path) from None
+
+    @classmethod
+    def read(cls, text: bytes, name: str) -> UpliftModel:
+        """Read what a file of a model holds, as `load` does; `name` is that of the file."""
+        path, again = Path(name), Term("Restore it, or fit it anew.")
+        try:
+            if len(text) > LARGEST:
                 raise WorkbenchError("{path} has over {largest} MB: that is no uplift model. {again}").of(
                     path.name, LARGEST // 1000000, again
                 )
-            content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
+            content = json.loads(text.decode("utf-8"), parse_constant=_no_number)
             form, stated = content.pop("format", None), content.pop("version", None)
             if form != FORMAT:
                 raise WorkbenchError("{path} has the format {form}; this program reads {format}. Fit it anew.").of(
                     path.name, repr(form), FORMAT
                 )
             model = cls._restored(content)
-        except FileNotFoundError:
-            raise WorkbenchError("no uplift model at {path}. Fit one and keep it there with save().").of(path) from None
         except WorkbenchError as error:
             raise WorkbenchError("{where}: {error}").of(path.name, error) from None
         except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError):
@@ -413,15 +420,18 @@ class ListCounter:
 
     def take(self, batch: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Give score, whether it reaches the cut, and whether the member is unlike the campaign's, of a batch."""
-        score, strange = self.model.predict(batch), self.model.strange(batch)
+        return self.add(self.model.predict(batch), self.model.strange(batch))
+
+    def add(self, score: np.ndarray, strange: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Take a batch that was scored elsewhere: what `predict` and `strange` of the model say of it."""
         chosen = score >= self.model.cut
         band = (score[:, None] < self.model.bands["lowest"].to_numpy()).sum(axis=1)
         self.in_band += np.bincount(band[chosen], minlength=len(self.in_band))
-        unlike = np.zeros(len(batch), dtype=bool)
+        unlike = np.zeros(len(score), dtype=bool)
         for name, rows in strange.items():
             self.strange[name] += int(rows.sum())
             unlike |= rows
-        self.listed += len(batch)
+        self.listed += len(score)
         self.unlike += int(unlike.sum())
         return score, chosen, unlike
 

@@ -7,7 +7,7 @@ notebooks never know. The engine of a warehouse of our own is DuckDB, in `connec
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 import pandas as pd
@@ -29,10 +29,13 @@ class Engine(Protocol):
         As sqlglot calls its SQL.
     maps : bool
         Whether a column may hold values by name; where not, long twins stand as tables.
+    ships : bool
+        Whether work on rows is sent to where they are.
     """
 
     dialect: str
     maps: bool
+    ships: bool
 
     def columns(self) -> dict[str, dict[str, str]]: ...
 
@@ -45,6 +48,10 @@ class Engine(Protocol):
     def run(
         self, sql: str, parameters: Sequence | Mapping = (), given: Mapping[str, pd.DataFrame] | None = None
     ) -> pa.Table: ...
+
+    def stream(
+        self, sql: str, parameters: Sequence | Mapping, batch: int, work: Callable[[pa.RecordBatch], pa.Table] | None
+    ) -> Iterator[pa.RecordBatch]: ...
 
     def close(self) -> None: ...
 
