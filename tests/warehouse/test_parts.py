@@ -17,7 +17,7 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.warehouse import open_warehouse
 from workbench.warehouse.digests import DIGESTS
-from workbench.warehouse.ingest import ingest, read
+from workbench.warehouse.ingest import ingest, months, read
 from workbench.warehouse.ingest.parts import FOLDER
 from workbench.warehouse.ingest.repairs import write_quarantine
 
@@ -85,12 +85,17 @@ def month(files, number):
     return {name: text for name, text in files.items() if f"/{number}" in name}
 
 
-def test_months_in_any_order_are_the_same_warehouse(operator):
-    """At once, month by month, backwards, with a late, a repeated and a corrected month: cell by cell."""
+@pytest.mark.parametrize("large", [10**6, 1])
+def test_months_in_any_order_are_the_same_warehouse(operator, monkeypatch, large):
+    """At once, month by month, backwards, with a late, a repeated and a corrected month, cell by cell.
+
+    Also where the files of a month stay apart, as large ones do.
+    """
     files = delivered(months=3)
     once = operator("once")
     once.deliver(files)
     wanted = once.tables()
+    monkeypatch.setattr(months, "LARGE", large)
     for number, order in enumerate([(1, 2, 3), (3, 1, 2)]):
         other = operator(f"order-{number}")
         for one in order:

@@ -366,9 +366,10 @@ atexit.register(_opened.cache_clear)
 
 
 def _months(place: Path) -> dict[str, list[str]]:
-    """Files of the detail records and of their partials, a month each; none of a partial that lacks a month."""
+    """Files of the detail records and of their partials, by month; none of a partial that lacks a month."""
     records = sorted((place / "detail_record").glob("*.parquet"))
-    found = {name: [place / name / file.name for file in records] for name in ("detail_record", *STORED)}
+    months = sorted({f"{file.stem.partition('+')[0]}.parquet" for file in records})
+    found = {"detail_record": records} | {name: [place / name / month for month in months] for name in STORED}
     return {name: [str(f) for f in files] if all(map(Path.is_file, files)) else [] for name, files in found.items()}
 
 

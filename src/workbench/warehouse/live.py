@@ -11,7 +11,7 @@ import atexit
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -32,6 +32,7 @@ from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.credentials import require_references, with_credentials, without
 from workbench.warehouse.digests import note_reads
 from workbench.warehouse.engines import Engine, engine_of
+from workbench.warehouse.engines.render import Work
 from workbench.warehouse.features import STORED
 from workbench.warehouse.keys import check_keys, text_of
 from workbench.warehouse.schema import TableSchema
@@ -140,12 +141,7 @@ class LiveWarehouse(Warehouse):
             return con.from_arrow(found).df()
 
     def stream(
-        self,
-        sql: str,
-        parameters: Sequence | Mapping = (),
-        *,
-        batch: int,
-        work: Callable[[pa.RecordBatch], pa.Table] | None = None,
+        self, sql: str, parameters: Sequence | Mapping = (), *, batch: int, work: Work | None = None
     ) -> Iterator[pa.RecordBatch]:
         """Give the rows of a query batch by batch, or where the engine `ships` what a work makes of them."""
         note_reads(self.source, self.version, sql, schema.tables())

@@ -95,7 +95,12 @@ class Rulebook:
         return [replace(r, severity=s) for s, r in found if s in severities and (not r.of_column or s == WARN)]
 
 
-def _rules() -> Iterator[CrossRule]:
+@cache
+def _rules() -> tuple[CrossRule, ...]:
+    return tuple(_all_rules())
+
+
+def _all_rules() -> Iterator[CrossRule]:
     yield from _definition()[1].values()
     for dated, day in months().items():
         broken = f"t.{day} >= $as_of"

@@ -8,12 +8,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -27,13 +27,6 @@ from workbench.locks import whole
 
 BATCH = 100_000
 _TELL = 10
-
-
-class Connectable(Protocol):
-    """What scoring needs of a warehouse."""
-
-    def connect(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        """Give a connection that sees the canonical tables."""
 
 
 @dataclass(frozen=True)
@@ -51,17 +44,9 @@ class Scored:
 
 
 def score(
-    warehouse: Connectable,
-    query: str,
-    model: Any,
-    *,
-    into: Path | str,
-    parameters: Sequence | Mapping = (),
-    key: str = "customer_id",
-    batch: int = BATCH,
-    workers: int = 1,
-    progress: Callable[[str], None] | None = None,
-) -> Scored:
+    warehouse: Any, query: str, model: Any, *, into: Path | str, parameters: Sequence | Mapping = (),
+    key: str = "customer_id", batch: int = BATCH, workers: int = 1, progress: Callable[[str], None] | None = None,
+) -> Scored:  # fmt: skip
     """Score each row of a query and write key and score to a Parquet or CSV file, in the query's order.
 
     One batch at a time is in memory, whatever the number of rows. The file gets its name when it is whole: an error or
@@ -69,33 +54,24 @@ def score(
 
     Parameters
     ----------
-    warehouse : Warehouse
-        Our own, or one of PostgreSQL or Spark, whose rows come out by batches; anything with ``connect()``.
-    query : str
-        One row a customer: the key and what the model takes, for instance ``features_sql(["activity", "bills"])`` with
-        ``parameters={"as_of": "2026-07-01"}``.
-    model : object or callable
-        A fitted segmentation (``assign``), a classifier of two classes (``predict_proba``, of the second), a predictor
-        (``predict``), or a function of a DataFrame that gives one value, or a row of named values, for each of its
-        rows. It sees the columns it was fitted on (``feature_names_in_``), else all but the key. What it says of a row
-        must not depend on the other rows.
-    into : path
-        The file, CSV where it ends so; its folder exists.
-    key : str
-        Column that tells rows apart. A score that has no names of its own is `score`.
-    batch : int
-        Rows at a time.
-    workers : int
-        Processes that score; the file is the same with any number of them.
-    progress : callable, optional
-        Told in words after each ten batches.
+    warehouse : Our own, or one of PostgreSQL or Spark, whose rows come out by batches; anything with ``connect()``.
+    query : One row a customer: the key and what the model takes, for instance ``features_sql(["activity", "bills"])``
+        with ``parameters={"as_of": "2026-07-01"}``.
+    model : A fitted segmentation (``assign``), a classifier of two classes (``predict_proba``, of the second), a
+        predictor (``predict``), or a function of a DataFrame that gives one value, or a row of named values, for each
+        of its rows. It sees the columns it was fitted on (``feature_names_in_``), else all but the key. What it says of
+        a row must not depend on the other rows.
+    into : The file, CSV where it ends so; its folder exists.
+    key : Column that tells rows apart. A score that has no names of its own is `score`.
+    batch : Rows at a time.
+    workers : Processes that score; the file is the same with any number of them.
+    progress : Told in words after each ten batches.
 
     Raises
     ------
-    WorkbenchError
-        If the query is wrong, lacks the key or a column of the model, or the model gives another number of rows.
-    CannotAnswer
-        If the query gives no row.
+    WorkbenchError : If the query is wrong, lacks the key or a column of the model, or the model gives another number of
+        rows.
+    CannotAnswer : If the query gives no row.
     """
     predict, begun, rows = _predictor(model), time.monotonic(), 0
     work = partial(_scores, predict, model, key=key)

@@ -38,17 +38,9 @@ class WrittenList:
 
 
 def score_file(
-    model: Path | str,
-    listed: Path | str,
-    into: Path | str,
-    *,
-    member: str,
-    campaign: str,
-    key: bytes | str,
-    holdout: float = 0.1,
-    batch: int = BATCH,
-    workers: int = 1,
-) -> WrittenList:
+    model: Path | str, listed: Path | str, into: Path | str, *, member: str, campaign: str, key: bytes | str,
+    holdout: float = 0.1, batch: int = BATCH, workers: int = 1,
+) -> WrittenList:  # fmt: skip
     """Score a list of customers, draw the holdout among those worth a contact, and write it in the list's order.
 
     Columns of the file: the member, `uplift` (predicted effect of contact), `chosen` (worth a contact), `arm`
@@ -58,29 +50,20 @@ def score_file(
 
     Parameters
     ----------
-    model : path
-        What `UpliftModel.save` wrote, or with the ending .toml what `ChurnFormula.save` wrote.
-    listed : path
-        Parquet or CSV (UTF-8, comma), one row a member, with the model's features.
-    into : path
-        The file to write, CSV where it ends so, else Parquet; it appears when it is whole.
-    member : str
-        Column that identifies a member.
-    campaign : str
-        Name of the new campaign; a new name is a new draw.
-    key : bytes or str
-        At least 16 characters.
-    holdout : float
-        Share of the chosen, 0-1, that is held out; 0 for none.
-    workers : int
-        Processes that score; the file is the same with any number of them.
+    model : What `UpliftModel.save` wrote, or with the ending .toml what `ChurnFormula.save` wrote.
+    listed : Parquet or CSV (UTF-8, comma), one row a member, with the model's features.
+    into : The file to write, CSV where it ends so, else Parquet; it appears when it is whole.
+    member : Column that identifies a member.
+    campaign : Name of the new campaign; a new name is a new draw.
+    key : At least 16 characters.
+    holdout : Share of the chosen, 0-1, that is held out; 0 for none.
+    workers : Processes that score; the file is the same with any number of them.
 
     Raises
     ------
-    WorkbenchError
-        If a file cannot be read, a column is missing or of another kind, or members repeat or lack their identifier.
-    CannotAnswer
-        If the list is empty.
+    WorkbenchError : If a file cannot be read, a column is missing or of another kind, or members repeat or lack their
+        identifier.
+    CannotAnswer : If the list is empty.
     """
     from workbench.warehouse.scoring import appended, spread
 
@@ -91,38 +74,23 @@ def score_file(
 
 
 def score_source(
-    model: Path | str,
-    warehouse: Warehouse,
-    into: Path | str,
-    *,
-    table: str = "",
-    query: str = "",
-    as_of: date | str | None = None,
-    member: str = "customer_id",
-    campaign: str = "",
-    key: bytes | str = b"",
-    holdout: float = 0.1,
-    batch: int = BATCH,
-    workers: int = 1,
-) -> WrittenList:
+    model: Path | str, warehouse: Warehouse, into: Path | str, *, table: str = "", query: str = "",
+    as_of: date | str | None = None, member: str = "customer_id", campaign: str = "", key: bytes | str = b"",
+    holdout: float = 0.1, batch: int = BATCH, workers: int = 1,
+) -> WrittenList:  # fmt: skip
     """Score the customers of a source where they are: our own warehouse, PostgreSQL or Spark. See `score_file`.
 
     Parameters
     ----------
-    table : str
-        Table of a PostgreSQL to write in the place of `into`; there must be none of this name.
-    query : str
-        A SELECT over the source with the member and the model's features, sorted; `$as_of` is the day. Without it, the
+    table : Table of a PostgreSQL to write in the place of `into`; there must be none of this name.
+    query : A SELECT over the source with the member and the model's features; `$as_of` is the day. Without it, the
         active customers and the features of `customer_features`.
-    as_of : date or str, optional
-        Exclusive: what the warehouse declares if None.
+    as_of : Exclusive: what the warehouse declares if None.
 
     Raises
     ------
-    WorkbenchError
-        If the model takes what no feature is and there is no query, or the source or the table refuses.
-    CannotAnswer
-        If nobody is there, or the day lies outside the data.
+    WorkbenchError : If the model takes what no feature is and there is no query, or the source or the table refuses.
+    CannotAnswer : If nobody is there, or the day lies outside the data.
     """
     from workbench.studies.churn import ChurnFormula
     from workbench.warehouse.features import as_date
@@ -184,10 +152,8 @@ def _prepared(model: Path | str, member: str) -> tuple[Any, Callable[[pa.RecordB
 
     path = Path(model)
     loaded = ChurnFormula.load(path) if path.suffix == ".toml" else UpliftModel.load(path)
-    if member_twice := [c for c in OURS if c in (member, *loaded.feature_names_in_)]:
-        raise WorkbenchError("the list's '{first}' has the name of a column of the answer: rename it.").of(
-            member_twice[0]
-        )
+    if twice := [c for c in OURS if c in (member, *loaded.feature_names_in_)]:
+        raise WorkbenchError("the list's '{first}' has the name of a column of the answer: rename it.").of(twice[0])
     return loaded, partial(scored_batch, path.read_bytes(), path.name, member)
 
 
@@ -198,20 +164,15 @@ def _features(model: Any, warehouse: Warehouse, day: date) -> str:
 
     having = {column: subject for subject in SUBJECTS for column, _, _ in sqlfiles.described(subject)}
     if lacking := [name for name in model.feature_names_in_ if name not in having]:
-        raise WorkbenchError("the model takes {names}, which no feature is. Give a query that has them.").of(
-            Listed(tuple(lacking), "")
-        )
+        said = "the model takes {names}, which no feature is. Give a query that has them."
+        raise WorkbenchError(said).of(Listed(tuple(lacking), ""))
     subjects = [s for s in SUBJECTS if s in {having[name] for name in model.feature_names_in_}]
     require_coverage(warehouse, day, subjects)
     return features_sql(subjects, stored=tables_stored(warehouse))
 
 
 def _write(
-    model: Any,
-    rows: Iterable[Any],
-    write: Callable[[pa.Table], None],
-    member: str,
-    draw: tuple[str, bytes | str, float],
+    model: Any, rows: Iterable[Any], write: Callable[[pa.Table], None], member: str, draw: tuple[str, Any, float]
 ) -> tuple[ScoredList | None, Message]:
     """Write what was scored, batch by batch, with the draw; refuse a member that comes again."""
     import numpy as np

@@ -7,15 +7,15 @@ notebooks never know. The engine of a warehouse of our own is DuckDB, in `connec
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import pandas as pd
 import pyarrow as pa
 
 from workbench.errors import WorkbenchError
 from workbench.messages import say
-from workbench.warehouse.engines.render import lacking
+from workbench.warehouse.engines.render import Work, lacking
 
 _SPARK = re.compile(r"local(\[.*\])?|yarn|(spark|sc|k8s)://.+")
 
@@ -49,9 +49,7 @@ class Engine(Protocol):
         self, sql: str, parameters: Sequence | Mapping = (), given: Mapping[str, pd.DataFrame] | None = None
     ) -> pa.Table: ...
 
-    def stream(
-        self, sql: str, parameters: Sequence | Mapping, batch: int, work: Callable[[pa.RecordBatch], pa.Table] | None
-    ) -> Iterator[pa.RecordBatch]: ...
+    def stream(self, sql: str, parameters: Any, batch: int, work: Work | None) -> Iterator[pa.RecordBatch]: ...
 
     def close(self) -> None: ...
 

@@ -14,7 +14,7 @@ import pyarrow.csv
 
 from workbench.errors import WorkbenchError
 from workbench.messages import say
-from workbench.warehouse.engines.render import Rendered, quoted, rendered
+from workbench.warehouse.engines.render import Rendered, Work, quoted, rendered
 
 _NUMERIC = 1700
 _TYPES = {
@@ -96,9 +96,7 @@ class Postgres:
                 self.define(self._views)
                 return self._answer(query, given or {})
 
-    def stream(
-        self, sql: str, parameters: Sequence | Mapping, batch: int, work: Callable[[pa.RecordBatch], pa.Table] | None
-    ) -> Iterator[pa.RecordBatch]:
+    def stream(self, sql: str, parameters: Any, batch: int, work: Work | None) -> Iterator[pa.RecordBatch]:
         """Give the rows of a query, `batch` at a time: one such is in memory. A lost connection is an error here."""
         query = rendered(sql, parameters, self.dialect)
         with self._lock, self._standing(query, {}):

@@ -9,13 +9,17 @@ engines (`docs/features.md`), and parameters become literals, as a view can't ta
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+import pyarrow as pa
+
 from workbench.errors import WorkbenchError
 from workbench.messages import say
+
+Work = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
 @dataclass(frozen=True)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import sys
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -13,7 +16,7 @@ import pandas as pd
 import pyarrow as pa
 
 from workbench.errors import WorkbenchError
-from workbench.warehouse.engines.render import Rendered, rendered
+from workbench.warehouse.engines.render import Rendered, Work, rendered
 
 # Without the first, days hang on the machine; the second is the default of Spark 4 and not of 3.5.
 _SETTINGS = {
@@ -79,9 +82,7 @@ class Spark:
         with self._lock:
             return self._answer(self._connected(), query, given or {})
 
-    def stream(
-        self, sql: str, parameters: Sequence | Mapping, batch: int, work: Callable[[pa.RecordBatch], pa.Table] | None
-    ) -> Iterator[pa.RecordBatch]:
+    def stream(self, sql: str, parameters: Any, batch: int, work: Work | None) -> Iterator[pa.RecordBatch]:
         """Give what a work makes of the rows of a query, in their order: done where they are, one partition at a time.
 
         What the executors have made waits on their disks. They need this package where `work` is of it.
@@ -93,7 +94,9 @@ class Spark:
             found = self._connected().sql(query.last)
             plain = [f"CAST({_ticked(n)} AS DOUBLE) AS {_ticked(n)}" if k.startswith("decimal") else _ticked(n)
                      for n, k in found.dtypes]  # fmt: skip
-            made = found.selectExpr(*plain).mapInArrow(partial(_packed, work, batch), "part binary")
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")  # Arrow is all it needs
+                made = found.selectExpr(*plain).mapInArrow(partial(_packed, work, batch), "part binary")
             made = made.persist(StorageLevel.DISK_ONLY)
             try:
                 made.count()  # all partitions at once; then they come one after another
@@ -101,8 +104,8 @@ class Spark:
                     with pa.ipc.open_stream(pa.py_buffer(row.part)) as reader:
                         yield from reader
             except Exception as error:
-                if said := re.search(r"(?:WorkbenchError|CannotAnswer): (.+)", str(error)):
-                    raise WorkbenchError(said[1]) from None
+                if said := re.findall(r"(?:Error|CannotAnswer): (.+)", str(error)):  # what a worker says comes last
+                    raise WorkbenchError(said[-1]) from None
                 raise
             finally:
                 made.unpersist()
@@ -156,6 +159,8 @@ class Spark:
                 if self._master.startswith("sc://"):
                     self._session = builder.remote(self._master).getOrCreate()
                 else:
+                    if self._master.startswith("local"):
+                        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers are of another Python
                     for name, value in (_AT_START | (_LOCAL if self._master.startswith("local") else {})).items():
                         builder = builder.config(name, value)
                     self._session = builder.master(self._master).appName("workbench").getOrCreate()
@@ -165,9 +170,7 @@ class Spark:
             return self._session
 
 
-def _packed(
-    work: Callable[[pa.RecordBatch], pa.Table] | None, most: int, batches: Iterable[pa.RecordBatch]
-) -> Iterator[pa.RecordBatch]:
+def _packed(work: Work | None, most: int, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
     """Give what a work makes of each batch as one value of bytes, so that its columns may be any."""
     for batch in (whole.slice(at, most) for whole in batches for at in range(0, whole.num_rows, most)):
         made, text = work(batch) if work else batch, pa.BufferOutputStream()

@@ -123,12 +123,12 @@ def ingest(
         notes = passed + _other_key(source, root, before, pseudonyms)
         with building(folder, version) as place:
             earlier = [folder / name for name in before]
-            _build(
+            records = _build(
                 mapping, files, pseudonyms, place, version, progress or _silent, repairs, forgotten, earlier, notes,
                 decided,
             )  # fmt: skip
             _check_unchanged(files)
-            write_digests(place)
+            write_digests(place, records)
             publish(place, version)
     return open_warehouse(source, root=root).full_account()
 
@@ -171,7 +171,7 @@ def _build(
     mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, place: Path, version: str,
     progress: Callable[[str], None], repairs: Repairs, forgotten: Forgotten, before: list[Path], notes: list[str],
     decided: Decided,
-) -> None:  # fmt: skip
+) -> list[list[Any]]:  # fmt: skip
     """Fill the folder of a version: steps first, then files and their results, with the parts of versions before."""
     made = prepare(mapping, files, place)
     mapped = [file for file in files if not isinstance(file.block, Input)] + made.files
@@ -180,6 +180,7 @@ def _build(
     build = Build(mapping, mapped, pseudonyms, place, version, progress, repairs, forgotten, parts, made.taken, decided)
     build.run([*notes, *made.notes])
     shutil.rmtree(place / "prepare", ignore_errors=True)
+    return build.records
 
 
 def _of_file(mapping: Mapping, raw: Path | str | None, usual: Path) -> tuple[Mapping, Path]:
