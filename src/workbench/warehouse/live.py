@@ -104,11 +104,6 @@ class LiveWarehouse(Warehouse):
     stored: frozenset[str] = frozenset()
     secrets: tuple[str, ...] = field(default=(), repr=False)
 
-    @property
-    def ships(self) -> bool:
-        """Whether work on rows is sent to where they are."""
-        return self.engine.ships
-
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Refuse: what asks for a connection of DuckDB needs a warehouse of our own."""

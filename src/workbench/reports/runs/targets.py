@@ -6,6 +6,7 @@ its text goes there; a churn formula is SQL where there are tables.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -98,7 +99,8 @@ def score_source(
     from workbench.warehouse.sql import quoted
 
     loaded, work = _prepared(model, member)
-    new_table = getattr(getattr(warehouse, "engine", None), "table", None)
+    engine = getattr(warehouse, "engine", None)
+    new_table = getattr(engine, "table", None)
     if table and not new_table:
         raise WorkbenchError("'{source}' is no PostgreSQL, and only there a table is written. Name a file.").of(
             warehouse.source
@@ -110,7 +112,7 @@ def score_source(
         wanted, work = [wanted[0], f"{loaded.sql()} AS churn"], None
     asked = f"SELECT {', '.join(wanted)} FROM (\n{query}\n) AS customers ORDER BY {wanted[0]}"
     parameters = {"as_of": day} if "$as_of" in asked else {}
-    if getattr(warehouse, "ships", False):
+    if engine and engine.ships:
         rows: Iterable[Any] = warehouse.stream(asked, parameters, batch=batch, work=work)
     else:
         rows = records_of(warehouse, asked, parameters, batch=batch)
@@ -138,20 +140,24 @@ def scored_batch(text: bytes, name: str, member: str, records: pa.RecordBatch) -
 
 
 @lru_cache(maxsize=2)
-def _restored(text: bytes, name: str) -> UpliftModel | ChurnFormula:
+def _restored(text: bytes, name: str) -> Any:
+    """Read a model from the text of its file, once a process."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, name)
+        path.write_bytes(text)
+        return _loaded(path)
+
+
+def _loaded(path: Path) -> UpliftModel | ChurnFormula:
     from workbench.studies.churn import ChurnFormula
     from workbench.studies.uplift import UpliftModel
 
-    return ChurnFormula.read_text(text, name) if name.endswith(".toml") else UpliftModel.read(text, name)
+    return ChurnFormula.load(path) if path.suffix == ".toml" else UpliftModel.load(path)
 
 
 def _prepared(model: Path | str, member: str) -> tuple[Any, Callable[[pa.RecordBatch], pa.RecordBatch] | None]:
     """Give the model, and what gives the scores of a batch."""
-    from workbench.studies.churn import ChurnFormula
-    from workbench.studies.uplift import UpliftModel
-
-    path = Path(model)
-    loaded = ChurnFormula.load(path) if path.suffix == ".toml" else UpliftModel.load(path)
+    loaded = _loaded(path := Path(model))
     if twice := [c for c in OURS if c in (member, *loaded.feature_names_in_)]:
         raise WorkbenchError("the list's '{first}' has the name of a column of the answer: rename it.").of(twice[0])
     return loaded, partial(scored_batch, path.read_bytes(), path.name, member)

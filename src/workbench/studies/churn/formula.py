@@ -296,16 +296,7 @@ class ChurnFormula(Result):
         """Read a formula that was saved; refuse what is no whole formula."""
         path = Path(path)
         try:
-            return cls.read_text(path.read_bytes(), path.name)
-        except FileNotFoundError:
-            raise WorkbenchError("no formula at {path}. Fit one and keep it there with save().").of(path) from None
-
-    @classmethod
-    def read_text(cls, text: bytes, name: str) -> ChurnFormula:
-        """Read what a file of a formula holds, as `load` does; `name` is that of the file."""
-        path = Path(name)
-        try:
-            content = tomllib.loads(text.decode("utf-8"))
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
             if content.pop("format") != FORMAT:
                 raise WorkbenchError("{file} has another format than {format}. Fit the formula anew.").of(
                     path.name, FORMAT
@@ -324,6 +315,8 @@ class ChurnFormula(Result):
                 *found.categories,
             }:
                 raise ValueError("a number or fact is missing")
+        except FileNotFoundError:
+            raise WorkbenchError("no formula at {path}. Fit one and keep it there with save().").of(path) from None
         except (KeyError, ValueError, TypeError, AttributeError) as error:
             raise WorkbenchError("{file} is not a whole formula ({error}). Restore it, or fit it anew.").of(
                 path.name, error

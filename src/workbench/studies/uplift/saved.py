@@ -114,28 +114,21 @@ class UpliftModel:
             If there is no such file, it is too large, no whole model, of a format unknown here, or was changed.
         """
         path = Path(path)
+        again = Term("Restore it, or fit it anew.")
         try:
-            with path.open("rb") as stream:
-                return cls.read(stream.read(LARGEST + 1), path.name)
-        except FileNotFoundError:
-            raise WorkbenchError("no uplift model at {path}. Fit one and keep it there with save().").of(path) from None
-
-    @classmethod
-    def read(cls, text: bytes, name: str) -> UpliftModel:
-        """Read what a file of a model holds, as `load` does; `name` is that of the file."""
-        path, again = Path(name), Term("Restore it, or fit it anew.")
-        try:
-            if len(text) > LARGEST:
+            if path.stat().st_size > LARGEST:
                 raise WorkbenchError("{path} has over {largest} MB: that is no uplift model. {again}").of(
                     path.name, LARGEST // 1000000, again
                 )
-            content = json.loads(text.decode("utf-8"), parse_constant=_no_number)
+            content = json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_number)
             form, stated = content.pop("format", None), content.pop("version", None)
             if form != FORMAT:
                 raise WorkbenchError("{path} has the format {form}; this program reads {format}. Fit it anew.").of(
                     path.name, repr(form), FORMAT
                 )
             model = cls._restored(content)
+        except FileNotFoundError:
+            raise WorkbenchError("no uplift model at {path}. Fit one and keep it there with save().").of(path) from None
         except WorkbenchError as error:
             raise WorkbenchError("{where}: {error}").of(path.name, error) from None
         except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError):

@@ -96,7 +96,7 @@ class Months:
 
     def _twice(self, con: duckdb.DuckDBPyConnection, files: list[Path]) -> dict[str, int]:
         """How many records of each file stand in another one, too, in every cell; files of other times have none."""
-        if len(files := _of_one_time(files)) < 2:
+        if len(files := _of_one_time(con, files)) < 2:
             return {}
         cells = ", ".join(column.name for column in schema.table(BY_MONTH).columns)
         listed = _listed(files)
@@ -157,18 +157,15 @@ def _pieces(place: Path) -> list[Path]:
     return sorted([*place.parent.glob(place.name), *place.parent.glob(f"{place.stem}+*.parquet")])
 
 
-def _of_one_time(files: list[Path]) -> list[Path]:
-    """Give the files, in their order, that begin before another one has ended, by what they say of themselves."""
-    spans = {}
-    for file in files:
-        said = pq.read_metadata(file)
-        at = said.schema.to_arrow_schema().get_field_index("started_at")
-        groups = [said.row_group(i).column(at).statistics for i in range(said.num_row_groups)]
-        if not all(group and group.has_min_max for group in groups):
-            return files
-        spans[file] = min(g.min for g in groups), max(g.max for g in groups)
-    ends = [(file, *span) for file, span in spans.items()]
-    return [f for f, low, high in ends if any(g is not f and low <= to and high >= at for g, at, to in ends)]
+def _of_one_time(con: duckdb.DuckDBPyConnection, files: list[Path]) -> list[Path]:
+    """Give the files that begin before another one has ended, by what Parquet says of itself."""
+    found = con.execute(
+        "WITH span AS (SELECT file_name AS f, min(CAST(stats_min_value AS TIMESTAMP)) AS low, "
+        "max(CAST(stats_max_value AS TIMESTAMP)) AS high FROM "
+        f"parquet_metadata([{_listed(files)}]) WHERE path_in_schema = 'started_at' GROUP BY f) SELECT s.f FROM span s "
+        "WHERE EXISTS (FROM span o WHERE o.f <> s.f AND NOT coalesce(o.low > s.high OR o.high < s.low, false))"
+    ).fetchall()
+    return [file for file in files if (str(file),) in found]
 
 
 def _inodes(files: Iterable[Path]) -> set[tuple[int, int]]:
