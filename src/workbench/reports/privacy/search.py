@@ -56,7 +56,8 @@ def log(root: Path, what: str, source: str, version: str, customers: int, why: s
     path = root / "data" / "private" / "log.csv"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = not path.exists()
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w", newline="") as stream:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(handle, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         if new:
             writer.writerow(_LOG)
