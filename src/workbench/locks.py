@@ -26,15 +26,12 @@ def hold(place: Path, *, wait: bool = True, shared: bool = False) -> int:
     ----------
     place : Path
         Must exist.
-    wait : bool
-        Wait for who holds it.
-    shared : bool
-        Hold it together with others who do so, as readers.
+    wait : Wait for who holds it.
+    shared : Hold it together with others who do so, as readers.
 
     Raises
     ------
-    BlockingIOError
-        If somebody holds it and is not waited for.
+    BlockingIOError : If somebody holds it and is not waited for.
     """
     if fcntl is None:
         return _hold_a_file(place, wait, shared)

@@ -150,13 +150,11 @@ def rulebook(raw: Any, where: str) -> Rulebook:
     ----------
     raw : Any
         The table `[rules]`, with names in dots or nested.
-    where : str
-        For messages.
+    where : For messages.
 
     Raises
     ------
-    WorkbenchError
-        If there is no such rule (the nearest is suggested), or it can't have that severity.
+    WorkbenchError : If there is no such rule (the nearest is suggested), or it can't have that severity.
     """
     if not isinstance(raw, dict):
         raise WorkbenchError('rules is a table of severities. Write [rules] and bill.before_line = "refuse".').of(

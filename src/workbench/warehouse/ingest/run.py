@@ -77,14 +77,10 @@ def ingest(
 
     Parameters
     ----------
-    source : str
-        Name of the mapping `data/mappings/SOURCE.toml`.
-    raw : path, optional
-        Folder of the raw extracts, by default `data/raw/SOURCE`; or a file, for a mapping that reads one alone.
-    root : path, optional
-        Folder of the project, by default found from the working directory.
-    progress : callable, optional
-        Called with a line of text after each file.
+    source : Name of the mapping `data/mappings/SOURCE.toml`.
+    raw : Folder of the raw extracts, by default `data/raw/SOURCE`; or a file, for a mapping that reads one alone.
+    root : Folder of the project, by default found from the working directory.
+    progress : Called with a line of text after each file.
 
     Returns
     -------
@@ -93,8 +89,7 @@ def ingest(
 
     Raises
     ------
-    WorkbenchError
-        If mapping, files, encoding, key or disk do not allow it. The version in force stays as it was.
+    WorkbenchError : If mapping, files, encoding, key or disk do not allow it. The version in force stays as it was.
     """
     root = Path(root) if root is not None else project_root()
     if live_mapping(source, root) is not None:
@@ -141,13 +136,11 @@ def tried(file: Path, *, raw: Path | str | None = None, root: Path | str | None 
     ----------
     file : Path
         The mapping, wherever it stands.
-    raw, root
-        As for `ingest`.
+    raw, root : As for `ingest`.
 
     Raises
     ------
-    WorkbenchError
-        As `ingest` does.
+    WorkbenchError : As `ingest` does.
     """
     root = Path(root) if root is not None else project_root()
     mapping, raw = _of_file(read_mapping(file), raw, root / "data" / "raw" / file.stem)

@@ -216,8 +216,7 @@ class Watch:
 
         Raises
         ------
-        WorkbenchError
-            If it is one that stops the ingest.
+        WorkbenchError : If it is one that stops the ingest.
         """
         if (severity := self.book.severity(rule, severity)) == STOP:
             raise WorkbenchError(
