@@ -84,7 +84,7 @@ class Months:
 
     def told(self, con: duckdb.DuckDBPyConnection, sql: str) -> list[list[Any]]:
         """Give the rows that a query gives of each month (`$month`), asked only where a month is not as it was."""
-        key, rows = hashlib.blake2b(sql.encode(), digest_size=8).hexdigest(), []
+        key, rows = hashlib.blake2b(sql.encode(), digest_size=8).hexdigest(), list[list[Any]]()
         for name in sorted(self._files):
             found = self._told[name].get(key)
             if found is None:
