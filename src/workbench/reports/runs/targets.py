@@ -75,7 +75,7 @@ def score_file(
 
 
 def score_source(
-    model: Path | str, warehouse: Warehouse, into: Path | str, *, table: str = "", query: str = "",
+    model: Path | str, warehouse: Any, into: Path | str, *, table: str = "", query: str = "",
     as_of: date | str | None = None, member: str = "customer_id", campaign: str = "", key: bytes | str = b"",
     holdout: float = 0.1, batch: int = BATCH, workers: int = 1,
 ) -> WrittenList:  # fmt: skip
@@ -108,15 +108,15 @@ def score_source(
     day = as_date(as_of or warehouse.as_of)
     query = query.strip().rstrip(";") or _features(loaded, warehouse, day)
     wanted = list(map(quoted, (member, *loaded.feature_names_in_)))
-    if isinstance(loaded, ChurnFormula):
-        wanted, work = [wanted[0], f"{loaded.sql()} AS churn"], None
+    if of_sql := isinstance(loaded, ChurnFormula):
+        wanted = [wanted[0], f"{loaded.sql()} AS churn"]
     asked = f"SELECT {', '.join(wanted)} FROM (\n{query}\n) AS customers ORDER BY {wanted[0]}"
     parameters = {"as_of": day} if "$as_of" in asked else {}
     if engine and engine.ships:
-        rows: Iterable[Any] = warehouse.stream(asked, parameters, batch=batch, work=work)
+        rows = warehouse.stream(asked, parameters, batch=batch, work=None if of_sql else work)
     else:
         rows = records_of(warehouse, asked, parameters, batch=batch)
-        rows = spread(work, rows, workers) if work else rows
+        rows = rows if of_sql else spread(work, rows, workers)
     with new_table(table) if table and new_table else appended(Path(into)) as write:
         return WrittenList(table or Path(into), *_write(loaded, rows, write, member, (campaign, key, holdout)))
 
@@ -155,7 +155,7 @@ def _loaded(path: Path) -> UpliftModel | ChurnFormula:
     return ChurnFormula.load(path) if path.suffix == ".toml" else UpliftModel.load(path)
 
 
-def _prepared(model: Path | str, member: str) -> tuple[Any, Callable[[pa.RecordBatch], pa.RecordBatch] | None]:
+def _prepared(model: Path | str, member: str) -> tuple[Any, Callable[[pa.RecordBatch], Any]]:
     """Give the model, and what gives the scores of a batch."""
     loaded = _loaded(path := Path(model))
     if twice := [c for c in OURS if c in (member, *loaded.feature_names_in_)]:
