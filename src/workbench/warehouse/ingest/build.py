@@ -104,19 +104,10 @@ class Build:
     """Builds one version of a warehouse in the folder `place`."""
 
     def __init__(
-        self,
-        mapping: Mapping,
-        files: list[RawFile],
-        pseudonyms: Pseudonyms | None,
-        place: Path,
-        version: str,
-        progress: Callable[[str], None],
-        repairs: Repairs,
-        forgotten: Forgotten,
-        parts: Parts,
-        taken: Iterable[Preparation] = (),
-        decided: Decided | None = None,
-    ) -> None:
+        self, mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, place: Path, version: str,
+        progress: Callable[[str], None], repairs: Repairs, forgotten: Forgotten, parts: Parts,
+        taken: Iterable[Preparation] = (), decided: Decided | None = None,
+    ) -> None:  # fmt: skip
         self.mapping, self.files, self.pseudonyms = mapping, files, pseudonyms
         self.place, self.version, self.progress = place, version, progress
         self.repairs, self.forgotten = repairs, forgotten
@@ -258,14 +249,13 @@ class Build:
             found.append((entry, file, check, name, self.parts.found(name)))
         are_good = not self._refused_now([(part, check) for _, _, check, _, part in found if part])
         for entry, file, check, name, part in found:
-            block = file.block
             self.unchecked |= dict.fromkeys(check.unchecked)
             if part is None or not (are_good or not self._refused_now([(part, check)])):
-                checks = cache(partial(self._check, block, file.name))
-                part = self._make(name, entry, block, checks, self._batches(file))
+                checks = cache(partial(self._check, file.block, file.name))
+                part = self._make(name, entry, file.block, checks, self._batches(file))
             self._take(entry, part, check)
             for column, count in part.masked.items():
-                where = f"{column} of {block.path} ({block.table.name})"
+                where = f"{column} of {file.block.path} ({file.block.table.name})"
                 self.masked[where] = self.masked.get(where, 0) + count
 
     def _refused_now(self, parts: list[tuple[Part, Check]]) -> bool:
@@ -543,14 +533,9 @@ class Build:
             'CREATE TEMP TABLE entry ("#file" INTEGER, file VARCHAR, "table" VARCHAR, raw BIGINT, accepted BIGINT, '
             "quarantined BIGINT, lines BIGINT, most_refused DOUBLE, digest VARCHAR)"
         )
-        con.executemany(
-            "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                [e.number, e.file, e.table, e.raw, e.accepted, e.quarantined, e.lines, e.most_refused,
-                 digests.get(e.file)]
-                for e in self.entries
-            ],
-        )  # fmt: skip
+        known = ("number", "file", "table", "raw", "accepted", "quarantined", "lines", "most_refused")
+        rows = [[*(getattr(e, name) for name in known), digests.get(e.file)] for e in self.entries]
+        con.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         con.execute(
             """CREATE TABLE account AS SELECT "#file", file, "table", raw, accepted, quarantined,
             coalesce(set_aside, 0) AS set_aside, coalesce(followed, 0) AS followed, lines, most_refused, digest
