@@ -1,6 +1,5 @@
 """Fixtures that several rooms need."""
 
-import fcntl
 import gc
 import os
 import shutil
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from workbench import messages
+from workbench.locks import locked
 
 settings.register_profile("ci", derandomize=True, deadline=None)
 if os.environ.get("CI"):
@@ -123,8 +123,8 @@ def operator(tmp_path_factory) -> Path:
     base = tmp_path_factory.getbasetemp()
     base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     root = base / "operator"
-    with (base / "operator.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    (base / "operator.lock").touch()
+    with locked(base / "operator.lock"):
         if not (root / "data/warehouse/sample/CURRENT").exists():
             for part in ("mappings", "models"):
                 (root / "data" / part).mkdir(parents=True, exist_ok=True)

@@ -199,6 +199,14 @@ def test_a_new_list_is_scored(scoring, root, call):
     assert (written["arm"] == "control").sum() == pytest.approx(0.2 * chosen, abs=4 * np.sqrt(0.16 * chosen))
 
 
+def test_an_uplift_model_wants_a_campaign(scoring, root, call):
+    """The holdout is drawn by its name: without one nothing is scored."""
+    model, listed = scoring
+    listed.to_csv("october.csv", index=False)
+    code, said, complained = call("score", str(model), "october.csv")
+    assert (code, said) == (2, "") and "needs --campaign" in complained and not Path("october.scored.parquet").exists()
+
+
 def test_members_unlike_the_campaigns_are_said(scoring, root, call):
     """A third from a town the model never saw: counted, and no money given."""
     model, listed = scoring

@@ -17,7 +17,6 @@ from workbench.catalogue import prose
 from workbench.cli_data import data, ensure_sample, fit_lines
 from workbench.cli_sql import sql
 from workbench.errors import WorkbenchError
-from workbench.locks import require_locks
 from workbench.messages import Listed, Number, Term, say, word
 from workbench.project import project_root
 from workbench.reports.handoff import commands
@@ -30,7 +29,6 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command and exit: 0 good, 1 a report failed or an account does not balance, 2 the caller can mend it."""
     speak()
     try:
-        require_locks()
         with stoppable():
             status = workbench.main(arguments, prog_name="workbench", standalone_mode=False)
             sys.stdout.flush()
@@ -231,28 +229,44 @@ def new(study: str, lang: str) -> None:
 
 @workbench.command(
     epilog="""\b
-Example:
-  workbench score data_upgrade.uplift.json october.parquet --campaign october"""
+Examples:
+  workbench score data_upgrade.uplift.json october.parquet --campaign october
+  workbench score churn.toml crm --as-of 2026-10-01 --into scores.csv
+  workbench score upgrade.model.json crm --query members.sql --campaign october --table october_scores"""
 )
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("listed", metavar="LIST", type=click.Path(path_type=Path))
 @click.option("--into", type=click.Path(path_type=Path), help="File to write.  [default: LIST.scored.parquet]")
-@click.option("--campaign", metavar="NAME", required=True, help="The new campaign; another name is another draw.")
+@click.option("--table", metavar="NAME", default="", help="Of a PostgreSQL source: a new table instead of a file.")
+@click.option("--campaign", metavar="NAME", default="", help="The new campaign; another name is another draw.")
 @click.option("--member", default="customer_id", show_default=True, help="Column that identifies a member.")
 @click.option("--holdout", type=click.FloatRange(0, 1, max_open=True), default=0.1, show_default=True)
-def score(model: Path, listed: Path, into: Path | None, campaign: str, member: str, holdout: float) -> None:
-    """Score a new LIST by a saved uplift MODEL.
+@click.option("--query", type=click.Path(path_type=Path, exists=True), help="SQL of a source's members and features.")
+@click.option("--as-of", metavar="DAY", default="", help="The day before which all is known.  [default: the source's]")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes that score.")
+def score(
+    model: Path, listed: Path, into: Path | None, campaign: str, table: str, query: Path | None, as_of: str, **how: Any
+) -> None:
+    """Score a new LIST, or all customers of a source, by a saved uplift MODEL or churn formula (.toml).
 
-    LIST is Parquet or CSV, of any length. Says the share worth a contact, the money expected, and who is unlike the
-    members of the campaign; draws the holdout.
+    LIST is Parquet or CSV, of any length, or the name of a source: its customers are scored where they are. Says the
+    share worth a contact, the money expected, and who is unlike the members of the campaign; draws the holdout.
     """
-    from workbench.reports.runs.targets import score_file
-    from workbench.warehouse import read_key
+    from workbench.reports.runs.targets import score_file, score_source
+    from workbench.warehouse import open_warehouse, read_key
 
-    key = read_key(project_root()).key
+    root = project_root()
+    if model.suffix != ".toml" and not campaign:
+        raise WorkbenchError("an uplift model needs --campaign: the holdout is drawn by its name.")
+    how |= {"campaign": campaign, "key": read_key(root).key}
     into = into or listed.with_suffix(".scored.parquet")
-    made = score_file(model, listed, into, member=member, campaign=campaign, key=key, holdout=holdout)
-    echo(made.found.headline())
+    if listed.suffix or not (root / "data" / "mappings" / f"{listed}.toml").is_file():
+        made = score_file(model, listed, into, **how)
+    else:
+        sql = query.read_text("utf-8") if query else ""
+        source = open_warehouse(str(listed), root=root)
+        made = score_source(model, source, into, table=table, query=sql, as_of=as_of or None, **how)
+    echo(made.said)
     click.echo(made.path)
 
 

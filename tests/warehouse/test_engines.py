@@ -1,5 +1,6 @@
 """Another engine: the same SQL in its words, the same numbers; on our own engine step by step, and on PostgreSQL."""
 
+import json
 import re
 import shutil
 from datetime import date, datetime
@@ -11,6 +12,7 @@ import engines
 import numpy as np
 import pandas as pd
 import postgres
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import sqlglot
@@ -18,7 +20,10 @@ from sqlglot import exp
 
 from workbench.errors import WorkbenchError
 from workbench.reports.runs.site import _is_stale
+from workbench.reports.runs.targets import score_source
 from workbench.sample import write_sample
+from workbench.studies.churn import ChurnFormula, churn_formula
+from workbench.studies.uplift import Trees, UpliftModel, fit_uplift
 from workbench.warehouse import (
     campaign_arms,
     customer_events,
@@ -337,7 +342,7 @@ def test_spark_counts_the_seconds_that_began():
 
 
 @pytest.mark.prove
-def test_spark_gives_the_same(sample_warehouse, tmp_path, capfd):
+def test_spark_gives_the_same(sample_warehouse, models, tmp_path, capfd):
     """A local session over Parquet files, maps among them; an error is one sentence, and nothing more is printed."""
     pytest.importorskip("pyspark", reason="pyspark is not installed")
     if not shutil.which("java"):
@@ -353,6 +358,7 @@ def test_spark_gives_the_same(sample_warehouse, tmp_path, capfd):
     try:
         assert there.tables() == sample_warehouse.tables()
         same_answers(sample_warehouse, there)
+        same_scores(sample_warehouse, there, models, tmp_path)
         capfd.readouterr()
         with pytest.raises(WorkbenchError, match="can't be read where it stands") as failed:
             there.query("SELECT nothing_called_so FROM customer")
@@ -431,3 +437,121 @@ def test_every_file_says_the_same(engine, awkward_tables, tmp_path):
         pytest.skip(f"{engine} is not here")
     theirs = found[1]["full"]
     assert not {name: said for name in ours if (said := engines.difference(ours[name], theirs[name]))}
+
+
+@pytest.fixture(scope="module")
+def models(sample_warehouse, tmp_path_factory):
+    """A churn formula and an uplift model of features, saved; what they say of the customers is of no matter here."""
+    features = ["kind", "tenure_months", "monetary", "recency_days", "arrears_days"]
+    table = customer_features(sample_warehouse, AS_OF, tables=["activity", "bills", "arrears"])
+    table = pd.concat([table.assign(customer_id=table["customer_id"] + str(k)) for k in range(4)], ignore_index=True)
+    rng = np.random.default_rng(3)
+    risk = table["monetary"].fillna(0).rank(pct=True) * (table["tenure_months"] > 20)
+    table = table.assign(left=rng.random(len(table)) < 0.2 + 0.5 * risk, t=rng.permutation(len(table)) % 2)
+    table["y"] = rng.gamma(2, 1, len(table)) + 3 * table["t"] * (table["monetary"] > table["monetary"].median())
+    place = tmp_path_factory.mktemp("models")
+    formula = churn_formula(table, features=features, month=None, rival="none", segments=0)
+    how = {"outcome": "y", "treatment": "t", "features": features, "margin": 1.0, "contact_cost": 0.5}
+    return (
+        formula.save(place / "churn.toml"),
+        fit_uplift(table, **how, trees=Trees(rounds=20, rate=0.2)).save(place / "up.json"),
+    )
+
+
+HOW = {"as_of": AS_OF, "campaign": "october", "key": "k" * 16, "batch": 70}
+
+
+def same_scores(here, there, models, place):
+    """Every customer in the same order, with the same score, choice and draw, from both warehouses."""
+    for model in models:
+        files = [place / f"{model.stem}.{name}.parquet" for name in ("here", "there")]
+        made = [score_source(model, w, f, **HOW) for w, f in zip((here, there), files, strict=True)]
+        one, other = map(pd.read_parquet, files)
+        assert len(one) > 200 and len(pq.read_metadata(files[0]).schema) in (2, 5)
+        pd.testing.assert_frame_equal(one, other, rtol=1e-6, atol=1e-9)
+        assert made[0].said == made[1].said
+
+
+def test_scores_of_our_own_warehouse_are_those_of_the_library(sample_warehouse, models, tmp_path):
+    """The SQL of a formula against its own arithmetic, an uplift model against its prediction; also by two workers."""
+    frame = customer_features(sample_warehouse, AS_OF)
+    score_source(models[0], sample_warehouse, tmp_path / "c.csv", **HOW)
+    found = pd.read_csv(tmp_path / "c.csv", dtype={"customer_id": "str"})
+    assert found["customer_id"].tolist() == frame["customer_id"].tolist()
+    np.testing.assert_allclose(found["churn"], ChurnFormula.load(models[0]).probability(frame), rtol=1e-9)
+    for workers in (1, 2):
+        score_source(models[1], sample_warehouse, tmp_path / f"{workers}.parquet", workers=workers, **HOW)
+    one = pd.read_parquet(tmp_path / "1.parquet")
+    np.testing.assert_allclose(one["uplift"], UpliftModel.load(models[1]).predict(frame), rtol=1e-12)
+    pd.testing.assert_frame_equal(one, pd.read_parquet(tmp_path / "2.parquet"), check_exact=True)
+    query = "WITH few AS (SELECT * FROM customer WHERE joined_on < $as_of) SELECT customer_id, 'x' AS kind FROM few;"
+    with pytest.raises(WorkbenchError, match="the query failed"):
+        score_source(models[1], sample_warehouse, tmp_path / "q.parquet", query=query, **HOW)
+    assert not (tmp_path / "q.parquet").exists()
+
+
+def test_postgresql_scores_where_the_rows_are(filled, sample_warehouse, models, tmp_path):
+    same_scores(sample_warehouse, live(filled, tmp_path), models, tmp_path)
+
+
+def test_postgresql_gives_rows_as_they_are(filled, tmp_path):
+    """What a stream gives is what a query gives, cell by cell, and no batch is longer than asked."""
+    there = live(filled, tmp_path)
+    sql = (
+        "SELECT n, CASE WHEN n % 3 = 0 THEN NULL WHEN n % 3 = 1 THEN '' ELSE 'a \"\", ' || chr(10) || '省\\N' END AS t,"
+        " n % 2 = 0 AS b, n / 7 AS d, CAST('2024-02-29' AS DATE) AS o, CAST('2026-06-30 23:59:59.5' AS TIMESTAMP) AS m "
+        "FROM (SELECT CAST(ROW_NUMBER() OVER (ORDER BY customer_id) AS BIGINT) AS n FROM customer) AS c ORDER BY n"
+    )
+    batches = list(there.stream(sql, batch=64))
+    assert {b.num_rows for b in batches[:-1]} == {64} and 0 < batches[-1].num_rows <= 64
+    pd.testing.assert_frame_equal(pa.Table.from_batches(batches).to_pandas(), there.engine.run(sql).to_pandas())
+    assert list(there.stream("SELECT customer_id FROM customer WHERE 1 = 0", batch=9)) == []
+    next(stream := there.stream(sql, batch=5))
+    stream.close()  # nobody wants the rest: the connection serves the next
+    assert len(there.query("SELECT customer_id FROM customer")) == sum(b.num_rows for b in batches)
+
+
+def test_postgresql_takes_scores_only_into_a_table_that_is_named(filled, sample_warehouse, models, tmp_path):
+    """A new table, whole; one that stands, or that the role may not make, is refused and nothing is left."""
+    import psycopg
+
+    with psycopg.connect(filled, autocommit=True) as con:
+        before = con.execute("SELECT count(*) FROM pg_tables").fetchall()
+        there = live(filled, tmp_path)
+        score_source(models[1], there, tmp_path / "u.parquet", **HOW)
+        assert con.execute("SELECT count(*) FROM pg_tables").fetchall() == before
+        made = score_source(models[1], there, tmp_path / "no.parquet", table="scored", **HOW)
+        rows = con.execute('SELECT * FROM scored ORDER BY customer_id COLLATE "C"').fetchall()
+        assert made.path == "scored" and not (tmp_path / "no.parquet").exists()
+        one = pd.read_parquet(tmp_path / "u.parquet")
+        pd.testing.assert_frame_equal(pd.DataFrame(rows, columns=one.columns), one, check_dtype=False, rtol=1e-12)
+        with pytest.raises(WorkbenchError, match='table scored can\'t be written: relation "scored" already exists'):
+            score_source(models[1], there, tmp_path / "no.parquet", table="scored", **HOW)
+        con.execute(
+            "CREATE ROLE reader LOGIN; GRANT pg_read_all_data TO reader; REVOKE CREATE ON SCHEMA public FROM PUBLIC"
+        )
+        reader = live(filled.replace("wb@", "reader@"), tmp_path)
+        with pytest.raises(WorkbenchError, match="table more can't be written: permission denied for schema public"):
+            score_source(models[1], reader, tmp_path / "no.parquet", table="more", **HOW)
+        score_source(models[0], reader, tmp_path / "read.parquet", **HOW)
+        twice = "SELECT c.* FROM (SELECT customer_id, kind, 1 AS tenure_months, 1 AS monetary, 1 AS recency_days, "
+        twice += "1 AS arrears_days FROM customer) AS c CROSS JOIN (SELECT 1 AS x UNION ALL SELECT 2 AS x) AS y"
+        with pytest.raises(WorkbenchError, match="again: keep one row a member"):
+            score_source(models[1], there, tmp_path / "no.parquet", table="half", query=twice, **HOW)
+        con.execute("DROP TABLE scored")
+        assert con.execute("SELECT count(*) FROM pg_tables").fetchall() == before
+    assert sorted(p.name for p in tmp_path.glob("*.parquet")) == ["read.parquet", "u.parquet"]
+
+
+def test_scores_have_one_place(sample_warehouse, models, tmp_path):
+    """A table where there is no PostgreSQL, and a model of what no feature is."""
+    with pytest.raises(WorkbenchError, match="only there a table is written"):
+        score_source(models[1], sample_warehouse, tmp_path / "u.parquet", table="scored", **HOW)
+    text = models[1].read_text("utf-8").replace("monetary", "hat_size")
+    content = json.loads(text)
+    odd = tmp_path / "odd.json"
+    model = UpliftModel._restored({k: v for k, v in content.items() if k not in ("format", "version")})
+    model.save(odd)
+    with pytest.raises(WorkbenchError, match="takes hat_size, which no feature is"):
+        score_source(odd, sample_warehouse, tmp_path / "u.parquet", **HOW)
+    assert [p.name for p in tmp_path.iterdir()] == ["odd.json"]

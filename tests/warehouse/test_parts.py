@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,7 +18,7 @@ import pytest
 from workbench.errors import WorkbenchError
 from workbench.warehouse import open_warehouse
 from workbench.warehouse.digests import DIGESTS
-from workbench.warehouse.ingest import ingest, read
+from workbench.warehouse.ingest import ingest, months, read
 from workbench.warehouse.ingest.parts import FOLDER
 from workbench.warehouse.ingest.repairs import write_quarantine
 
@@ -85,12 +86,17 @@ def month(files, number):
     return {name: text for name, text in files.items() if f"/{number}" in name}
 
 
-def test_months_in_any_order_are_the_same_warehouse(operator):
-    """At once, month by month, backwards, with a late, a repeated and a corrected month: cell by cell."""
+@pytest.mark.parametrize("large", [10**6, 1])
+def test_months_in_any_order_are_the_same_warehouse(operator, monkeypatch, large):
+    """At once, month by month, backwards, with a late, a repeated and a corrected month, cell by cell.
+
+    Also where the files of a month stay apart, as large ones do.
+    """
     files = delivered(months=3)
     once = operator("once")
     once.deliver(files)
     wanted = once.tables()
+    monkeypatch.setattr(months, "LARGE", large)
     for number, order in enumerate([(1, 2, 3), (3, 1, 2)]):
         other = operator(f"order-{number}")
         for one in order:
@@ -355,3 +361,41 @@ def test_readers_see_whole_versions_while_others_write(operator):
             seen.add(warehouse.version)
         assert writer.returncode == 0
     assert len(seen) >= 3
+
+
+def test_only_a_month_that_changed_is_counted_again(operator, monkeypatch):
+    """A file more in March: nothing is asked of January, whose answers are taken over with it."""
+    asked, told = [], months.Months.told
+
+    class Asked:
+        def __init__(self, con):
+            self.con = con
+
+        def execute(self, sql):
+            asked.append(sql)
+            return self.con.execute(sql)
+
+    monkeypatch.setattr(months.Months, "told", lambda self, con, sql: told(self, Asked(con), sql))
+    shop, files = operator("shop"), delivered(months=3)
+    more = {"cdr/3-more.csv": files["cdr/3.csv"].replace(" 10:00", " 11:00")}
+    shop.deliver(files)
+    every, asked[:] = list(asked), []
+    shop.deliver(more)
+    assert all(sum(f"/2026-0{m}.parquet" in sql for sql in every) == len(every) / 3 > 0 for m in (1, 2, 3))
+    assert asked and not any("/2026-01.parquet" in sql for sql in asked)  # the file has late records of February
+    anew = operator("anew")
+    anew.deliver(files | more)
+    assert anew.tables() == shop.tables()
+
+
+def test_files_of_other_times_are_not_compared(tmp_path):
+    """Spans that touch are of one time; a file that says nothing of its times is compared with all."""
+    days = [("01 00:00:00", "01 23:59:59"), ("02 00:00:00", "02 10:00:00"), ("02 10:00:00", "03 00:00:00")]
+    files = [tmp_path / f"{k}.parquet" for k in range(4)]
+    for file, span in zip(files, [*days, ("09 00:00:00", "09 00:00:01")], strict=True):
+        at = pa.array([dt.datetime.fromisoformat(f"2026-06-{moment}") for moment in span], pa.timestamp("us"))
+        pq.write_table(pa.table({"started_at": at}), file)
+    with duckdb.connect() as con:
+        assert months._of_one_time(con, files) == files[1:3]
+        pq.write_table(pq.read_table(files[3]), tmp_path / "5.parquet", write_statistics=False)
+        assert months._of_one_time(con, [*files, tmp_path / "5.parquet"]) == [*files, tmp_path / "5.parquet"]

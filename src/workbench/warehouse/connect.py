@@ -99,10 +99,8 @@ class Warehouse:
     Attributes
     ----------
     source, version, title, operator, currency : str
-    as_of : date
-        The day before which all is known.
-    key_fingerprint : str
-        Tells the key of the pseudonyms from others; "" where there are none.
+    as_of : The day before which all is known.
+    key_fingerprint : Tells the key of the pseudonyms from others; "" where there are none.
     notes : tuple of str
     place : Path
         Folder of this version.
@@ -127,8 +125,7 @@ class Warehouse:
 
         Raises
         ------
-        WorkbenchError
-            If newer versions have taken the place of this one since it was opened.
+        WorkbenchError : If newer versions have taken the place of this one since it was opened.
         """
         try:
             opened = _opened(self.place, (self.place / "warehouse.duckdb").stat().st_mtime_ns, os.getpid())
@@ -152,13 +149,11 @@ class Warehouse:
         ----------
         name : str
         columns : iterable of str, optional
-        province : str
-            Take only rows of this province's customers; "" for all.
+        province : Take only rows of this province's customers; "" for all.
 
         Raises
         ------
-        WorkbenchError
-            If there is no such table, column or province; the nearest is suggested.
+        WorkbenchError : If there is no such table, column or province; the nearest is suggested.
         """
         table = schema.table(name)
         chosen = [table.column(c).name for c in columns] if columns is not None else [c.name for c in table.columns]
@@ -177,8 +172,7 @@ class Warehouse:
 
         Raises
         ------
-        WorkbenchError
-            If the query is wrong; the message says where.
+        WorkbenchError : If the query is wrong; the message says where.
         """
         made_of = "detail_record" if any(name in sql for name in STORED) else ""
         note_reads(self.source, self.version, f"{sql} {made_of}", (*schema.tables(), "account", "quarantine"))
@@ -232,8 +226,7 @@ class Warehouse:
 
         Raises
         ------
-        WorkbenchError
-            If there is no such table or file; the nearest is suggested.
+        WorkbenchError : If there is no such table or file; the nearest is suggested.
         """
         if table is not None:
             schema.table(table)
@@ -258,15 +251,12 @@ class Warehouse:
 
         Parameters
         ----------
-        wave : str
-            A wave's name, "latest" for the last in order of name, or "" for all.
-        province : str
-            Take only its respondents; "" for all.
+        wave : A wave's name, "latest" for the last in order of name, or "" for all.
+        province : Take only its respondents; "" for all.
 
         Raises
         ------
-        WorkbenchError
-            If there is no survey, or no such wave or province in it.
+        WorkbenchError : If there is no survey, or no such wave or province in it.
         """
         waves = self.query("SELECT DISTINCT wave FROM survey_response ORDER BY wave")["wave"].tolist()
         if not waves:
@@ -287,8 +277,7 @@ class Warehouse:
 
         Raises
         ------
-        WorkbenchError
-            If there is no such campaign.
+        WorkbenchError : If there is no such campaign.
         """
         self._check("campaign_member", "campaign_id", campaign_id)
         return self._wide("campaign_member", "WHERE campaign_id = ?", [campaign_id]).drop(columns="campaign_id")
@@ -335,8 +324,7 @@ def locked_down(place: Path, limits: Mapping[str, str]) -> duckdb.DuckDBPyConnec
     ----------
     place : Path
         Folder of the version.
-    limits : mapping of str to str
-        Settings of DuckDB, with their values.
+    limits : Settings of DuckDB, with their values.
     """
     con = duckdb.connect()
     try:
@@ -390,9 +378,10 @@ atexit.register(_opened.cache_clear)
 
 
 def _months(place: Path) -> dict[str, list[str]]:
-    """Files of the detail records and of their partials, a month each; none of a partial that lacks a month."""
+    """Files of the detail records and of their partials, by month; none of a partial that lacks a month."""
     records = sorted((place / "detail_record").glob("*.parquet"))
-    found = {name: [place / name / file.name for file in records] for name in ("detail_record", *STORED)}
+    months = sorted({f"{file.stem.partition('+')[0]}.parquet" for file in records})
+    found = {"detail_record": records} | {name: [place / name / month for month in months] for name in STORED}
     return {name: [str(f) for f in files] if all(map(Path.is_file, files)) else [] for name, files in found.items()}
 
 

@@ -10,17 +10,21 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from workbench.project import READS
-from workbench.warehouse.sql import literal, quoted
+from workbench.warehouse.sql import quoted
 
 DIGESTS = "tables.json"
+ROWS = "count(*), sum(hash(t)::HUGEINT)"
 
 
-def write_digests(place: Path) -> None:
-    """Write the digests of a version's tables beside it; of the facts, those that are not of the version itself."""
+def write_digests(place: Path, months: Sequence[Sequence[int]] = ()) -> None:
+    """Write the digests of a version's tables beside it; of the facts, those that are not of the version itself.
+
+    `months` has what `ROWS` is of the detail records, month by month.
+    """
     import duckdb
 
     with duckdb.connect(str(place / "warehouse.duckdb"), read_only=True) as con:
@@ -28,11 +32,11 @@ def write_digests(place: Path) -> None:
         names = [name for (name,) in con.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()]
         reads = {name: quoted(name) for name in names}
         reads["facts"] = "(SELECT * FROM facts WHERE name NOT IN ('version', 'created'))"
-        if months := sorted(str(file) for file in (place / "detail_record").glob("*.parquet")):
-            reads["detail_record"] = f"read_parquet([{', '.join(map(literal, months))}])"
         digests = {}
-        for name, table in reads.items():
-            rows, total = con.execute(f"SELECT count(*), sum(hash(t)::HUGEINT) FROM {table} t").fetchall()[0]
+        counted = {name: con.execute(f"SELECT {ROWS} FROM {table} t").fetchall()[0] for name, table in reads.items()}
+        if months:
+            counted["detail_record"] = tuple(map(sum, zip(*months, strict=True)))
+        for name, (rows, total) in counted.items():
             # Sixteen digits: neither a telephone number nor a pseudonym to those who look for them.
             digests[name] = hashlib.blake2b(f"{rows} {total}".encode(), digest_size=8).hexdigest()
     (place / DIGESTS).write_text(json.dumps(digests, indent=1), encoding="utf-8")

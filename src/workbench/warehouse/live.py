@@ -21,6 +21,7 @@ from typing import Any
 
 import duckdb
 import pandas as pd
+import pyarrow as pa
 
 from workbench.errors import WorkbenchError, nearest
 from workbench.messages import say
@@ -31,6 +32,7 @@ from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.credentials import require_references, with_credentials, without
 from workbench.warehouse.digests import note_reads
 from workbench.warehouse.engines import Engine, engine_of
+from workbench.warehouse.engines.render import Work
 from workbench.warehouse.features import STORED
 from workbench.warehouse.keys import check_keys, text_of
 from workbench.warehouse.schema import TableSchema
@@ -139,6 +141,14 @@ class LiveWarehouse(Warehouse):
             found = self.engine.run(sql, parameters, given)
         with duckdb.connect() as con:
             return con.from_arrow(found).df()
+
+    def stream(
+        self, sql: str, parameters: Sequence | Mapping = (), *, batch: int, work: Work | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        """Give the rows of a query batch by batch, or where the engine `ships` what a work makes of them."""
+        note_reads(self.source, self.version, sql, schema.tables())
+        with _one_sentence(self.source, self.secrets):
+            yield from self.engine.stream(sql, parameters, batch, work)
 
     def account(self) -> pd.DataFrame:
         """Give the account, which is empty: nothing was ingested."""

@@ -95,7 +95,12 @@ class Rulebook:
         return [replace(r, severity=s) for s, r in found if s in severities and (not r.of_column or s == WARN)]
 
 
-def _rules() -> Iterator[CrossRule]:
+@cache
+def _rules() -> tuple[CrossRule, ...]:
+    return tuple(_all_rules())
+
+
+def _all_rules() -> Iterator[CrossRule]:
     yield from _definition()[1].values()
     for dated, day in months().items():
         broken = f"t.{day} >= $as_of"
@@ -145,13 +150,11 @@ def rulebook(raw: Any, where: str) -> Rulebook:
     ----------
     raw : Any
         The table `[rules]`, with names in dots or nested.
-    where : str
-        For messages.
+    where : For messages.
 
     Raises
     ------
-    WorkbenchError
-        If there is no such rule (the nearest is suggested), or it can't have that severity.
+    WorkbenchError : If there is no such rule (the nearest is suggested), or it can't have that severity.
     """
     if not isinstance(raw, dict):
         raise WorkbenchError('rules is a table of severities. Write [rules] and bill.before_line = "refuse".').of(

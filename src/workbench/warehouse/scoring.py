@@ -1,19 +1,25 @@
-"""What does a model say of every customer? Scores for any number of them, a batch at a time, into one file."""
+"""What does a model say of every customer? Scores for any number of them, a batch at a time, into one file.
+
+Rows are scored where they are: on the executors of Spark, in worker processes, or in this one.
+"""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from itertools import islice
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
 import pyarrow.parquet as pq
 
 from workbench.errors import CannotAnswer, WorkbenchError
@@ -21,13 +27,6 @@ from workbench.locks import whole
 
 BATCH = 100_000
 _TELL = 10
-
-
-class Connectable(Protocol):
-    """What scoring needs of a warehouse."""
-
-    def connect(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        """Give a connection that sees the canonical tables."""
 
 
 @dataclass(frozen=True)
@@ -45,57 +44,39 @@ class Scored:
 
 
 def score(
-    warehouse: Connectable,
-    query: str,
-    model: Any,
-    *,
-    into: Path | str,
-    parameters: Sequence | Mapping = (),
-    key: str = "customer_id",
-    batch: int = BATCH,
-    progress: Callable[[str], None] | None = None,
-) -> Scored:
-    """Score each row of a query and write key and score to a Parquet file, in the query's order.
+    warehouse: Any, query: str, model: Any, *, into: Path | str, parameters: Sequence | Mapping = (),
+    key: str = "customer_id", batch: int = BATCH, workers: int = 1, progress: Callable[[str], None] | None = None,
+) -> Scored:  # fmt: skip
+    """Score each row of a query and write key and score to a Parquet or CSV file, in the query's order.
 
     One batch at a time is in memory, whatever the number of rows. The file gets its name when it is whole: an error or
     an interruption leaves what stood there before, and nothing beside it.
 
     Parameters
     ----------
-    warehouse : Warehouse
-        Anything with ``connect()``.
-    query : str
-        One row a customer: the key and what the model takes, for instance ``features_sql(["activity", "bills"])`` with
-        ``parameters={"as_of": "2026-07-01"}``.
-    model : object or callable
-        A fitted segmentation (``assign``), a classifier of two classes (``predict_proba``, of the second), a predictor
-        (``predict``), or a function of a DataFrame that gives one value, or a row of named values, for each of its
-        rows. It sees the columns it was fitted on (``feature_names_in_``), else all but the key. What it says of a row
-        must not depend on the other rows.
-    into : path
-        The file; its folder exists.
-    key : str
-        Column that tells rows apart. A score that has no names of its own is `score`.
-    batch : int
-        Rows at a time.
-    progress : callable, optional
-        Told in words after each ten batches.
+    warehouse : Our own, or one of PostgreSQL or Spark, whose rows come out by batches; anything with ``connect()``.
+    query : One row a customer: the key and what the model takes, for instance ``features_sql(["activity", "bills"])``
+        with ``parameters={"as_of": "2026-07-01"}``.
+    model : A fitted segmentation (``assign``), a classifier of two classes (``predict_proba``, of the second), a
+        predictor (``predict``), or a function of a DataFrame that gives one value, or a row of named values, for each
+        of its rows. It sees the columns it was fitted on (``feature_names_in_``), else all but the key. What it says of
+        a row must not depend on the other rows.
+    into : The file, CSV where it ends so; its folder exists.
+    key : Column that tells rows apart. A score that has no names of its own is `score`.
+    batch : Rows at a time.
+    workers : Processes that score; the file is the same with any number of them.
+    progress : Told in words after each ten batches.
 
     Raises
     ------
-    WorkbenchError
-        If the query is wrong, lacks the key or a column of the model, or the model gives another number of rows.
-    CannotAnswer
-        If the query gives no row.
+    WorkbenchError : If the query is wrong, lacks the key or a column of the model, or the model gives another number of
+        rows.
+    CannotAnswer : If the query gives no row.
     """
     predict, begun, rows = _predictor(model), time.monotonic(), 0
-    with warehouse.connect() as con, whole(Path(into)) as part, _appended(part) as write:
-        for records in _records(con, query, parameters, batch):
-            if key not in records.schema.names:
-                raise WorkbenchError("the query lacks the key '{key}'. It gives: {names}.").of(
-                    key, ", ".join(records.schema.names)
-                )
-            found = _scores(predict, model, records, key)
+    work = partial(_scores, predict, model, key=key)
+    with appended(Path(into)) as write:
+        for found in spread(work, records_of(warehouse, query, parameters, batch=batch), workers):
             write(found)
             rows += found.num_rows
             if progress and rows // batch % _TELL == 0:
@@ -106,36 +87,61 @@ def score(
 
 
 @contextmanager
-def _appended(path: Path) -> Iterator[Callable[[pa.Table], None]]:
-    """Give what appends to a Parquet file."""
-    writer = None
+def appended(into: Path) -> Iterator[Callable[[pa.Table], None]]:
+    """Give what appends to a Parquet or CSV file, which appears when all of it is written, or not at all."""
+    writer: Any = None
+    with whole(into) as part:
 
-    def write(rows: pa.Table) -> None:
-        nonlocal writer
-        writer = writer or pq.ParquetWriter(path, rows.schema, compression="zstd")
+        def write(rows: pa.Table) -> None:
+            nonlocal writer
+            if writer is None:
+                as_csv = into.suffix.lower() == ".csv"
+                options = {} if as_csv else {"compression": "zstd"}
+                writer = (pa.csv.CSVWriter if as_csv else pq.ParquetWriter)(part, rows.schema, **options)
+            try:
+                writer.write_table(rows.cast(writer.schema if hasattr(writer, "schema") else rows.schema))
+            except pa.ArrowInvalid as error:
+                raise WorkbenchError("the scores of later rows have another type than those of the first: {error}.").of(
+                    error
+                ) from None
+
         try:
-            writer.write_table(rows.cast(writer.schema))
-        except pa.ArrowInvalid as error:
-            raise WorkbenchError("the scores of later rows have another type than those of the first: {error}.").of(
-                error
-            ) from None
-
-    try:
-        yield write
+            yield write
+        finally:
+            if writer:
+                writer.close()
         if writer:
-            writer.close()
-            with path.open("rb") as stream:
+            with part.open("rb+") as stream:
                 os.fsync(stream.fileno())
-    finally:
-        if writer:
-            writer.close()
 
 
-def _records(con: duckdb.DuckDBPyConnection, query: str, parameters: Any, batch: int) -> Iterator[pa.RecordBatch]:
-    try:
-        yield from con.sql(query, params=parameters or None).to_arrow_reader(batch)
-    except duckdb.Error as error:
-        raise WorkbenchError("the query failed: {error}").of(error) from None
+def spread(
+    work: Callable[[pa.RecordBatch], pa.Table], batches: Iterable[pa.RecordBatch], workers: int = 1
+) -> Iterator[pa.Table]:
+    """Do a work on each batch, in order; with several workers in processes of their own, a few batches at a time."""
+    if workers == 1:
+        yield from map(work, batches)
+        return
+    from joblib import Parallel, delayed
+
+    left = iter(batches)
+    with Parallel(n_jobs=workers, batch_size=1) as run:
+        while some := list(islice(left, 4 * workers)):
+            yield from run(delayed(work)(batch) for batch in some)
+
+
+def records_of(
+    warehouse: Any, query: str, parameters: Sequence | Mapping = (), *, batch: int = BATCH
+) -> Iterator[pa.RecordBatch]:
+    """Give the rows of a query batch by batch, from a warehouse of our own or of another engine."""
+    if hasattr(warehouse, "stream"):
+        yield from warehouse.stream(query, parameters, batch=batch)
+        return
+    with warehouse.connect() as con:
+        try:
+            yield from con.sql(query, params=parameters or None).to_arrow_reader(batch)
+        except duckdb.Error as error:
+            raise WorkbenchError("the query failed: {error}").of(error) from None
 
 
 def _predictor(model: Any) -> Callable[[pd.DataFrame], Any]:
@@ -152,8 +158,12 @@ def _predictor(model: Any) -> Callable[[pd.DataFrame], Any]:
     )
 
 
-def _scores(predict: Callable, model: Any, records: pa.RecordBatch, key: str) -> pa.Table:
+def _scores(predict: Callable, model: Any, records: pa.RecordBatch, *, key: str) -> pa.Table:
     """Key and scores of one batch."""
+    if key not in records.schema.names:
+        raise WorkbenchError("the query lacks the key '{key}'. It gives: {names}.").of(
+            key, ", ".join(records.schema.names)
+        )
     taken = list(getattr(model, "feature_names_in_", [c for c in records.schema.names if c != key]))
     if missing := [c for c in taken if c not in records.schema.names]:
         raise WorkbenchError("the query lacks {names}, which the model was fitted on.").of(

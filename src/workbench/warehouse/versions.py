@@ -18,7 +18,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from workbench.errors import WorkbenchError
-from workbench.locks import locked
+from workbench.locks import locked, replace, sync
 from workbench.project import PINNED
 
 BUILDING = ".building-"
@@ -39,8 +39,7 @@ def version_to_read(folder: Path) -> str:
 
     Raises
     ------
-    WorkbenchError
-        If the version that the run began with is gone.
+    WorkbenchError : If the version that the run began with is gone.
     """
     places = [Path(place) for place in os.environ.get(PINNED, "").split(os.pathsep) if place]
     pinned = next((place for place in places if place.parent.resolve() == folder.resolve()), None)
@@ -59,8 +58,7 @@ def one_writer(folder: Path) -> Iterator[None]:
 
     Raises
     ------
-    WorkbenchError
-        If another process holds it.
+    WorkbenchError : If another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder / ".lock"
@@ -95,13 +93,13 @@ def publish(place: Path, version: str) -> None:
     folder = place.parent
     for file in place.rglob("*"):
         if file.is_file():
-            _sync(file)
+            sync(file)
     for inner in [*(p for p in place.rglob("*") if p.is_dir()), place]:
-        _sync(inner)
+        sync(inner)
     if (folder / version).exists():
         shutil.rmtree(folder / version)
     place.rename(folder / version)
-    _sync(folder)
+    sync(folder)
     put_in_force(folder, version)
 
 
@@ -116,18 +114,12 @@ def put_in_force(folder: Path, version: str, *, keep: int = KEPT) -> None:
     kept = [version, *(name for name in versions_in_force(folder) if name != version)][:keep]
     part = folder / f"{BUILDING}CURRENT"
     part.write_text("\n".join(kept) + "\n", encoding="utf-8")
-    _sync(part)
-    os.replace(part, folder / "CURRENT")
-    _sync(folder)
+    sync(part)
+    replace(part, folder / "CURRENT")
+    sync(folder)
     for old in folder.iterdir():
         if old.is_dir() and old.name not in kept and not old.name.startswith(BUILDING):
             with suppress(BlockingIOError), locked(old, wait=False):  # a run reads it: the next version removes it
-                shutil.rmtree(old)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+                aside = folder / f"{BUILDING}{old.name}"
+                with suppress(PermissionError):  # Windows, where a file of it is open
+                    shutil.rmtree(old.rename(aside))

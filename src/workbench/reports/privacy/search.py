@@ -62,7 +62,8 @@ def log(root: Path, what: str, source: str, version: str, customers: int, why: s
     path = root / "data" / "private" / "log.csv"
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     new = not path.exists()
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w", newline="") as stream:
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    with os.fdopen(handle, "w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         if new:
             writer.writerow(_LOG)
@@ -73,8 +74,8 @@ def log(root: Path, what: str, source: str, version: str, customers: int, why: s
 def _who() -> str:
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a user without a name, as in a container
-        return str(os.getuid())
+    except (KeyError, OSError, ImportError):  # a user without a name, as in a container
+        return str(getattr(os, "getuid", lambda: "unknown")())
 
 
 def hidden(source: str, root: Path) -> Iterator[tuple[str, Origin, pa.ChunkedArray]]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from workbench.locks import hold, locked
+from workbench.locks import hold, let_go, locked
 
 PREFIX = "wbk-"
 
@@ -23,7 +23,7 @@ def own_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-        os.close(held)
+        let_go(held, folder)
 
 
 def own_folder_for_life() -> Path:
@@ -40,9 +40,12 @@ def sweep() -> None:
     for left in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(OSError):
             state = left.lstat()
-            if stat.S_ISDIR(state.st_mode) and state.st_uid == os.getuid():
+            if stat.S_ISDIR(state.st_mode) and state.st_uid == _user():
                 with locked(left, wait=False):
                     shutil.rmtree(left, ignore_errors=True)
+
+
+_user = getattr(os, "getuid", lambda: 0)  # on Windows the folder is the user's, and files have the owner 0
 
 
 def _made() -> tuple[Path, int]:

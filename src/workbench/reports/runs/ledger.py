@@ -321,7 +321,7 @@ class Ledger:
 
     def _claimed(self, con: sqlite3.Connection, slot: Slot, attempts: int) -> Claim:
         now, token = time.time(), uuid.uuid4().hex
-        who = {"token": token, "owner": self.owner, "host": _host(), "pid": os.getpid(), "born": _born(os.getpid())}
+        who = {"token": token, "owner": self.owner, "host": _host(), "pid": os.getpid(), "born": born(os.getpid())}
         times = {"started": now, "heartbeat": now, "expires": now + LEASE, "finished": None, "seconds": None}
         said = {"headline": "", "error": "", "kind": ""}
         self._put(con, slot, state="running", attempts=attempts, **who, **times, **said)
@@ -420,24 +420,25 @@ def _host() -> str:
         return socket.gethostname()
 
 
-def _born(pid: int) -> str:
+def born(pid: int) -> str:
     """Tell a living process from a later one of the same number; "" if there is none."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text("utf-8", errors="replace").rpartition(")")[2].split()
         return "" if fields[0] in "ZX" else fields[19]
     except OSError:
         pass
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
+    if Path("/proc/self/stat").exists():
         return ""
-    except PermissionError:
-        pass
-    return "" if Path("/proc/self/stat").exists() else "alive"
+    import psutil  # which every kernel needs
+
+    try:
+        return str(psutil.Process(pid).create_time())
+    except psutil.Error:
+        return "" if not psutil.pid_exists(pid) else "alive"
 
 
 def _lives(row: sqlite3.Row) -> bool:
     """Say whether somebody still works on a running slot."""
-    if row["host"] == _host() and _born(row["pid"]) != row["born"]:
+    if row["host"] == _host() and born(row["pid"]) != row["born"]:
         return False
     return row["expires"] > time.time()

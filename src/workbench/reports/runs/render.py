@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
-from workbench.locks import hold, locked
+from workbench.locks import hold, let_go, locked
 from workbench.messages import Number, Term, as_message, say, word
 from workbench.recognised import recognised, sentence
 from workbench.reports.page import lists
@@ -386,7 +386,7 @@ def _aside(root: Path) -> Iterator[Path]:
         yield aside
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-        os.close(held)
+        let_go(held, aside)
 
 
 @contextmanager

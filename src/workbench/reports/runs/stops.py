@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 STOPS = (signal.SIGINT, signal.SIGTERM)
+_mask = getattr(signal, "pthread_sigmask", lambda how, signals: ())  # Windows holds no signal back
+_BLOCK, _UNBLOCK, _SET = (getattr(signal, f"SIG_{how}", 0) for how in ("BLOCK", "UNBLOCK", "SETMASK"))
 
 
 @contextmanager
@@ -29,7 +31,7 @@ def stoppable() -> Iterator[None]:
 
     before = {number: signal.signal(number, stop) for number in STOPS if _is_heard(number)}
     try:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)  # what `starting` held back in this process
+        _mask(_UNBLOCK, STOPS)  # what `starting` held back in this process
         yield
     finally:
         for number, handler in before.items():
@@ -51,11 +53,11 @@ def starting(*held: signal.Signals) -> Iterator[None]:
         return
     came: list[int] = []
     before = {n: signal.signal(n, lambda number, _: came.append(number)) for n in STOPS if _is_heard(n)}
-    mask = signal.pthread_sigmask(signal.SIG_BLOCK, held)
+    mask = _mask(_BLOCK, held)
     try:
         yield
     finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        _mask(_SET, mask)
         for number, handler in before.items():
             signal.signal(number, handler)
         if came:
@@ -65,7 +67,7 @@ def starting(*held: signal.Signals) -> Iterator[None]:
 def deaf_to_interrupts() -> None:
     """Leave Ctrl-C to the process that started this one."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOPS)
+    _mask(_UNBLOCK, STOPS)
 
 
 def _is_heard(number: int) -> bool:

@@ -18,7 +18,7 @@ from workbench.messages import say
 from workbench.reports.runs.execute import prepare_worker, run_job, write_failed
 from workbench.reports.runs.folders import sweep
 from workbench.reports.runs.job import Job
-from workbench.reports.runs.ledger import TRANSIENT
+from workbench.reports.runs.ledger import TRANSIENT, born
 from workbench.reports.runs.stops import starting
 
 RENEWED_AFTER = 100
@@ -114,11 +114,16 @@ class _Lane:
             self._pool.shutdown(wait=True, cancel_futures=True)
 
 
+def is_child_of(parent: int) -> bool:
+    """Whether the process that started this one still lives: on Windows its number stays that of a dead one."""
+    return os.getppid() == parent and (hasattr(os, "fork") or bool(born(parent)))
+
+
 def begin(parent: int) -> None:
     """Set up a worker that does not outlive the process that wants its work."""
 
     def watch() -> None:
-        while os.getppid() == parent:
+        while is_child_of(parent):
             time.sleep(0.5)
         os.kill(os.getpid(), signal.SIGTERM)
         time.sleep(10)

@@ -167,6 +167,10 @@ class ChurnFormula(Result):
         """Read the facts it takes; refuse one that is missing or of another kind than at the fit."""
         return read_facts(customers, self.numbers, self.categories, "the customers")
 
+    @property
+    def feature_names_in_(self) -> list[str]:
+        return [*self.numbers, *self.categories]
+
     def probability(self, customers: pd.DataFrame) -> np.ndarray:
         """Give each customer's probability of leaving within `months`, shape (n,)."""
         return self._within(self.logit(self.read(customers)))

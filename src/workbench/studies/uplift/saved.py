@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -412,15 +412,18 @@ class ListCounter:
 
     def take(self, batch: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Give score, whether it reaches the cut, and whether the member is unlike the campaign's, of a batch."""
-        score, strange = self.model.predict(batch), self.model.strange(batch)
+        return self.add(self.model.predict(batch), self.model.strange(batch))
+
+    def add(self, score: np.ndarray, strange: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Take a batch that was scored elsewhere: what `predict` and `strange` of the model say of it."""
         chosen = score >= self.model.cut
         band = (score[:, None] < self.model.bands["lowest"].to_numpy()).sum(axis=1)
         self.in_band += np.bincount(band[chosen], minlength=len(self.in_band))
-        unlike = np.zeros(len(batch), dtype=bool)
+        unlike = np.zeros(len(score), dtype=bool)
         for name, rows in strange.items():
             self.strange[name] += int(rows.sum())
             unlike |= rows
-        self.listed += len(batch)
+        self.listed += len(score)
         self.unlike += int(unlike.sum())
         return score, chosen, unlike
 

@@ -7,15 +7,15 @@ notebooks never know. The engine of a warehouse of our own is DuckDB, in `connec
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import pandas as pd
 import pyarrow as pa
 
 from workbench.errors import WorkbenchError
 from workbench.messages import say
-from workbench.warehouse.engines.render import lacking
+from workbench.warehouse.engines.render import Work, lacking
 
 _SPARK = re.compile(r"local(\[.*\])?|yarn|(spark|sc|k8s)://.+")
 
@@ -29,10 +29,13 @@ class Engine(Protocol):
         As sqlglot calls its SQL.
     maps : bool
         Whether a column may hold values by name; where not, long twins stand as tables.
+    ships : bool
+        Whether work on rows is sent to where they are.
     """
 
     dialect: str
     maps: bool
+    ships: bool
 
     def columns(self) -> dict[str, dict[str, str]]: ...
 
@@ -45,6 +48,8 @@ class Engine(Protocol):
     def run(
         self, sql: str, parameters: Sequence | Mapping = (), given: Mapping[str, pd.DataFrame] | None = None
     ) -> pa.Table: ...
+
+    def stream(self, sql: str, parameters: Any, batch: int, work: Work | None) -> Iterator[pa.RecordBatch]: ...
 
     def close(self) -> None: ...
 

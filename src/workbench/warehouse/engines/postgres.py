@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from itertools import islice
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.csv
 
 from workbench.errors import WorkbenchError
 from workbench.messages import say
-from workbench.warehouse.engines.render import Rendered, quoted, rendered
+from workbench.warehouse.engines.render import Rendered, Work, quoted, rendered
 
 _NUMERIC = 1700
 _TYPES = {
@@ -35,7 +38,7 @@ class Postgres:
     """
 
     dialect = "postgres"
-    maps = False
+    maps = ships = False
 
     def __init__(self, url: str, schema: str = "") -> None:
         self._url, self._schema = url, schema or "public"
@@ -93,6 +96,49 @@ class Postgres:
                 self.define(self._views)
                 return self._answer(query, given or {})
 
+    def stream(self, sql: str, parameters: Any, batch: int, work: Work | None) -> Iterator[pa.RecordBatch]:
+        """Give the rows of a query, `batch` at a time: one such is in memory. A lost connection is an error here."""
+        query = rendered(sql, parameters, self.dialect)
+        with self._lock, self._standing(query, {}):
+            schema = self._rows(f"SELECT * FROM ({query.last}) AS answer LIMIT 0").schema
+            reading = pa.csv.ReadOptions(column_names=schema.names)
+            values = pa.csv.ConvertOptions(
+                column_types=schema, null_values=[""], true_values=["t"], false_values=["f"], strings_can_be_null=True,
+                quoted_strings_can_be_null=False,
+            )  # fmt: skip
+            parsing = pa.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
+            with self._connected().cursor().copy(f"COPY ({query.last}) TO STDOUT (FORMAT CSV)") as copy:
+                while rows := b"".join(islice(copy, batch)):
+                    found = pa.csv.read_csv(pa.BufferReader(rows), reading, parsing, values)
+                    yield found.combine_chunks().to_batches()[0]
+
+    @contextmanager
+    def table(self, name: str) -> Iterator[Callable[[pa.Table], None]]:
+        """Give what appends to a new table of the database, which stands when all of it is written, or not at all."""
+        import psycopg  # type: ignore[import-not-found,unused-ignore]
+
+        schema, _, own = name.rpartition(".")
+        full = f"{_name(schema or self._schema)}.{_name(own)}"
+        with psycopg.connect(self._url, connect_timeout=10) as con, con.cursor() as cursor:
+            made = False
+
+            def write(rows: pa.Table) -> None:
+                nonlocal made
+                if not made:
+                    columns = [f"{_name(field.name)} {_sql_type(field.type)}" for field in rows.schema]
+                    cursor.execute(f"CREATE TABLE {full} ({', '.join(columns)})")
+                    made = True
+                text = pa.BufferOutputStream()
+                pa.csv.write_csv(rows, text, pa.csv.WriteOptions(include_header=False))
+                with cursor.copy(f"COPY {full} FROM STDIN (FORMAT CSV)") as copy:
+                    copy.write(text.getvalue().to_pybytes())
+
+            try:
+                yield write
+            except psycopg.Error as error:
+                why = str(error).strip().splitlines()[0]
+                raise WorkbenchError(say("table {table} can't be written: {why}.", table=name, why=why)) from None
+
     def close(self) -> None:
         """Let the connection go, and all that stands on it."""
         with self._lock:
@@ -101,6 +147,12 @@ class Postgres:
             self._con = None
 
     def _answer(self, query: Rendered, given: Mapping[str, pd.DataFrame]) -> pa.Table:
+        with self._standing(query, given):
+            return self._rows(query.last)
+
+    @contextmanager
+    def _standing(self, query: Rendered, given: Mapping[str, pd.DataFrame]) -> Iterator[None]:
+        """Let the steps of a query stand as temporary tables and views for a while."""
         made: list[tuple[str, str]] = []
         try:
             for name, frame in given.items():
@@ -112,7 +164,7 @@ class Postgres:
                 made.append((kind, step.name))
                 if step.kept:
                     self._do(f"ANALYZE {step.name}")
-            return self._rows(query.last)
+            yield
         finally:
             if self._con is not None and not self._con.broken:
                 for kind, name in reversed(made):

@@ -9,13 +9,17 @@ engines (`docs/features.md`), and parameters become literals, as a view can't ta
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+import pyarrow as pa
+
 from workbench.errors import WorkbenchError
 from workbench.messages import say
+
+Work = Callable[[pa.RecordBatch], pa.RecordBatch]
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,7 @@ def rendered(sql: str, parameters: Sequence | Mapping, dialect: str) -> Rendered
     if not isinstance(tree, exp.Query):
         raise WorkbenchError(say("the query is no single SELECT: {sql}", sql=sql[:80]))
     _put(tree, parameters, exp)
+    _lift(tree, exp)
     _name_apart(tree, exp)
     for number, inner in enumerate(tree.find_all(exp.Subquery)):  # which PostgreSQL 15 wants named
         if isinstance(inner.parent, exp.From | exp.Join) and not inner.alias:
@@ -144,6 +149,13 @@ def literal(value: Any, exp: Any) -> Any:
     if isinstance(value, str):
         return exp.Literal.string(value)
     raise WorkbenchError(say("a {kind} can't be a parameter of a query", kind=type(value).__name__))
+
+
+def _lift(tree: Any, exp: Any) -> None:
+    """Move the expressions of a query that reads one inner query alone to the top, where each becomes a step."""
+    inner = tree.args["from_"].this if tree.args.get("from_") and not tree.args.get("joins") else None
+    if not tree.args.get("with_") and isinstance(inner, exp.Subquery) and inner.this.args.get("with_"):
+        tree.set("with_", inner.this.args["with_"].pop())
 
 
 def _name_apart(tree: Any, exp: Any) -> None:

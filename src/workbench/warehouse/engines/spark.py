@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import re
+import sys
 import threading
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
 
-from workbench.warehouse.engines.render import Rendered, rendered
+from workbench.errors import WorkbenchError
+from workbench.warehouse.engines.render import Rendered, Work, rendered
 
 # Without the first, days hang on the machine; the second is the default of Spark 4 and not of 3.5.
 _SETTINGS = {
@@ -34,7 +41,7 @@ class Spark:
     """
 
     dialect = "spark"
-    maps = True
+    maps = ships = True
 
     def __init__(self, master: str, schema: str = "") -> None:
         self._master, self._schema = master, schema or "default"
@@ -75,6 +82,34 @@ class Spark:
         with self._lock:
             return self._answer(self._connected(), query, given or {})
 
+    def stream(self, sql: str, parameters: Any, batch: int, work: Work | None) -> Iterator[pa.RecordBatch]:
+        """Give what a work makes of the rows of a query, in their order: done where they are, one partition at a time.
+
+        What the executors have made waits on their disks. They need this package where `work` is of it.
+        """
+        from pyspark import StorageLevel  # type: ignore[import-not-found,unused-ignore]
+
+        query = rendered(sql, parameters, self.dialect)
+        with self._lock, self._standing(self._connected(), query, {}):
+            found = self._connected().sql(query.last)
+            plain = [f"CAST({_ticked(n)} AS DOUBLE) AS {_ticked(n)}" if k.startswith("decimal") else _ticked(n)
+                     for n, k in found.dtypes]  # fmt: skip
+            with warnings.catch_warnings():
+                warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")  # Arrow is all it needs
+                made = found.selectExpr(*plain).mapInArrow(partial(_packed, work, batch), "part binary")
+            made = made.persist(StorageLevel.DISK_ONLY)
+            try:
+                made.count()  # all partitions at once; then they come one after another
+                for row in made.toLocalIterator():
+                    with pa.ipc.open_stream(pa.py_buffer(row.part)) as reader:
+                        yield from reader
+            except Exception as error:
+                if said := re.findall(r"(?:Error|CannotAnswer): (.+)", str(error)):  # what a worker says comes last
+                    raise WorkbenchError(said[-1]) from None
+                raise
+            finally:
+                made.unpersist()
+
     def close(self) -> None:
         """Let the session go."""
         with self._lock:
@@ -83,6 +118,12 @@ class Spark:
             self._session = None
 
     def _answer(self, session: Any, query: Rendered, given: Mapping[str, pd.DataFrame]) -> pa.Table:
+        with self._standing(session, query, given):
+            return _plain(session.sql(query.last))
+
+    @contextmanager
+    def _standing(self, session: Any, query: Rendered, given: Mapping[str, pd.DataFrame]) -> Iterator[None]:
+        """Let the steps of a query stand as temporary views for a while, the kept ones in memory."""
         kept = []
         try:
             for name, frame in given.items():
@@ -93,7 +134,7 @@ class Spark:
                 if step.kept:
                     kept.append(frame.cache())
                 frame.createOrReplaceTempView(step.name)
-            return _plain(session.sql(query.last))
+            yield
         finally:
             for frame in kept:
                 frame.unpersist()
@@ -118,6 +159,8 @@ class Spark:
                 if self._master.startswith("sc://"):
                     self._session = builder.remote(self._master).getOrCreate()
                 else:
+                    if self._master.startswith("local"):
+                        os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers are of another Python
                     for name, value in (_AT_START | (_LOCAL if self._master.startswith("local") else {})).items():
                         builder = builder.config(name, value)
                     self._session = builder.master(self._master).appName("workbench").getOrCreate()
@@ -125,6 +168,19 @@ class Spark:
                 for name, value in _SETTINGS.items():
                     self._session.conf.set(name, value)
             return self._session
+
+
+def _packed(work: Work | None, most: int, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Give what a work makes of each batch as one value of bytes, so that its columns may be any."""
+    for batch in (whole.slice(at, most) for whole in batches for at in range(0, whole.num_rows, most)):
+        made, text = work(batch) if work else batch, pa.BufferOutputStream()
+        with pa.ipc.new_stream(text, made.schema) as writer:
+            writer.write(made)
+        yield pa.RecordBatch.from_pydict({"part": pa.array([text.getvalue().to_pybytes()], pa.binary())})
+
+
+def _ticked(name: str) -> str:
+    return "`" + name.replace("`", "``") + "`"
 
 
 def _plain(frame: Any) -> pa.Table:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pandas as pd
@@ -24,6 +25,7 @@ from workbench.errors import WorkbenchError
 from workbench.messages import Listed, Named, Number, say
 from workbench.refused import in_words
 from workbench.warehouse import clear, schema
+from workbench.warehouse.digests import ROWS
 from workbench.warehouse.ingest.decided import Decided
 from workbench.warehouse.ingest.forgotten import FORGOTTEN, Forgotten
 from workbench.warehouse.ingest.identity import circles, unite
@@ -102,19 +104,10 @@ class Build:
     """Builds one version of a warehouse in the folder `place`."""
 
     def __init__(
-        self,
-        mapping: Mapping,
-        files: list[RawFile],
-        pseudonyms: Pseudonyms | None,
-        place: Path,
-        version: str,
-        progress: Callable[[str], None],
-        repairs: Repairs,
-        forgotten: Forgotten,
-        parts: Parts,
-        taken: Iterable[Preparation] = (),
-        decided: Decided | None = None,
-    ) -> None:
+        self, mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, place: Path, version: str,
+        progress: Callable[[str], None], repairs: Repairs, forgotten: Forgotten, parts: Parts,
+        taken: Iterable[Preparation] = (), decided: Decided | None = None,
+    ) -> None:  # fmt: skip
         self.mapping, self.files, self.pseudonyms = mapping, files, pseudonyms
         self.place, self.version, self.progress = place, version, progress
         self.repairs, self.forgotten = repairs, forgotten
@@ -129,6 +122,7 @@ class Build:
         self.kept: dict[int, list[pa.Table]] = {}
         self.reread: set[int] = set()
         self.seen: dict[str, pd.DataFrame] = {}
+        self.records: list[list[Any]] = []
 
     def run(self, notes: list[str]) -> None:
         """Fill every table, check that the account balances, and write what is to be known about the version."""
@@ -144,7 +138,10 @@ class Build:
             self.months.write(self.con, united=self.united)
             notes = [*notes, *self.notes, *self.months.notes()]
             self._balance()
-            self.watch.look(self.place, self.filled, self.seen, {entry.number: entry.file for entry in self.entries})
+            files = {entry.number: entry.file for entry in self.entries}
+            self.watch.look(self.place, self.filled, self.seen, files, partial(self.months.told, self.con))
+            self.records = self.months.told(self.con, f"SELECT {ROWS} FROM $month t")
+            self.months.seal()
             self._describe(notes)
             for entry in self.entries:
                 if entry.part:
@@ -174,8 +171,7 @@ class Build:
     def _fill(self, table: schema.TableSchema) -> None:
         sources = [file for file in self.files if file.block.table == table]
         entries = [(self._entry(file.name, table, file.block.most_refused), file) for file in sources]
-        for entry, file in entries:
-            self._read(entry, file)
+        self._read(entries)
         if table.name in self.mapping.rows:
             self._rows(table)
         if table.name == BY_MONTH:
@@ -191,7 +187,8 @@ class Build:
 
     def _stop(self, table: schema.TableSchema, sources: list[RawFile]) -> None:
         """Stop where a row was refused by a rule that the mapping lets stop the ingest."""
-        rules = {(rule.name, rule.reason) for file in sources for rule in self._check(file.block).rules}
+        blocks = {id(file.block): file.block for file in sources}.values()
+        rules = {(rule.name, rule.reason) for block in blocks for rule in self._check(block).rules}
         rules |= {(f"{table.name}.{c.name}.unique", _earlier(table)) for c in table.columns if c.unique}
         for name, reason in sorted(rules):
             if self.mapping.rulebook.severity(name) == STOP and (rows := self._refused(table, reason)):
@@ -238,26 +235,33 @@ class Build:
             self.con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {lookup_relation(lookup)} AS {lookup.sql}")
         return check
 
-    def _read(self, entry: _Entry, file: RawFile) -> None:
-        check, block = self._check(file.block, file.name), file.block
-        self.unchecked |= dict.fromkeys(check.unchecked)
-        key = self.pseudonyms.fingerprint if self.pseudonyms and any(v.pseudonym for v in block.values()) else ""
-        name = self.parts.name(
-            digest_of(file.path) if block.prepared else file.digest, file.name, replace(block, most_refused=0.0),
-            self.repairs.of(file.name, block), key, self.forgotten.of(block.table),
-            [(rule.name, rule.reason) for rule in check.rules],
-        )  # fmt: skip
-        part = self.parts.found(name)
-        if part is None or self._are_refused_now(part, check):
-            part = self._make(name, entry, block, cache(partial(self._check, block, file.name)), self._batches(file))
-        self._take(entry, part, check)
-        for column, count in part.masked.items():
-            where = f"{column} of {block.path} ({block.table.name})"
-            self.masked[where] = self.masked.get(where, 0) + count
+    def _read(self, entries: list[tuple[_Entry, RawFile]]) -> None:
+        """Take the parts of a table's files from versions before, or read the files."""
+        found = []
+        for entry, file in entries:
+            check, block = self._check(file.block, file.name), file.block
+            key = self.pseudonyms.fingerprint if self.pseudonyms and any(v.pseudonym for v in block.values()) else ""
+            name = self.parts.name(
+                digest_of(file.path) if block.prepared else file.digest, file.name, replace(block, most_refused=0.0),
+                self.repairs.of(file.name, block), key, self.forgotten.of(block.table),
+                [(rule.name, rule.reason) for rule in check.rules],
+            )  # fmt: skip
+            found.append((entry, file, check, name, self.parts.found(name)))
+        are_good = not self._refused_now([(part, check) for _, _, check, _, part in found if part])
+        for entry, file, check, name, part in found:
+            self.unchecked |= dict.fromkeys(check.unchecked)
+            if part is None or not (are_good or not self._refused_now([(part, check)])):
+                checks = cache(partial(self._check, file.block, file.name))
+                part = self._make(name, entry, file.block, checks, self._batches(file))
+            self._take(entry, part, check)
+            for column, count in part.masked.items():
+                where = f"{column} of {file.block.path} ({file.block.table.name})"
+                self.masked[where] = self.masked.get(where, 0) + count
 
-    def _are_refused_now(self, part: Part, check: Check) -> bool:
-        """Whether other tables, as they stand now, refuse a record that they once accepted: the file is read again."""
-        return bool(part.accepted and self._number(check.refused(_parquet(part.rows()))))
+    def _refused_now(self, parts: list[tuple[Part, Check]]) -> bool:
+        """Whether other tables, as they stand now, refuse a record of a table that they once accepted: read it anew."""
+        rows = [file for part, _ in parts if part.accepted for file in part.rows()]
+        return bool(rows and self._number(parts[0][1].refused(_parquet(rows))))
 
     def _batches(self, file: RawFile) -> Iterator[tuple[Batch, bool]]:
         """The records of a file, the repaired ones last, and whether clear texts are hidden in them already."""
@@ -529,14 +533,9 @@ class Build:
             'CREATE TEMP TABLE entry ("#file" INTEGER, file VARCHAR, "table" VARCHAR, raw BIGINT, accepted BIGINT, '
             "quarantined BIGINT, lines BIGINT, most_refused DOUBLE, digest VARCHAR)"
         )
-        con.executemany(
-            "INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [
-                [e.number, e.file, e.table, e.raw, e.accepted, e.quarantined, e.lines, e.most_refused,
-                 digests.get(e.file)]
-                for e in self.entries
-            ],
-        )  # fmt: skip
+        known = ("number", "file", "table", "raw", "accepted", "quarantined", "lines", "most_refused")
+        rows = [[*(getattr(e, name) for name in known), digests.get(e.file)] for e in self.entries]
+        con.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
         con.execute(
             """CREATE TABLE account AS SELECT "#file", file, "table", raw, accepted, quarantined,
             coalesce(set_aside, 0) AS set_aside, coalesce(followed, 0) AS followed, lines, most_refused, digest

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import csv
 import hashlib
-import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from workbench.errors import WorkbenchError, named, unknown
+from workbench.locks import replace
 from workbench.messages import say
 from workbench.personal import for_me_alone
 
@@ -44,8 +44,7 @@ class Decided:
 
         Raises
         ------
-        WorkbenchError
-            If nothing was decided of one.
+        WorkbenchError : If nothing was decided of one.
         """
         for case in cases:
             if case not in set(self.rows["case_id"]):
@@ -88,7 +87,7 @@ def write_cases(cases: pd.DataFrame, path: Path) -> None:
     aside = path.with_name(f".{path.name}")
     for_me_alone(aside)
     table[names].to_csv(aside, index=False, encoding="utf-8-sig")
-    os.replace(aside, path)
+    replace(aside, path)
 
 
 def decide(source: str, root: Path, cases: pd.DataFrame, decision: str) -> None:

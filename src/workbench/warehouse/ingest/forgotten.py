@@ -45,8 +45,8 @@ class Forgotten:
         if self.path.is_file() and line in self.path.read_text("utf-8"):
             return
         self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w") as stream:
-            stream.write(line)
+        with os.fdopen(os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "wb") as stream:
+            stream.write(line.encode())
 
     def rows(self, rows: pa.Table) -> pa.ChunkedArray | None:
         """Which rows of a table are those of such customers; None where there are none."""

@@ -77,14 +77,10 @@ def ingest(
 
     Parameters
     ----------
-    source : str
-        Name of the mapping `data/mappings/SOURCE.toml`.
-    raw : path, optional
-        Folder of the raw extracts, by default `data/raw/SOURCE`; or a file, for a mapping that reads one alone.
-    root : path, optional
-        Folder of the project, by default found from the working directory.
-    progress : callable, optional
-        Called with a line of text after each file.
+    source : Name of the mapping `data/mappings/SOURCE.toml`.
+    raw : Folder of the raw extracts, by default `data/raw/SOURCE`; or a file, for a mapping that reads one alone.
+    root : Folder of the project, by default found from the working directory.
+    progress : Called with a line of text after each file.
 
     Returns
     -------
@@ -93,8 +89,7 @@ def ingest(
 
     Raises
     ------
-    WorkbenchError
-        If mapping, files, encoding, key or disk do not allow it. The version in force stays as it was.
+    WorkbenchError : If mapping, files, encoding, key or disk do not allow it. The version in force stays as it was.
     """
     root = Path(root) if root is not None else project_root()
     if live_mapping(source, root) is not None:
@@ -123,12 +118,12 @@ def ingest(
         notes = passed + _other_key(source, root, before, pseudonyms)
         with building(folder, version) as place:
             earlier = [folder / name for name in before]
-            _build(
+            records = _build(
                 mapping, files, pseudonyms, place, version, progress or _silent, repairs, forgotten, earlier, notes,
                 decided,
             )  # fmt: skip
             _check_unchanged(files)
-            write_digests(place)
+            write_digests(place, records)
             publish(place, version)
     return open_warehouse(source, root=root).full_account()
 
@@ -141,13 +136,11 @@ def tried(file: Path, *, raw: Path | str | None = None, root: Path | str | None 
     ----------
     file : Path
         The mapping, wherever it stands.
-    raw, root
-        As for `ingest`.
+    raw, root : As for `ingest`.
 
     Raises
     ------
-    WorkbenchError
-        As `ingest` does.
+    WorkbenchError : As `ingest` does.
     """
     root = Path(root) if root is not None else project_root()
     mapping, raw = _of_file(read_mapping(file), raw, root / "data" / "raw" / file.stem)
@@ -171,7 +164,7 @@ def _build(
     mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, place: Path, version: str,
     progress: Callable[[str], None], repairs: Repairs, forgotten: Forgotten, before: list[Path], notes: list[str],
     decided: Decided,
-) -> None:  # fmt: skip
+) -> list[list[Any]]:  # fmt: skip
     """Fill the folder of a version: steps first, then files and their results, with the parts of versions before."""
     made = prepare(mapping, files, place)
     mapped = [file for file in files if not isinstance(file.block, Input)] + made.files
@@ -180,6 +173,7 @@ def _build(
     build = Build(mapping, mapped, pseudonyms, place, version, progress, repairs, forgotten, parts, made.taken, decided)
     build.run([*notes, *made.notes])
     shutil.rmtree(place / "prepare", ignore_errors=True)
+    return build.records
 
 
 def _of_file(mapping: Mapping, raw: Path | str | None, usual: Path) -> tuple[Mapping, Path]:

@@ -5,7 +5,7 @@ Each table is read once for all its rules, and once more, month by month, for wh
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date
 from pathlib import Path
@@ -48,17 +48,21 @@ class Watch:
         self.con, self.book, self.as_of = con, book, as_of
         self.found: list[Warning] = []
 
-    def look(self, place: Path, filled: dict[str, str], seen: dict[str, pd.DataFrame], files: dict[int, str]) -> None:
+    def look(
+        self, place: Path, filled: dict[str, str], seen: dict[str, pd.DataFrame], files: dict[int, str],
+        told: Callable[[str], list[list[Any]]],
+    ) -> None:  # fmt: skip
         """Look for what is hardly true in the tables of a version as they stand in its folder.
 
-        `seen` has the profile of each table by file, `files` the names of the files by number.
+        `seen` has the profile of each table by file, `files` the names of the files by number; `told` asks a query of
+        each month of the detail records that is not as it was.
         """
         if records := sorted((place / BY_MONTH).glob("*.parquet")):
             table = schema.table(BY_MONTH)
             relation = f"read_parquet([{', '.join(literal(str(file)) for file in records)}])"
             months = f"read_parquet({literal(str(place / 'customer_month' / '*.parquet'))})"
-            self.rules(BY_MONTH, relation, filled)
-            self.deliveries(table, self.profile(table, relation, "NULL"), relation, files)
+            self.rules(BY_MONTH, relation, filled, told)
+            self.deliveries(table, self.profile(table, "$month", "NULL", told), relation, files)
             self.identifiers(table, months, ["customer_id"], "sum(events)")
         for name in filled:
             table = schema.table(name)
@@ -67,31 +71,45 @@ class Watch:
             columns = [c.name for c in table.columns if c.is_identifier and table.key != (c.name,)]
             self.identifiers(table, name, columns)
 
-    def rules(self, table: str, relation: str, filled: dict[str, str]) -> None:
-        """Count the rows that break each rule of a table, in one reading of it."""
+    def rules(
+        self, table: str, relation: str, filled: dict[str, str], told: Callable[[str], list[list[Any]]] | None = None
+    ) -> None:
+        """Count the rows that break each rule of a table, in one reading of it, or as it is told month by month."""
         rules = [r for r in self.book.of(table, WARN, STOP) if r.reads() <= filled.keys()]
         if not rules:
             return
+        told = None if any(rule.lookups for rule in rules) else told
         lookups = {lookup.name: lookup for rule in rules for lookup in rule.lookups}
         counts = ", ".join(f"count(*) FILTER ({rule.sql('t', self.as_of)})" for rule in rules)
         joins = " ".join(lookup.join(f"({lookup.sql})", "t") for lookup in lookups.values())
-        of, *broken = self.con.execute(f"SELECT count(*), {counts} FROM {relation} AS t {joins}").fetchall()[0]
+        asked = f"SELECT count(*), {counts} FROM {'$month' if told else relation} AS t {joins}"
+        found = told(asked) if told else self.con.execute(asked).fetchall()
+        of, *broken = map(sum, zip(*found, strict=True))
         for rule, rows in zip(rules, broken, strict=True):
             if rows:
                 self.warn(table, rule.name, rows, of, rule.reason, rule.severity)
 
-    def profile(self, table: schema.TableSchema, relation: str, file: str) -> pd.DataFrame:
+    def profile(
+        self, table: schema.TableSchema, relation: str, file: str, told: Callable[[str], list[list[Any]]] | None = None
+    ) -> pd.DataFrame:
         """Give, by file and month, how many rows there are, and of each column how it is filled; in one reading."""
         dated = months().get(table.name)
         month = f"date_trunc('month', {dated})" if dated else "NULL"
-        parts = [f'{file} AS "#file"', f"CAST({month} AS TIMESTAMP) AS month", "count(*) AS rows"]
+        at = "VARCHAR" if told else "TIMESTAMP"
+        parts = [f'{file} AS "#file"', f"CAST({month} AS {at}) AS month", "count(*) AS rows"]
         for c in _plain(table) if dated else ():
             parts.append(f"count({c}) AS {quoted('k:' + c)}")
             parts += [f"CAST({of}({c}) AS VARCHAR) AS {quoted(f'{of}:{c}')}" for of in ("min", "max")]
         for c in _sized(table):
             parts += [f"count(*) FILTER ({c} <> 0) AS {quoted('z:' + c)}"]
             parts += [f"sum(CASE WHEN {c} <> 0 THEN ln(abs({c})) END) AS {quoted('g:' + c)}"]
-        return self.con.execute(f"SELECT {', '.join(parts)} FROM {relation} GROUP BY 1, 2 ORDER BY 1, 2").df()
+        asked = f"SELECT {', '.join(parts)} FROM {relation} GROUP BY 1, 2 ORDER BY 1, 2"
+        if not told:
+            return self.con.execute(asked).df()
+        names = [part.rpartition(" AS ")[2].strip('"') for part in parts]
+        found = pd.DataFrame(told(asked), columns=names)
+        sizes = {name: "float64" for name in names if name.startswith("g:")}
+        return found.assign(month=pd.to_datetime(found["month"])).astype(sizes)
 
     def deliveries(self, table: schema.TableSchema, seen: pd.DataFrame, relation: str, files: dict[int, str]) -> None:
         """Warn of amounts of another size, of months with too few or too many rows, and of columns turned constant."""
@@ -198,8 +216,7 @@ class Watch:
 
         Raises
         ------
-        WorkbenchError
-            If it is one that stops the ingest.
+        WorkbenchError : If it is one that stops the ingest.
         """
         if (severity := self.book.severity(rule, severity)) == STOP:
             raise WorkbenchError(
