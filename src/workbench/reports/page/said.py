@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import zip_longest
 from typing import Any
 
 from workbench import messages
@@ -32,5 +31,6 @@ def answer_of(output: Mapping[str, Any], language: str = "en") -> Answer:
     first, *rest = stored or [messages.as_message(line) for line in text.splitlines() or [""]]
     lead, *further = first.parts or (first,)
     tiles = [{name: messages.read(part).said(language) for name, part in t.items()} for t in ours.get("tiles", ())]
-    tiles = [{**tile, "term": term} for tile, term in zip_longest(tiles, ours.get("terms", ()), fillvalue="")]
+    for tile, term in zip(tiles, [*ours.get("terms", ()), *[""] * len(tiles)], strict=False):
+        tile["term"] = term
     return Answer(lead.said(language), tuple(m.said(language) for m in (*further, *rest)), tuple(tiles))

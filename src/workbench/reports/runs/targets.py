@@ -170,8 +170,9 @@ def _features(model: Any, warehouse: Warehouse, day: date) -> str:
 
     having = {column: subject for subject in SUBJECTS for column, _, _ in sqlfiles.described(subject)}
     if lacking := [name for name in model.feature_names_in_ if name not in having]:
-        said = "the model takes {names}, which no feature is. Give a query that has them."
-        raise WorkbenchError(said).of(Listed(tuple(lacking), ""))
+        raise WorkbenchError("the model takes {names}, which no feature is. Give a query that has them.").of(
+            Listed(tuple(lacking), "")
+        )
     subjects = [s for s in SUBJECTS if s in {having[name] for name in model.feature_names_in_}]
     require_coverage(warehouse, day, subjects)
     return features_sql(subjects, stored=tables_stored(warehouse))

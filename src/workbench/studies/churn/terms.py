@@ -140,7 +140,8 @@ class FormulaTerm:
 
     def without(self, end: str) -> FormulaTerm:
         """Leave one end of a bin out, where the bins on that side are asked before, or there is none."""
-        return replace(self, conditions=(replace(self.conditions[0], **{end: np.inf if end == "high" else -np.inf}),))
+        bin_ = self.conditions[0]
+        return replace(self, conditions=(replace(bin_, high=np.inf) if end == "high" else replace(bin_, low=-np.inf),))
 
     def said(self) -> Message:
         """Say it in words."""
@@ -314,8 +315,13 @@ def _side(leaf: FormulaTerm, question: Question) -> bool | None:
     """Answer a question for all rows of a leaf; None where some answer yes and some no."""
     fact, end = question
     for c in leaf.conditions:
-        if c.fact == fact and c.levels == (end if isinstance(end, tuple) else ()):
-            return not c.other if c.levels else True if c.low >= end else False if c.high <= end else None
+        if c.fact != fact:
+            continue
+        if isinstance(end, tuple):
+            if c.levels == end:
+                return not c.other
+        elif not c.levels:
+            return True if c.low >= end else False if c.high <= end else None
     return None
 
 
