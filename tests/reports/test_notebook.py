@@ -84,8 +84,8 @@ def test_a_list_and_a_model_say_what_they_are_in_both_languages(said, tmp_path, 
     cell = {"cell_type": "code", "source": "", "outputs": json.loads(json.dumps(outputs))}
     chinese = translated({"metadata": {}, "cells": [cell]}, "zh")["cells"][0]["outputs"]
     assert [output["data"]["text/plain"] for output in chinese] == [
-        "清单“targets”，截至2026年7月1日：1200行。3行",
-        "清单“one”，截至2026年7月1日：1行。各观察窗口均已结束。",
+        "名单“targets”，截至2026年7月1日：1200行。3行",
+        "名单“one”，截至2026年7月1日：1行。各观察窗口均已结束。",
         "模型“who”。Of <b>.",
     ]
 

@@ -27,6 +27,8 @@ QUANTITIES = "application/vnd.workbench.quantities+json"
 LONGEST_TABLE, MANY_CELLS = 40, 1_800
 """Rows of a table on a page; half of them where the tables of the page have more cells than that together."""
 LONGEST_LIST = 40
+FOREMOST = 3
+"""Things to do that stand on the first screen; the others of a decision are folded behind them."""
 LONGEST_TEXT = 10_000
 LONGEST_MARKDOWN = 100_000
 NOTICE = "<!--notice-->"
@@ -255,7 +257,9 @@ def _output(output: Mapping[str, Any], headings: _Headings, spoken: str) -> Iter
     if kind == "answer":
         yield {"kind": "answer", "said": answer_of(output, spoken)}
     elif kind == "decision":
-        yield {"kind": "decision", "sentences": text.splitlines()}
+        lines, do = text.splitlines(), ours.get("do", FOREMOST)
+        more = lines[FOREMOST:do] + lines[do + 1 :] if "do" in ours else []
+        yield {"kind": "decision", "sentences": [line for line in lines if line not in more], "more": more}
     elif kind == "table":
         yield _safe("table", tables.as_html(data[tables.MIME], longest=headings.longest, mark=headings.mark()))
     elif kind == "quantities":

@@ -87,7 +87,8 @@ def decide(*decisions: Decision | Refusal) -> None:
     """Display what is advised, which the page shows beside the answer and the index below it.
 
     Of several decisions first what to do, then what would change each; a refusal among them stands for its part. Where
-    all are refused nothing is decided.
+    all are refused nothing is decided. The page shows the first three things to do and what would change the first, and
+    folds the others.
     """
     if not any(isinstance(d, Decision) for d in decisions):
         nothing = say("Decide nothing on these data: they do not answer the question.")
@@ -100,7 +101,7 @@ def decide(*decisions: Decision | Refusal) -> None:
             "text/plain": "\n".join(sentences),
             "text/markdown": "\n".join(f"- {as_entities(sentence)}" for sentence in sentences),
         },
-        {"kind": "decision", "sentences": [sentence.as_json() for sentence in sentences]},
+        {"kind": "decision", "do": len({*do}), "sentences": [sentence.as_json() for sentence in sentences]},
     )
 
 

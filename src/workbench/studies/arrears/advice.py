@@ -25,7 +25,9 @@ def decision(
     """
     do: list[Message] = []
     if not isinstance(work, Refusal):
-        do += [_stage(row, work.currency, worth) for row in work.table.itertuples()]
+        known = (work.table["net_earned_low"] > 0) | (work.table["net_earned_high"] < 0)
+        first = work.table.iloc[np.argsort(~known, kind="stable")]
+        do += [_stage(row, work.currency, worth) for row in first.itertuples()]
     if not isinstance(work, Refusal) and not isinstance(following, Refusal):
         do += _list(following, work.currency)
     if not isinstance(work, Refusal) and len(behind := work.behind()):
