@@ -12,6 +12,7 @@ from workbench.errors import WorkbenchError
 from workbench.project import project_root
 from workbench.warehouse import connect, open_warehouse, schema
 from workbench.warehouse.ingest import ingest
+from workbench.warehouse.sql import without_bar
 
 MAPPING = """
 title = "A shop"
@@ -162,6 +163,25 @@ def test_a_warehouse_of_the_definition_before_is_read_as_it_is(root, tmp_path):
         con.execute("UPDATE facts SET value = '3' WHERE name = 'schema_version'")
     with pytest.raises(WorkbenchError, match=r"tables of version 3; .* Run: workbench data ingest shop"):
         open_warehouse("shop", root=tmp_path / "p")
+
+
+def test_bars_are_left_as_they_are_where_there_are_none():
+    """In Jupyter without its widgets DuckDB shows none, and refuses whoever says so."""
+
+    class Jupyter:
+        bar, told = False, ()
+
+        def execute(self, sql):
+            self.told += (sql,)
+            assert not sql.startswith("SET"), "required package 'ipywidgets' is missing"
+            return self
+
+        def fetchone(self):
+            return (self.bar,)
+
+    assert without_bar(con := Jupyter()) is con and len(con.told) == 1
+    with duckdb.connect() as con:
+        assert without_bar(con).execute("SELECT current_setting('enable_progress_bar')").fetchone() == (False,)
 
 
 def test_a_version_that_is_gone_is_not_read_from_memory(root, tmp_path):

@@ -27,7 +27,7 @@ from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.account import Account
 from workbench.warehouse.digests import note_reads
 from workbench.warehouse.features import STORED, tables_stored
-from workbench.warehouse.sql import literal, quoted
+from workbench.warehouse.sql import literal, quoted, without_bar
 
 FACTS = {"title", "operator", "currency", "as_of", "key_fingerprint", "notes"}
 
@@ -363,7 +363,7 @@ def _since(there: Mapping[str, list[str]]) -> list[str]:
 
 def lock(con: duckdb.DuckDBPyConnection, limits: Mapping[str, str], files: Iterable[str] = ()) -> None:
     """Let a connection see no more of the machine than what is attached and some files, from now on."""
-    con.execute("SET enable_progress_bar = false")
+    without_bar(con)
     for name, value in {
         "TimeZone": "'UTC'",
         **{name: literal(value) for name, value in limits.items()},

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from workbench.project import READS
-from workbench.warehouse.sql import quoted
+from workbench.warehouse.sql import quoted, without_bar
 
 DIGESTS = "tables.json"
 ROWS = "count(*), sum(hash(t)::HUGEINT)"
@@ -28,7 +28,7 @@ def write_digests(place: Path, months: Sequence[Sequence[int]] = ()) -> None:
     import duckdb
 
     with duckdb.connect(str(place / "warehouse.duckdb"), read_only=True) as con:
-        con.execute("SET enable_progress_bar = false")
+        without_bar(con)
         names = [name for (name,) in con.execute("SELECT table_name FROM duckdb_tables() ORDER BY 1").fetchall()]
         reads = {name: quoted(name) for name in names}
         reads["facts"] = "(SELECT * FROM facts WHERE name NOT IN ('version', 'created'))"

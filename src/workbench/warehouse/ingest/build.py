@@ -51,7 +51,7 @@ from workbench.warehouse.ingest.rules import (
 from workbench.warehouse.ingest.warned import Watch
 from workbench.warehouse.pseudonyms import Pseudonyms
 from workbench.warehouse.rulebook import STOP
-from workbench.warehouse.sql import literal
+from workbench.warehouse.sql import literal, without_bar
 from workbench.warehouse.texts import one_width
 
 MEMORY = "2GB"
@@ -153,11 +153,11 @@ class Build:
         shutil.rmtree(self.place / "spill", ignore_errors=True)
 
     def _prepare(self) -> None:
+        without_bar(self.con)
         for name, value in {
             "memory_limit": MEMORY,
             "temp_directory": str(self.place / "spill"),
             "preserve_insertion_order": "false",
-            "enable_progress_bar": "false",
             "TimeZone": "UTC",
         }.items():
             self.con.execute(f"SET {name} = {literal(value)}")

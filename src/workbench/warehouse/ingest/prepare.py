@@ -23,7 +23,7 @@ from workbench.warehouse.ingest.build import MEMORY, Preparation, RawFile
 from workbench.warehouse.ingest.mapping import Input, Mapping, Step
 from workbench.warehouse.ingest.read import batches
 from workbench.warehouse.ingest.rules import AGAIN, LEFT_OUT
-from workbench.warehouse.sql import literal, quoted
+from workbench.warehouse.sql import literal, quoted, without_bar
 from workbench.warehouse.texts import one_width
 
 INPUTS, PREPARED = "inputs.duckdb", "prepared.parquet"
@@ -106,8 +106,8 @@ class _Preparing:
                 self.made.files.append(replace(file, block=block, path=result))
 
     def _inputs(self) -> duckdb.DuckDBPyConnection:
-        con = duckdb.connect(str(self.folder / INPUTS))
-        con.execute(f"SET memory_limit = {literal(MEMORY)}; SET enable_progress_bar = false")
+        con = without_bar(duckdb.connect(str(self.folder / INPUTS)))
+        con.execute(f"SET memory_limit = {literal(MEMORY)}")
         con.execute(f"SET temp_directory = {literal(str(self.folder / 'spill'))}")
         return con
 
