@@ -6,15 +6,15 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
-
-import numpy as np
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from workbench.catalogue import CATALOGUES
 from workbench.errors import WorkbenchError
 from workbench.messages import Day, Listed, Message, Name, Term, join, say
 from workbench.result import Quantity, Result
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 SET_ASIDE: Mapping[str, Message] = {
     "unbilled": say("not billed for a full month yet"),
@@ -60,9 +60,11 @@ class Base(Result):
 
         Who is not counts under the first reason that holds: one bool a row of `known`, None for all that are left.
         """
+        import pandas as pd
+
         out, counts = ~known["customer_id"].isin(list(here)).to_numpy(), {}
         for reason, holds in why.items():
-            found = out if holds is None else out & np.asarray(holds, dtype=bool)
+            found = out if holds is None else out & pd.Series(holds, dtype=bool).to_numpy()
             counts[reason], out = int(found.sum()), out & ~found
         if out.any():
             raise WorkbenchError("{n} active customers are set aside for no reason. Name one.").of(int(out.sum()))
@@ -75,6 +77,8 @@ class Base(Result):
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the sum."""
+        import pandas as pd
+
         rows = {"active": self.active, **{why: -n for why, n in self.set_aside.items()}, "here": self.counted}
         return pd.DataFrame(rows.items(), columns=["what", "customers"])
 

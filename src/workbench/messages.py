@@ -25,7 +25,7 @@ TAGS = {"en": "en", "zh": "zh-CN"}
 """What a page calls its language, for those who read it aloud."""
 OF_DATA = ("customer", "customer_id", "campaign", "campaign_id", "city", "company", "account")
 """Columns with names to be found again: nothing in them is a word of ours."""
-MOST_KEPT = 20_000
+MOST_KEPT = 100_000
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 _BETWEEN = {" · ": " · ", "\n": "\n", "; ": "；", ", ": "·", "->": "→", ": ": "：", "+": "+"}
 _ENGLISH = re.compile(r"[A-Za-z][a-z]{2,}")
