@@ -219,7 +219,7 @@ def test_targeting_that_is_not_known_prints_no_ends():
         curve, 0.3, 0.1, 1.0, 1.0, np.nan, np.nan, Interval(1, 0.5, 1.5), UNKNOWN, 2.0, verdict, reasons, 100, 0.95, "y"
     )
     clean(found.headline())
-    assert [q.name for q in found.quantities()] == ["best_share", "net_everybody"]
+    assert [q.name for q in found.quantities()] == ["best_share", "break_even", "net_everybody"]
 
 
 ADVICE = re.compile(r"^(Keep|Repeat '|Contact)")

@@ -331,7 +331,7 @@ def test_postgresql_has_settings_and_names_of_its_own(filled, sample_warehouse, 
 
 def test_spark_is_told_nothing_of_what_is_kept():
     """Spark has no word for an expression that is kept, nor for one that is not: within a query it goes unsaid."""
-    sql = "SELECT x FROM (WITH t AS NOT MATERIALIZED (SELECT 1 AS x) SELECT x FROM t) AS a"
+    sql = "SELECT a.x FROM (WITH t AS NOT MATERIALIZED (SELECT 1 AS x) SELECT x FROM t) AS a CROSS JOIN b"
     assert "MATERIALIZED" not in rendered(sql, (), "spark").last
     assert "NOT MATERIALIZED" in rendered(sql, (), "postgres").last
 

@@ -338,14 +338,17 @@ SELECT kind, name, COUNT(*) AS members FROM campaign_member_value WHERE campaign
 
 -- closed_campaign_member
 WITH known AS (SELECT campaign_id, customer_id, value FROM campaign_member_value WHERE kind = 'covariates' AND name =
-30), result AS (SELECT campaign_id, customer_id, value FROM campaign_member_value WHERE kind = 'outcomes' AND name =
-30 AND NOT value IS NULL) SELECT campaign_member.campaign_id, campaign_member.customer_id, campaign_member.arm,
+30), response AS (SELECT campaign_id, customer_id, value FROM campaign_member_value WHERE kind = 'outcomes' AND name =
+'responded'), result AS (SELECT campaign_id, customer_id, value FROM campaign_member_value WHERE kind = 'outcomes' AND
+name = 30 AND NOT value IS NULL) SELECT campaign_member.campaign_id, campaign_member.customer_id, campaign_member.arm,
 CAST(CASE WHEN campaign_member.arm <> 'control' THEN 1 ELSE 0 END AS INT) AS treatment, result.value AS outcome,
-known.value AS known, campaign.starts_on, campaign.contact_cost, campaign.incentive_cost, campaign.margin FROM
-campaign_member INNER JOIN campaign ON campaign.campaign_id = campaign_member.campaign_id INNER JOIN result ON
-result.campaign_id = campaign_member.campaign_id AND result.customer_id = campaign_member.customer_id LEFT JOIN known
-ON known.campaign_id = campaign_member.campaign_id AND known.customer_id = campaign_member.customer_id WHERE
-campaign.assignment = 'randomised' AND campaign.ends_on < CAST(CAST('2026-07-01' AS DATE) AS DATE);
+known.value AS known, response.value AS responded, campaign.starts_on, campaign.contact_cost, campaign.incentive_cost,
+campaign.margin FROM campaign_member INNER JOIN campaign ON campaign.campaign_id = campaign_member.campaign_id INNER
+JOIN result ON result.campaign_id = campaign_member.campaign_id AND result.customer_id = campaign_member.customer_id
+LEFT JOIN known ON known.campaign_id = campaign_member.campaign_id AND known.customer_id = campaign_member.customer_id
+LEFT JOIN response ON response.campaign_id = campaign_member.campaign_id AND response.customer_id =
+campaign_member.customer_id WHERE campaign.assignment = 'randomised' AND campaign.ends_on < CAST(CAST('2026-07-01' AS
+DATE) AS DATE);
 
 -- collection_stage
 WITH paid AS (SELECT act.action_id, SUM(CASE WHEN payment.paid_on < act.acted_on THEN CAST(payment.amount AS

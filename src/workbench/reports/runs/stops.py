@@ -26,7 +26,7 @@ def stoppable() -> Iterator[None]:
 
     def stop(*_: Any) -> None:
         for number in STOPS:
-            signal.signal(number, signal.SIG_IGN)
+            signal.signal(number, _once_more)
         raise KeyboardInterrupt
 
     before = {number: signal.signal(number, stop) for number in STOPS if _is_heard(number)}
@@ -70,5 +70,9 @@ def deaf_to_interrupts() -> None:
     _mask(_UNBLOCK, STOPS)
 
 
+def _once_more(*_: Any) -> None:
+    """Do nothing. SIG_IGN would make Python complain of a signal that came just before it was set."""
+
+
 def _is_heard(number: int) -> bool:
-    return signal.getsignal(number) not in (signal.SIG_IGN, None)
+    return signal.getsignal(number) not in (signal.SIG_IGN, _once_more, None)
