@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment report test check lint sample notebooks lab prove bench peers peers-uplift conformance coverage lock clean
+.PHONY: help environment report test check lint messages sample notebooks lab prove bench peers peers-uplift conformance coverage lock clean
 
 help:
 	@echo "make report   environment, sample operator if there is no data, every study; ends with where to look"
@@ -21,6 +21,7 @@ help:
 	@echo "make peers-uplift   those of the uplift benchmark (1 GB)"
 	@echo "make conformance   docs/conformance.md anew: our numbers beside published ones and the peers'"
 	@echo "make coverage   docs/coverage.md anew: how often printed intervals hold the truth, over a grid of worlds"
+	@echo "make messages   an empty entry in the Chinese catalogues for each new sentence; names what is to be filled in"
 	@echo "make lock     requirements.lock anew from pyproject.toml"
 	@echo "make clean    remove environment, data and reports that were made here"
 
@@ -68,6 +69,10 @@ lint: $(READY)
 	@$(BIN)/ruff format --check --quiet src tests benchmarks
 	@$(BIN)/nbstripout --verify --keep-count notebooks/*.ipynb
 	@$(BIN)/mypy --no-error-summary
+	@$(BIN)/python tests/reference/catalogues.py --check
+
+messages: $(READY)
+	@$(BIN)/python tests/reference/catalogues.py
 
 lab: $(READY)
 	@$(BIN)/workbench lab

@@ -6,11 +6,10 @@ import pickle
 import re
 import string
 from datetime import date
-from pathlib import Path
 
 import pytest
+from catalogues import CELLS, REFUSALS, SOURCE, TREES, called, lacking, named_by, put, written
 
-import workbench
 from workbench import catalogue, messages
 from workbench.messages import (
     Amount,
@@ -31,78 +30,6 @@ from workbench.messages import (
 )
 from workbench.result import OWN
 from workbench.warehouse import rulebook, schema
-
-SOURCE = Path(workbench.__file__).parent
-NOTEBOOKS = [*sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb")), SOURCE / "lab" / "study.ipynb"]
-MAKERS = {"say": "a template", "Term": "a word"}
-REFUSALS = {"WorkbenchError"}
-
-
-def notebook_cells() -> list[tuple[str, ast.Module]]:
-    """Every code cell of the notebooks, but for the parameters, with the place where it stands."""
-    return [
-        (f"{file.name}[{number}]", ast.parse("".join(cell["source"])))
-        for file in NOTEBOOKS
-        for number, cell in enumerate(json.loads(file.read_text("utf-8"))["cells"])
-        if cell["cell_type"] == "code" and "parameters" not in cell["metadata"].get("tags", ())
-    ]
-
-
-CELLS = notebook_cells()
-TREES = [
-    *((str(file.relative_to(SOURCE)), ast.parse(file.read_text("utf-8"))) for file in sorted(SOURCE.rglob("*.py"))),
-    *CELLS,
-]
-
-
-def called(node: ast.AST) -> str:
-    """Name what a call makes: by `say`, by a result's own `say`, or by a refusal, whose places `of` fills."""
-    if not isinstance(node, ast.Call):
-        return ""
-    if isinstance(node.func, ast.Attribute) and ast.unparse(node.func) in ("self.say", "messages.say"):
-        return "say"
-    name = named_by(node.func)
-    return name if isinstance(node.func, ast.Name) or name in REFUSALS else ""
-
-
-def named_by(node: ast.expr) -> str:
-    """What is called: `WorkbenchError` in `errors.WorkbenchError(…)`."""
-    return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
-
-
-for _ in range(3):
-    for _, tree in TREES:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef) and REFUSALS & {named_by(base) for base in node.bases}:
-                REFUSALS.add(node.name)
-
-
-def written() -> dict[str, str]:
-    """Every template and word in the package and the notebooks, by text, with the place where it stands."""
-    found = {}
-    for name, tree in TREES:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant):
-                targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-                if {"CAPTION", "PICTURE_CAPTION"} & {*map(ast.unparse, targets)}:
-                    found[node.value.value] = f"{name}:{node.lineno}"
-            maker = called(node)
-            if maker == "prove" and isinstance(node.args[1], ast.Dict):
-                rules = [one for one in (node.args[0], *node.args[1].keys) if isinstance(one, ast.Constant)]
-                rules = [one for one in rules if " " in one.value]  # else a name of the code
-                found |= {rule.value: f"{name}:{rule.lineno}" for rule in rules}
-            if maker in {*MAKERS, *REFUSALS} and node.args:
-                first, place = node.args[0], f"{name}:{node.lineno}"
-                texts = [n for n in (first.body, first.orelse)] if isinstance(first, ast.IfExp) else [first]
-                for text in texts:
-                    if isinstance(text, ast.Constant):
-                        found[text.value] = place
-                    elif maker == "say":
-                        assert name in ("messages.py", "result.py"), (
-                            f"{place}: a template is a text, written at the call"
-                        )
-    return {text: place for text, place in found.items() if text and not place.startswith("messages.py")}
-
 
 WRITTEN = written()
 
@@ -357,3 +284,14 @@ def test_what_was_stored_is_not_taken_for_what_was_made_here():
     """A report that is written after another in the same process says its own words."""
     stored = {"say": "{text}", "values": {"text": {"kind": "Named", "text": "what nobody made", "zh": "高"}}}
     assert read(stored).said("zh") == "高" and messages.known("what nobody made") is None
+
+
+def test_a_new_sentence_gets_an_empty_entry_at_its_place():
+    """The catalogues stand in the order in which they are written; what nobody says goes; lines and quotes are kept."""
+    for name in ("zh.po", "zh.prose.po"):
+        text = (SOURCE / "locale" / name).read_text("utf-8")
+        assert put(text, {}, []) == text
+    text = 'msgid ""\nmsgstr ""\n\nmsgid "c"\nmsgstr "三"\n\nmsgid "d"\nmsgstr "四"\n'
+    made = put(text, {'b "x"\ny': "a.py:1", "d": "a.py:2"}, ["c"])
+    assert made == 'msgid ""\nmsgstr ""\n\nmsgid ""\n"b \\"x\\"\\n"\n"y"\nmsgstr ""\n\nmsgid "d"\nmsgstr "四"\n'
+    assert not lacking("zh.po", {next(iter(WRITTEN)): "here"}) and lacking("zh.po", {"Nobody says so.": "here"})

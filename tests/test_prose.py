@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 from babel.messages.pofile import read_po
+from catalogues import read_prose
 
 import workbench
-from workbench.reports.runs.parameters import declared, read_source
-from workbench.warehouse import dictionary, features, schema, sqlfiles
 
 PACKAGE = Path(workbench.__file__).parent
 CATALOGUE = PACKAGE / "locale" / "zh.prose.po"
@@ -73,22 +72,6 @@ def read_entries() -> dict[str, str]:
     """Give the Chinese by the English text."""
     with CATALOGUE.open("rb") as file:
         return {str(entry.id): str(entry.string) for entry in read_po(file, locale="zh_CN") if entry.id}
-
-
-def read_prose() -> dict[str, str]:
-    """Give what readers see as written: each text with the name of a notebook, table or file that has it."""
-    found = {dictionary._OPENING: "data/README.md", features._PREFACE: "docs/features.md"}
-    for table in schema.tables().values():
-        found |= {text: table.name for c in table.columns for text in (c.unit, c.meaning)} | {table.meaning: table.name}
-    for name in features.SUBJECTS:
-        question, *rest = sqlfiles.notes(name)
-        found |= {text: name for _, *texts in sqlfiles.described(name) for text in (question, " ".join(rest), *texts)}
-    for path in NOTEBOOKS:
-        cells = read_source(path.read_text("utf-8"))
-        texts = [cell["source"] for cell in cells if cell["kind"] == "markdown"]
-        texts += [text for parameter in declared(cells) for text in (parameter.unit, parameter.meaning)]
-        found |= {text: path.stem for text in texts}
-    return {text: place for text, place in found.items() if text not in ("", "MB")}
 
 
 ENTRIES = read_entries()

@@ -259,6 +259,33 @@ def test_languages_are_those_asked_for_else_the_machines(monkeypatch, spoken, ma
     assert languages.languages() == found
 
 
+def test_a_project_has_languages_of_its_own(monkeypatch, tmp_path):
+    """Its setting goes before the locale and behind WORKBENCH_LANG; what it does not know is refused by name."""
+    (tmp_path / "data" / "mappings").mkdir(parents=True)
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
+    monkeypatch.delenv(languages.SPOKEN, raising=False)
+    settings = tmp_path / "data" / "settings.toml"
+    assert languages.languages() == ("en",)
+    for text, found in (('lang = "zh,en"', ("zh", "en")), ('lang = ["zh"]', ("zh",)), ("", ("en",))):
+        settings.write_text(text)
+        assert languages.languages() == found
+    settings.write_text('lang = "zh"')
+    assert languages.languages("en") == ("en",)
+    monkeypatch.setenv(languages.SPOKEN, "en")
+    assert languages.languages() == ("en",)
+    monkeypatch.delenv(languages.SPOKEN)
+    for text, why in (
+        ('lang = "fr"', "no language 'fr'"),
+        ('lan = "zh"', "Did you mean 'lang'"),
+        ("lang =", "cannot be read"),
+    ):
+        settings.write_text(text)
+        with pytest.raises(WorkbenchError, match=why):
+            languages.languages()
+        assert languages.spoken() == "en"
+
+
 @pytest.mark.parametrize("text", ["fr", "zh,fr", "ZH", "zh;en", ","])
 def test_a_language_without_a_catalogue_is_refused(text):
     """By name, with what there is."""

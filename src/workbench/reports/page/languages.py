@@ -9,13 +9,15 @@ import copy
 import html
 import locale
 import os
+import tomllib
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from workbench import messages
 from workbench.catalogue import label, prose
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known, unknown
 from workbench.messages import LANGUAGES, OF_DATA, word
+from workbench.project import project_root
 from workbench.recognised import sentence
 from workbench.reports.page import lists, tables
 from workbench.reports.page.escape import as_entities, as_markdown
@@ -28,21 +30,24 @@ if TYPE_CHECKING:
 SPOKEN = "WORKBENCH_LANG"
 """The environment variable that names the languages of reports, the first one in front: "zh,en"."""
 
+SETTINGS = "data/settings.toml"
+"""What holds for the whole project: `lang`, the languages of its reports."""
+
 NAMES = {"en": "English", "zh": "中文"}
 
 
 def languages(asked: Iterable[str] | str = ()) -> tuple[str, ...]:
-    """Give the languages in which reports are said: those asked for, else WORKBENCH_LANG, else the machine's, else en.
+    """Give the languages of reports: those asked for, else WORKBENCH_LANG's, the project's, the machine's.
 
     Raises
     ------
     WorkbenchError
-        If there is no catalogue of a language, or none is named between commas.
+        If there is no catalogue of a language, none is named between commas, or the project's settings cannot be read.
 
     >>> languages(["zh", "en", "zh"]), languages("zh, en")
     (('zh', 'en'), ('zh', 'en'))
     """
-    text = (asked if isinstance(asked, str) else ",".join(asked)) or os.environ.get(SPOKEN, "")
+    text = (asked if isinstance(asked, str) else ",".join(asked)) or os.environ.get(SPOKEN, "") or _of_project()
     chosen = tuple(dict.fromkeys(filter(None, (part.strip() for part in text.replace("，", ",").split(",")))))
     if text and not chosen:
         raise WorkbenchError("no language is named. Name zh, en or both with a comma between.")
@@ -53,6 +58,22 @@ def languages(asked: Iterable[str] | str = ()) -> tuple[str, ...]:
         if language not in LANGUAGES:
             raise unknown("language", language, LANGUAGES)
     return chosen
+
+
+def _of_project() -> str:
+    """Give `lang` of data/settings.toml, if the project has one: "zh,en", or a list."""
+    try:
+        text = (project_root() / SETTINGS).read_text("utf-8")
+    except (WorkbenchError, OSError):
+        return ""
+    try:
+        settings = tomllib.loads(text)
+    except ValueError as error:
+        raise WorkbenchError("{file} cannot be read: {error}.").of(SETTINGS, str(error)) from None
+    for name in settings:
+        require_known("setting", name, ["lang"], SETTINGS)
+    asked = settings.get("lang", "")
+    return asked if isinstance(asked, str) else ",".join(map(str, asked))
 
 
 def spoken() -> str:
