@@ -86,8 +86,8 @@ class Collection(Result):
         said: dict[str, Any] = {"stage": stage_name(row), "net": Number(row["net_earned"], "+,.2f")}
         said |= {"span": Span(row["net_earned_low"], row["net_earned_high"], "+,.2f")}
         if row["net_earned_low"] > 0 and row["action"] == "restrict" and row["more_lost_low"] > 0:
-            first = self.say("Collecting earns most at {stage}: {net} {currency} a bill after cost {span}, without "
-                "what the customers are worth who leave for it.", **said)  # fmt: skip
+            first = self.say("Collecting earns most at {stage}: {net} {currency} a bill after cost {span}, not "
+                "counting customers who leave for it.", **said)  # fmt: skip
         elif row["net_earned_low"] > 0:
             first = self.say("Collecting earns most at {stage}: {net} {currency} a bill after cost {span}.", **said)
         elif row["net_earned_high"] < 0:

@@ -121,10 +121,8 @@ class MendFirst(Result):
         if not self.told:
             return Decision((say("Mend nothing now: no fault touches {n} customers or more.", n=self.minimum),), change)
         first, *rest = self.told
-        then = say(
-            "Until then read the {n} studies that rest on these data with what is said of each below.", n=first.studies
-        )
-        turn = say("Then turn to the next: {n} more faults are listed by the customers they touch.", n=len(rest))
+        then = say("Until then read the {n} studies that use these data with care: below is said why.", n=first.studies)
+        turn = say("Then mend the {n} other faults, listed by the customers they touch.", n=len(rest))
         return Decision((first.do, then, turn) if len(rest) > 1 else (first.do, then), change)
 
     def plot(self, ax: Axes | None = None) -> Axes:

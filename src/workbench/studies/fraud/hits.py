@@ -180,7 +180,7 @@ class RuleHits(Result):
         if kept := self.advised(KEEP):
             do.append(
                 say(
-                    "Work the cases of {rules} first, then the others: {n} a day reach {share} of all lines found.",
+                    "Work the cases of {rules} first: {n} a day reach {share} of all lines found.",
                     rules=Listed(kept, ""), n=self._a_day(),
                     share=Share(self._reach(), 0),
                 )
@@ -192,9 +192,7 @@ class RuleHits(Result):
         if gone := self.advised(PRICELESS):
             do.append(say("Record the losses of the frauds of {rules} before judging them.", rules=Listed(gone)))
         do = do or [say("Go on watching: no rule finds a line.")]
-        return Decision(
-            tuple(do), say("a larger random audit, which alone shows what no rule finds, or another cost of a case.")
-        )
+        return Decision(tuple(do), say("a larger random audit, or another cost of a case."))
 
     def ordered(self) -> Table:
         """Give the rules in the best order, each judged on what those before it leave."""
