@@ -107,10 +107,8 @@ def _stage(row, currency: str, worth: float) -> Message:
         if row.action == "restrict" and row.more_lost_low > 0:
             least = (row.cost / row.actions + row.more_lost * worth) / row.more_paid
             return say(
-                "Keep {stage} for debts over {least} {currency}: of 100 customers {lost} more leave for it, at {worth} "
-                "{currency} each.",
-                stage=said["stage"], lost=Number(100 * row.more_lost), least=Number(least, ",.0f"),
-                worth=Number(worth, ",.0f"), currency=Term(currency),
+                "Keep {stage} for debts over {least} {currency}: each customer lost costs {worth} {currency}.",
+                stage=said["stage"], least=Number(least, ",.0f"), worth=Number(worth, ",.0f"), currency=Term(currency),
             )  # fmt: skip
         return say("Keep {stage}: it earns {net} {currency} a bill after cost {span}.", **said)
     return say("Drop {stage}: it loses {net} {currency} a bill after cost {span}.", **said)
@@ -118,6 +116,5 @@ def _stage(row, currency: str, worth: float) -> Message:
 
 def _unsure(rows: pd.DataFrame) -> Message:
     """Advise on the stages of which the interval holds 0, together."""
-    spans = [Span(row.net_earned_low, row.net_earned_high, "+,.2f") for row in rows.itertuples()]
-    return say("Go on sparing a tenth of bills by lot at {stages}: whether acting pays is not certain {spans}.",
-        stages=Listed([stage_name(row) for row in rows.itertuples()]), spans=Listed(spans))  # fmt: skip
+    return say("Go on sparing a tenth of bills by lot at {stages}: whether acting pays is not certain.",
+        stages=Listed([stage_name(row) for row in rows.itertuples()]))  # fmt: skip

@@ -20,7 +20,7 @@ def decision(
     do = (*(() if isinstance(flows, Refusal) else (_competitor(flows),)),
         *(() if isinstance(causes, Refusal) else (_cause(causes),)),
         _complaints(complaints), *(() if isinstance(change, Refusal) else (_change(change),)))  # fmt: skip
-    return Decision(do, say("a trial of compensation in more call centres, or another year of departures."))
+    return Decision(do, say("a larger trial of compensation, or another year."))
 
 
 def _complaints(found: Recovery | Refusal) -> Message:
@@ -39,7 +39,7 @@ def _complaints(found: Recovery | Refusal) -> Message:
         span = Span(row["low"], row["high"], ".1f")
         return say("Stop '{arm}' after complaints: {points} percentage points more leave {span}.", span=span, **said)
     return say(
-        "Decide nothing yet on compensation ('{arm}') after complaints: {points} percentage points of churn {span}, "
+        "Decide nothing on compensation ('{arm}') after complaints: {points} percentage points of churn {span}, "
         "not significant.",
         arm=Label(row["arm"]), points=Number(row["percentage_points"], "+.1f"),
         span=Span(row["low"], row["high"], "+.1f"),

@@ -19,7 +19,7 @@ def decision(scores: Rfm | Refusal, groups: Segments | Refusal, moved: Drift | R
     clusters = () if isinstance(groups, Refusal) or isinstance(moved, Refusal) else (_on_clusters(groups, moved),)
     if not (segments or clusters):
         return next(part for part in (scores, groups, moved) if isinstance(part, Refusal))
-    change = say("a randomised campaign in which this brings nothing, or a group not found again.")
+    change = say("a randomised campaign in which this brings nothing.")
     return Decision((*segments, *clusters), change)
 
 
@@ -55,12 +55,12 @@ def _on_clusters(groups: Segments, moved: Drift) -> Message:
         return say("Do not act on the clusters yet: too few customers to tell whether they still fit.")
     if moved.verdict == "watch":
         return say(
-            "Act on {firm} of {k} groups of like use, found again in other samples, and look again next month: "
-            "customers have begun to change since {day}.",
+            "Act on {firm} of {k} groups of like use: other samples confirm them; look again next month, as use has "
+            "begun to change since {day}.",
             **said,
         )
     return say(
-        "Act on {firm} of {k} groups of like use, found again in other samples; customers have hardly changed since "
-        "{day}.",
-        **said,
+        "Act on {firm} of {k} groups of like use: other samples confirm them, and use has hardly changed.",
+        firm=firm,
+        k=groups.k,
     )

@@ -16,7 +16,7 @@ def decision(levels: Tiers, served: Decision, accounts: KeyAccounts | Refusal) -
 
 def _grades(accounts: KeyAccounts) -> Message:
     return say(
-        "Rely on the grades of {firm} of key accounts; check the rest, which other weights could change.",
+        "Rely on the grades of {firm} of key accounts; other weights could change the rest.",
         firm=Share(accounts.firm, 0),
     )
 
@@ -26,8 +26,7 @@ def _calls(levels: Tiers) -> Message:
     for row in levels.ranked.iloc[:-1].itertuples():
         if row.near_demotion >= FEW:
             return say(
-                "Call customers close to losing their tier, first {n} of {all} in {tier}, but leave some uncalled to "
-                "compare.",
+                "Call customers close to losing their tier, first {n} of {all} in {tier}; spare some to compare.",
                 n=int(row.near_demotion), all=int(row.customers), tier=levels.called(row.tier),
             )  # fmt: skip
     return say("Call nobody for fear of demotion: in no upper tier are {few} customers near it.", few=FEW)
