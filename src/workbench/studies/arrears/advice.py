@@ -42,7 +42,7 @@ def decision(
         do.append(say("Restrict by points, not by the last state alone: the limits stand in the table of bands."))
     if not do:
         do.append(say("Hold back a tenth of the bills by lot at each stage, to learn what collecting brings."))
-    return Decision(tuple(do), say("other costs of a stage, or another worth of a customer."))
+    return Decision(tuple(do), say("other costs of a stage, or of a customer lost."))
 
 
 def basis(

@@ -164,7 +164,7 @@ def decision(
             target=target)  # fmt: skip
         other = say("a question whose rise goes with more than 0 points in the next wave.")
     else:
-        other = say("a trial that raises it in vain.")
+        other = say("a trial in which the improvement changes nothing.")
         ends = Span(first["importance_low"], first["importance_high"], ".2f")
         told: dict[str, Any] = {
             "own": items.of or say("everyone"),

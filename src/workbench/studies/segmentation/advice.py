@@ -19,7 +19,7 @@ def decision(scores: Rfm | Refusal, groups: Segments | Refusal, moved: Drift | R
     clusters = () if isinstance(groups, Refusal) or isinstance(moved, Refusal) else (_on_clusters(groups, moved),)
     if not (segments or clusters):
         return next(part for part in (scores, groups, moved) if isinstance(part, Refusal))
-    change = say("a randomised campaign in which this brings nothing.")
+    change = say("a randomised campaign that brings nothing.")
     return Decision((*segments, *clusters), change)
 
 
