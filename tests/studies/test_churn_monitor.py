@@ -39,7 +39,7 @@ def test_verdicts(formula):
     table = held.table
     assert ((table["low"] < table["expected"]) & (table["expected"] < table["high"])).all() and len(table) == 3
     assert ((table["auc_low"] < table["auc"]) & (table["auc"] < table["auc_high"])).all()
-    assert "false alarm in at most 5%" in held.headline() and held.listed.empty
+    assert "false alarm comes in at most 5%" in held.headline() and held.listed.empty
 
 
 def test_by_hand(formula):

@@ -180,7 +180,7 @@ def test_the_first_request_is_named_alone_only_where_it_is_first():
         said = whole(voice.decision(BEHAVIOUR, dataclasses.replace(REQUESTS, table=table), MEND))[1]
         assert ("is not certain" not in said) == alone and str(rows["request"][0]) in said
     said = whole(voice.decision(BEHAVIOUR, dataclasses.replace(REQUESTS, table=rows.head(1)), MEND))[1]
-    assert said.endswith("interval).") and " or " not in said
+    assert said.endswith(").") and " or " not in said
 
 
 def mend(table):

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.messages import Amount, Day, Listed, Message, Number, Share, Span, Term, Word, join, say
+from workbench.messages import Day, Listed, Message, Number, Share, Span, Term, Word, join, say
 from workbench.result import Decision, Refusal, Result
 from workbench.studies.arrears.credit import CreditCard, ExpectedLoss
 from workbench.studies.arrears.stages import LOT, Collection, stage_name
@@ -26,8 +26,12 @@ def decision(
     do: list[Message] = []
     if not isinstance(work, Refusal):
         known = (work.table["net_earned_low"] > 0) | (work.table["net_earned_high"] < 0)
-        first = work.table.iloc[np.argsort(~known, kind="stable")]
-        do += [_stage(row, work.currency, worth) for row in first.itertuples()]
+        unsure = work.table[~known & (work.table["basis"] == LOT) & np.isfinite(work.table["net_earned"])]
+        do += [_stage(row, work.currency, worth) for row in work.table[known].itertuples()]
+        do += [_unsure(unsure)] if len(unsure) else []
+        do += [_stage(row, work.currency, worth) for row in work.table[~known].drop(unsure.index).itertuples()]
+    if not isinstance(loss, Refusal):
+        do.append(_provision(loss))
     if not isinstance(work, Refusal) and not isinstance(following, Refusal):
         do += _list(following, work.currency)
     if not isinstance(work, Refusal) and len(behind := work.behind()):
@@ -36,11 +40,9 @@ def decision(
             names=names))  # fmt: skip
     if not isinstance(card, Refusal) and card.order.iloc[-1]["low"] > 0:
         do.append(say("Restrict by points, not by the last state alone: the limits stand in the table of bands."))
-    if not isinstance(loss, Refusal):
-        do.append(_provision(loss))
     if not do:
         do.append(say("Hold back a tenth of the bills by lot at each stage, to learn what collecting brings."))
-    return Decision(tuple(do), say("other costs of a stage, or another worth of a customer who leaves."))
+    return Decision(tuple(do), say("other costs of a stage, or of a customer lost."))
 
 
 def basis(
@@ -100,18 +102,19 @@ def _stage(row, currency: str, worth: float) -> Message:
     if not np.isfinite(row.net_earned):
         return say("Put the cost of {stage} on record: without it what it earns is not known.", stage=stage_name(row))
     said: dict[str, Any] = {"stage": stage_name(row), "net": Number(row.net_earned, "+,.2f"),
-        "currency": Term(currency)}  # fmt: skip
-    said |= {"span": Span(row.net_earned_low, row.net_earned_high, "+,.2f"), "currency": Term(currency)}
+        "span": Span(row.net_earned_low, row.net_earned_high, "+,.2f"), "currency": Term(currency)}  # fmt: skip
     if row.net_earned_low > 0:
         if row.action == "restrict" and row.more_lost_low > 0:
             least = (row.cost / row.actions + row.more_lost * worth) / row.more_paid
             return say(
-                "Keep {stage} for debts over {least} {currency}: it earns {net} {currency} a bill after cost {span}, "
-                "but makes {lost} more leave, at {worth} {currency} each.", lost=Amount(row.more_lost, binary=True),
-                least=Number(least, ",.0f"), worth=Number(worth, ",.0f"), **said,
+                "Keep {stage} for debts over {least} {currency}: each customer lost costs {worth} {currency}.",
+                stage=said["stage"], least=Number(least, ",.0f"), worth=Number(worth, ",.0f"), currency=Term(currency),
             )  # fmt: skip
         return say("Keep {stage}: it earns {net} {currency} a bill after cost {span}.", **said)
-    if row.net_earned_high < 0:
-        return say("Drop {stage}: it loses {net} {currency} a bill after cost {span}.", **said)
-    return say("Go on holding back a tenth at {stage}: whether it earns its cost is not certain {span}.",
-        stage=said["stage"], span=said["span"])  # fmt: skip
+    return say("Drop {stage}: it loses {net} {currency} a bill after cost {span}.", **said)
+
+
+def _unsure(rows: pd.DataFrame) -> Message:
+    """Advise on the stages of which the interval holds 0, together."""
+    return say("Go on sparing a tenth of bills by lot at {stages}: whether acting pays is not certain.",
+        stages=Listed([stage_name(row) for row in rows.itertuples()]))  # fmt: skip

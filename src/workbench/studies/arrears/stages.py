@@ -86,8 +86,8 @@ class Collection(Result):
         said: dict[str, Any] = {"stage": stage_name(row), "net": Number(row["net_earned"], "+,.2f")}
         said |= {"span": Span(row["net_earned_low"], row["net_earned_high"], "+,.2f")}
         if row["net_earned_low"] > 0 and row["action"] == "restrict" and row["more_lost_low"] > 0:
-            first = self.say("Collecting earns most at {stage}: {net} {currency} a bill after cost {span}, without "
-                "what the customers are worth who leave for it.", **said)  # fmt: skip
+            first = self.say("Collecting earns most at {stage}: {net} {currency} a bill after cost {span}, not "
+                "counting customers lost.", **said)  # fmt: skip
         elif row["net_earned_low"] > 0:
             first = self.say("Collecting earns most at {stage}: {net} {currency} a bill after cost {span}.", **said)
         elif row["net_earned_high"] < 0:
@@ -117,7 +117,8 @@ class Collection(Result):
         said: dict[str, Any] = {"stage": stage_name(r), "points": Number(100 * r.more_paid, "+.1f"), "span": span}
         if not np.isfinite(r.net_earned):
             return say("{stage} makes {points} points {span} more pay within ten days; its cost is not known", **said)
-        said["net"] = Number(r.net_earned, "+,.2f")
+        ends = Span(r.net_earned_low, r.net_earned_high, "+,.2f")
+        said["net"] = say("{estimate} {span}", estimate=Number(r.net_earned, "+,.2f"), span=ends)
         if r.net_earned < 0:
             return self.say(
                 "{stage} makes {points} points {span} more pay within ten days, which is {net} {currency} a bill after "

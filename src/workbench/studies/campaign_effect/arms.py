@@ -144,7 +144,7 @@ class ArmEffects(Result):
         if over_time.broken:
             raised = Listed(tuple(map(Label, over_time.broken)))
             stop = say("Do not repeat '{arm}' as it was: it raised {guards}.", arm=name, guards=raised)
-            mend = say("Test a milder contact against control before anybody is contacted in this way again.")
+            mend = say("First test a milder contact against control.")
             safe = say("a test that rules out a rise of {guards} beyond its margin.", guards=raised)
             return Decision((stop, brings, mend), safe)
         if not (self._shown(row, break_even) > 0 and row["p_holm"] < 1 - self.level):

@@ -147,7 +147,7 @@ class ChurnFormula(Result):
         elif self.judged.loc["price", "low"] > LOSS:
             do = say("Use the formula where it must be read; where only the order counts, boosting is worth its price.")
         else:
-            do = say("Put the formula into the billing system: boosting is not shown to order customers much better.")
+            do = say("Put the formula into the billing system: machine learning is not shown to rank much better.")
         return Decision((do,), say("a month in which those who leave are not those expected."))
 
     def quantities(self) -> Iterable[Quantity]:

@@ -21,9 +21,9 @@ from workbench.studies.churn.terms import month_starts
 
 FEWEST = 10
 VERDICTS = {
-    "holds": say("The formula holds"),
-    "level": say("The level is off: calibrate the formula anew"),
-    "order": say("The order is off: fit the formula anew"),
+    "holds": say("The formula holds within what chance and calibration allow"),
+    "level": say("The level is off, so calibrate the formula anew"),
+    "order": say("The order is off, so fit the formula anew"),
 }
 
 
@@ -69,14 +69,14 @@ class ChurnMonitor(Result):
     def headline(self) -> Message:
         """Say whether it holds, and how many are on the list."""
         said = say(
-            "{verdict}: in {n} months {left} customers left and {expected} were expected (a false alarm in at most "
-            "{alarm} of such looks).",
+            "{verdict}: in {n} months {left} customers left and {expected} were expected.",
             verdict=VERDICTS[self.verdict], n=len(self.table), left=int(self.table["left"].sum()),
-            expected=Count(self.table["expected"].sum()), alarm=Share(self.false_alarm, 0),
+            expected=Count(self.table["expected"].sum()),
         )  # fmt: skip
+        alarm = say("A false alarm comes in at most {alarm} of such looks.", alarm=Share(self.false_alarm, 0))
         if self.listed.empty:
-            return said
-        return join(said, say("{n} of {all} customers are at {threshold} or more.", n=len(self.listed),
+            return join(said, alarm)
+        return join(said, alarm, say("{n} of {all} customers are at {threshold} or more.", n=len(self.listed),
             all=self.customers, threshold=Share(self.threshold)))  # fmt: skip
 
     def tiles(self) -> tuple[Tile, ...]:
@@ -91,7 +91,7 @@ class ChurnMonitor(Result):
         do = {"holds": say("Go on with the formula."),
             "level": say("Calibrate the formula on the last month: it orders customers well, but the level has moved."),
             "order": say("Fit the formula anew: it no longer orders customers as it says.")}  # fmt: skip
-        return Decision((do[self.verdict],), say("a month outside its band."))
+        return Decision((do[self.verdict],), say("a month in which more or fewer leave than chance allows."))
 
     def quantities(self) -> Iterable[Quantity]:
         """Left against expected."""

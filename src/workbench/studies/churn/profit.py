@@ -115,8 +115,7 @@ class ChurnProfit(Result):
             do = say("Contact nobody for being likely to leave: it is not shown to pay.")
         else:
             do = say(
-                "Contact the likeliest {share} to leave, and hold some of them out at random: that measures what is "
-                "now assumed.",
+                "Contact the likeliest {share} to leave, and hold some out at random, to measure what is assumed.",
                 share=Share(self.share),
             )
         return Decision((do,), say("a randomised holdout in which contact keeps fewer than assumed."))

@@ -117,14 +117,12 @@ class MendFirst(Result):
 
     def decision(self) -> Decision:
         """Say what is mended first, by whom, and how studies are read until then."""
-        change = say("a fault that touches few customers, but those with the largest bills.")
+        change = say("a smaller fault that touches the largest bills.")
         if not self.told:
             return Decision((say("Mend nothing now: no fault touches {n} customers or more.", n=self.minimum),), change)
         first, *rest = self.told
-        then = say(
-            "Until then read the {n} studies that rest on these data with what is said of each below.", n=first.studies
-        )
-        turn = say("Then turn to the next: {n} more faults are listed by the customers they touch.", n=len(rest))
+        then = say("Until then read the {n} studies on these data with care.", n=first.studies)
+        turn = say("Then mend the {n} other faults listed below.", n=len(rest))
         return Decision((first.do, then, turn) if len(rest) > 1 else (first.do, then), change)
 
     def plot(self, ax: Axes | None = None) -> Axes:

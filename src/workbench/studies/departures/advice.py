@@ -16,11 +16,11 @@ def decision(
     change: ChurnChange | Refusal,
     complaints: Recovery | Refusal,
 ) -> Decision:
-    """Say which cause and competitor to answer, whether rates or the base changed, and what to do after complaints."""
+    """Say which cause and competitor to answer, what to do after complaints, and whether rates or the base changed."""
     do = (*(() if isinstance(flows, Refusal) else (_competitor(flows),)),
         *(() if isinstance(causes, Refusal) else (_cause(causes),)),
-        *(() if isinstance(change, Refusal) else (_change(change),)), _complaints(complaints))  # fmt: skip
-    return Decision(do, say("a randomised trial of compensation in more call centres, or another year of departures."))
+        _complaints(complaints), *(() if isinstance(change, Refusal) else (_change(change),)))  # fmt: skip
+    return Decision(do, say("a larger trial of compensation, or another year."))
 
 
 def _complaints(found: Recovery | Refusal) -> Message:
@@ -39,8 +39,8 @@ def _complaints(found: Recovery | Refusal) -> Message:
         span = Span(row["low"], row["high"], ".1f")
         return say("Stop '{arm}' after complaints: {points} percentage points more leave {span}.", span=span, **said)
     return say(
-        "Decide nothing yet about '{arm}' after complaints: its effect is not significant, {points} percentage points "
-        "{span}.",
+        "Decide nothing on compensation ('{arm}') after complaints: {points} percentage points of churn {span}, "
+        "not significant.",
         arm=Label(row["arm"]), points=Number(row["percentage_points"], "+.1f"),
         span=Span(row["low"], row["high"], "+.1f"),
     )  # fmt: skip
@@ -49,7 +49,8 @@ def _complaints(found: Recovery | Refusal) -> Message:
 def _competitor(flows: Directions) -> Message:
     for turn in flows.turns.head(1).itertuples():
         return say(
-            "Answer what {operator} has offered since {month}: {after} of those ported out go there, {before} before.",
+            "Answer what {operator} has offered since {month}: {after} of those who take their number along go there, "
+            "{before} before.",
             operator=Name(turn.operator), month=Day(turn.month), after=Share(turn.after), before=Share(turn.before),
         )  # fmt: skip
     if flows.losing.empty:
@@ -67,15 +68,13 @@ def _cause(causes: Incidence) -> Message:
     if len(rows) > 1 and not first["low"] > rows.iloc[1]["high"]:
         return say("Work on {first} and {second} alike: which takes more is not certain.",
             first=Label(first["cause"]), second=Label(rows.iloc[1]["cause"]))  # fmt: skip
-    return say("Work on {cause} first: it takes {share} of customers within {months} months {span}.",
-        cause=Label(first["cause"]), share=Share(first["incidence"]), months=int(first["months"]),
-        span=Span(first["low"], first["high"], ".1%"))  # fmt: skip
+    return say("Work on {cause} first: it takes the most customers.", cause=Label(first["cause"]))
 
 
 def _change(change: ChurnChange) -> Message:
     row = change.total
     if row["low"] <= 0 <= row["high"]:
-        return say("Look for no cause of a change of churn: it is not significant.")
+        return say("Seek no reason why churn changed: the change is not significant.")
     rates = change.table[change.table["part"] == RATES]
     if ((rates["low"] > 0) | (rates["high"] < 0)).all():
         return say("Look for what changed within groups (prices, service, a competitor): the mix does not explain it.")

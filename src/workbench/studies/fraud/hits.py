@@ -31,6 +31,8 @@ from workbench.studies.fraud.rulebase import THRESHOLD, RuleBase
 from workbench.studies.fraud.verdicts import EXPOSED, LINE, WINDOW, Verdicts, verdicts
 
 FACTORS = (0.5, 0.6, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
+MANY = 3
+"""Rules from which on a decision gives their number alone: their names stand in the table of rules."""
 _MONEY = dict.fromkeys([EXPOSED, "found", "net_case", "net_case_most"], COUNT)
 _SHARES = dict.fromkeys(["precision", "low", "high", "audit_precision", "audit_low", "audit_high", "recall",
     "recall_low", "recall_high", "rest", "of_rule", "of_other"], SHARE)  # fmt: skip
@@ -180,21 +182,21 @@ class RuleHits(Result):
         if kept := self.advised(KEEP):
             do.append(
                 say(
-                    "Work the cases of {rules} first, then the others: {n} a day reach {share} of all lines found.",
+                    "Work the cases of {rules} first: {n} a day reach {share} of all lines found.",
                     rules=Listed(kept, ""), n=self._a_day(),
                     share=Share(self._reach(), 0),
                 )
             )  # fmt: skip
         if retired := self.advised(*RETIRE):
             do.append(say("Retire {rules}.", rules=Listed(retired)))
-        if look := self.advised(LOOK):
+        if 0 < len(look := self.advised(LOOK)) < MANY:
             do.append(say("Decide more cases of {rules} before judging them.", rules=Listed(look)))
+        elif look:
+            do.append(say("Decide more cases of {n} further rules before judging them.", n=len(look)))
         if gone := self.advised(PRICELESS):
             do.append(say("Record the losses of the frauds of {rules} before judging them.", rules=Listed(gone)))
         do = do or [say("Go on watching: no rule finds a line.")]
-        return Decision(
-            tuple(do), say("a larger random audit, which alone shows what no rule finds, or another cost of a case.")
-        )
+        return Decision(tuple(do), say("a larger random audit, or other costs."))
 
     def ordered(self) -> Table:
         """Give the rules in the best order, each judged on what those before it leave."""

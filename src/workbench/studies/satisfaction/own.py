@@ -84,7 +84,7 @@ class OwnStanding(Result):
         top = rows.loc[rows["gap"].abs().idxmax()]
         low, high = sorted((abs(top["low"]), abs(top["high"])))
         other = self.gaps.there(top["against"], top) if isinstance(self.gaps, OperatorGaps) else say("")
-        return {"other": other, "gap": Number(abs(top["gap"]), ".1f"), "span": Span(low, high, ".1f", self.level)}
+        return {"other": other, "gap": Number(abs(top["gap"]), ".1f"), "span": Span(low, high, ".1f")}
 
     def _index(self) -> Iterator[Message]:
         others = list(self.table.columns[: self.table.columns.get_loc("index")])
@@ -164,9 +164,8 @@ def decision(
             target=target)  # fmt: skip
         other = say("a question whose rise goes with more than 0 points in the next wave.")
     else:
-        other = say("another question leading in the next wave, or a trial in which {item} rises and nothing moves.",
-            item=item)  # fmt: skip
-        ends = Span(first["importance_low"], first["importance_high"], ".2f", items.level)
+        other = say("a trial in which the improvement changes nothing.")
+        ends = Span(first["importance_low"], first["importance_high"], ".2f")
         told: dict[str, Any] = {
             "own": items.of or say("everyone"),
             "item": item,
@@ -176,7 +175,7 @@ def decision(
         }
         if first["probability_top"] >= items.level:
             improve = say(
-                "{own}: improve {item} first; one point more there goes with {points} points of {target} {span}.",
+                "{own}: improve {item} first; one point more goes with {points} points of {target} {span}.",
                 **told,
             )
         else:
@@ -194,15 +193,11 @@ def _judged(standing: OwnStanding | Refusal) -> Iterator[Message]:
     rows = standing.gaps.of(standing.own)
     clear = rows[rows["significant"]]
     if (clear["gap"] < 0).any():
-        yield say(
-            "Measure success against {other}: {own} is {gap} points behind {span}.",
-            own=standing.own, **standing.largest(clear[clear["gap"] < 0]),
-        )  # fmt: skip
+        other = standing.largest(clear[clear["gap"] < 0])["other"]
+        yield say("Measure success by the gap to {other}.", other=other)
     elif len(clear):
-        yield say(
-            "Claim a lead only where it is significant, as over {other}: {gap} points {span}.",
-            **standing.largest(clear),
-        )
+        other = standing.largest(clear)["other"]
+        yield say("Claim a lead only where it is significant, as over {other}.", other=other)
     else:
         yield say("Publish no rank: no gap to a competitor is significant.")
 

@@ -19,9 +19,7 @@ def decision(scores: Rfm | Refusal, groups: Segments | Refusal, moved: Drift | R
     clusters = () if isinstance(groups, Refusal) or isinstance(moved, Refusal) else (_on_clusters(groups, moved),)
     if not (segments or clusters):
         return next(part for part in (scores, groups, moved) if isinstance(part, Refusal))
-    change = say(
-        "a campaign with a control group in which the advice brings nothing, or a cluster that is not found again."
-    )
+    change = say("a randomised campaign that brings nothing.")
     return Decision((*segments, *clusters), change)
 
 
@@ -57,12 +55,12 @@ def _on_clusters(groups: Segments, moved: Drift) -> Message:
         return say("Do not act on the clusters yet: too few customers to tell whether they still fit.")
     if moved.verdict == "watch":
         return say(
-            "Act on behaviour in {firm} of {k} clusters, which are found again in other samples, and look again next "
-            "month: customers have begun to change since {day}.",
+            "Act on {firm} of {k} groups of like use: other samples confirm them; look again next month, as use has "
+            "begun to change since {day}.",
             **said,
         )
     return say(
-        "Act on behaviour in {firm} of {k} clusters, which are found again in other samples; keep them next month, as "
-        "customers have hardly changed since {day}.",
-        **said,
+        "Act on {firm} of {k} groups of like use: other samples confirm them, and use has hardly changed.",
+        firm=firm,
+        k=groups.k,
     )

@@ -98,8 +98,8 @@ class Concentration(Result):
         gini: Number | Message = Number(self.gini.estimate, ".3f")
         bring = say("The best 20% of customers bring {share} of revenue", share=Share(top.estimate))
         if known:
-            gini = say("{estimate} {span}", estimate=gini, span=Span(self.gini.low, self.gini.high, ".3f"))
-            bring = say("{bring} {span}", bring=bring, span=Span(top.low, top.high, ".1%", self.level))
+            gini = say("{estimate} {span}", estimate=gini, span=Span(self.gini.low, self.gini.high, ".3f", self.level))
+            bring = say("{bring} {span}", bring=bring, span=Span(top.low, top.high, ".1%"))
         below = say("")
         if self.negative:
             below = say(

@@ -20,7 +20,7 @@ def decision(cost: CostToServe | Refusal, kept: PromisesKept | Refusal) -> Decis
     """Say which promise to mend, and what would change it, of what could be answered."""
     change = say("other promises or thresholds.")
     if not isinstance(cost, Refusal) and cost.assumed:
-        change = say("measured unit costs in place of assumed ones, or other promises.")
+        change = say("measured costs for assumed ones.")
     return Decision(() if isinstance(kept, Refusal) else (_promise(kept),), change)
 
 
@@ -34,19 +34,21 @@ def standard_to_mend(shortfalls: ServiceShortfalls | Refusal) -> Message:
         "standard": shortfalls.called(worst),
         "missed": Share(worst["missed"] / 100),
         "goal": Share(most / 100, 0),
-        "span": Span(worst["low"] / 100, worst["high"] / 100, ".1%", shortfalls.level),
     }
+    span = Span(worst["low"] / 100, worst["high"] / 100, ".1%")
     if known and worst["low"] > most:
-        return say("Mend '{standard}': it is missed in {missed} of cases {span}; goal at most {goal}.", **said)
+        return say("Mend '{standard}': {missed} of cases miss it; goal at most {goal}.", **said)
     if known and worst["high"] <= most:
         return say(
             "Leave the service standards as they are: '{standard}', missed most often, is missed in {missed} of cases "
             "{span}; goal at most {goal}.",
+            span=span,
             **said,
         )
     return say(
         "Count more cases before mending a standard: whether '{standard}' is missed in more than {goal} is not "
         "certain, {missed} of cases {span}.",
+        span=span,
         **said,
     )
 
@@ -54,19 +56,19 @@ def standard_to_mend(shortfalls: ServiceShortfalls | Refusal) -> Message:
 def _promise(kept: PromisesKept) -> Message:
     """Advise on the promise kept least: mended below the goal, left alone above it."""
     row, goal = kept.least, Share(GOAL, 0)
-    said: dict[str, Any] = {"promise": kept.said(row), "kept": Share(row["kept"], 0), "goal": goal,
-        "span": Span(row["low"], row["high"], ".0%", kept.level)}  # fmt: skip
+    said: dict[str, Any] = {"promise": kept.said(row), "kept": Share(row["kept"], 0), "goal": goal}
+    span = Span(row["low"], row["high"], ".0%")
     if row["high"] < GOAL:
-        return say(
-            "Keep what is promised, or promise less: {promise} is kept in {kept} of cases {span}; goal {goal}.", **said
-        )
+        return say("Keep what is promised, or promise less: {promise} is kept in {kept} (goal {goal}).", **said)
     if row["low"] >= GOAL:
         return say(
             "Leave the promises as they are: {promise}, kept least, is kept in {kept} of cases {span}; goal {goal}.",
+            span=span,
             **said,
         )
     return say(
         "Count more cases before changing a promise: whether {promise} meets the goal of {goal} is not certain, {kept} "
         "of cases {span}.",
+        span=span,
         **said,
     )

@@ -16,8 +16,7 @@ def decision(levels: Tiers, served: Decision, accounts: KeyAccounts | Refusal) -
 
 def _grades(accounts: KeyAccounts) -> Message:
     return say(
-        "Rely on the grades of {firm} of the key accounts; look at the others by hand, as other weights could change "
-        "them.",
+        "Trust {firm} of the grades of key accounts; other weights could change the rest.",
         firm=Share(accounts.firm, 0),
     )
 
@@ -27,8 +26,7 @@ def _calls(levels: Tiers) -> Message:
     for row in levels.ranked.iloc[:-1].itertuples():
         if row.near_demotion >= FEW:
             return say(
-                "Call customers near demotion before they lose their tier, first {n} of {all} in {tier}; leave some "
-                "uncalled to learn what calls bring.",
+                "Call customers close to losing their tier, first {n} of {all} in {tier}; spare some to compare.",
                 n=int(row.near_demotion), all=int(row.customers), tier=levels.called(row.tier),
             )  # fmt: skip
     return say("Call nobody for fear of demotion: in no upper tier are {few} customers near it.", few=FEW)

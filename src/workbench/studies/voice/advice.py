@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from workbench.messages import Message, Number, Share, Span, say
+from workbench.messages import Message, Share, Span, say
 from workbench.result import Decision, Refusal
-from workbench.studies.voice.behaviour import STEP, SatisfactionOutcome
+from workbench.studies.voice.behaviour import SatisfactionOutcome
 from workbench.studies.voice.requests import ImprovementRequests
 
 
@@ -16,7 +16,7 @@ def decision(
     """Say whether to call back the dissatisfied and what to improve first, before what is advised on standards."""
     change = say("a longer window after the interview, or more waves, in which the dissatisfied do leave more often.")
     if not isinstance(behaviour, Refusal) and behaviour.leave:
-        change = say("a trial in which customers called back leave as often as those who were not.")
+        change = say("a trial in which calls keep nobody.")
     return Decision((_calls(behaviour), _requests(requests), standards), change)
 
 
@@ -27,12 +27,7 @@ def _calls(behaviour: SatisfactionOutcome | Refusal) -> Message:
         return say("Do not act on the link of satisfaction and churn: the score may have known who left.")
     if not behaviour.leave:
         return say("Call nobody back for fear of churn: it is not shown that the dissatisfied leave more often.")
-    estimate, low, high = behaviour.more
-    return say(
-        "Call back the dissatisfied, and leave some uncalled to learn what calls bring: with {step} points less, "
-        "{churn} percentage points more leave {span}.",
-        step=STEP, churn=Number(estimate, ".1f"), span=Span(low, high, ".1f", behaviour.level),
-    )  # fmt: skip
+    return say("Call back the dissatisfied; leave some out by lot, to learn what it brings.")
 
 
 def _requests(requests: ImprovementRequests | Refusal) -> Message:
@@ -41,13 +36,12 @@ def _requests(requests: ImprovementRequests | Refusal) -> Message:
         return say("Choose no improvement by requests: too few respondents make the same one.")
     rows = requests.table.sort_values("share", ascending=False, kind="stable")
     first, second = rows.iloc[0], rows.iloc[min(1, len(rows) - 1)]
-    said: dict[str, Any] = {"first": requests.called(first), "share": Share(first["share"] / 100),
-        "span": Span(first["low"] / 100, first["high"] / 100, ".1%", requests.level)}  # fmt: skip
+    said: dict[str, Any] = {"first": requests.called(first), "share": Share(first["share"] / 100)}
+    span = Span(first["low"] / 100, first["high"] / 100, ".1%")
     if len(rows) > 1 and not first["low"] > second["high"]:
         return say(
-            "Improve {first} or {second}: {share} of respondents ask for the first {span}, and which is asked for more "
-            "often is not certain.",
+            "Improve {first} or {second}: {share} ask for the first; which leads is not certain.",
             second=requests.called(second),
             **said,
         )
-    return say("Improve {first} first: {share} of respondents ask for it {span}.", **said)
+    return say("Improve {first} first: {share} ask for it {span}.", span=span, **said)

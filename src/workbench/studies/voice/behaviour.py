@@ -148,7 +148,7 @@ class SatisfactionOutcome(Result):
     def _lead(self) -> Message:
         estimate, low, high = self.more
         if round(high, 1) < 0:
-            ends = Span(-high, -low, ".1f", self.level)
+            ends = Span(-high, -low, ".1f")
             return say(
                 "The satisfied leave more often: with {step} points more of satisfaction, {churn} percentage points "
                 "more leave {span}.",
@@ -157,7 +157,7 @@ class SatisfactionOutcome(Result):
         said: dict[str, Any] = {
             "step": STEP,
             "churn": Number(estimate, ".1f"),
-            "span": Span(low, high, ".1f", self.level),
+            "span": Span(low, high, ".1f"),
         }
         if round(low, 1) > 0:
             return say(
