@@ -25,7 +25,7 @@ TERMS = (
 NAMES = {"visits", "wait", "quit", "price", "speed", "fixed", "yuan", "may", "low", "bar"}
 ENGLISH = re.compile(r"[A-Za-z]{2,}[ ,;:'’-]+[A-Za-z]{2,}|(?<![A-Za-z])[a-z][a-z-]{2,}(?![A-Za-z])")
 LABELS = tomllib.loads((catalogue.CATALOGUES / "labels.toml").read_text("utf-8"))
-ALIKE = {"BIC", "MBG/NBD", "HTMT+", "Q²", "R²", "rho_A", "rho_c", "{}"}
+ALIKE = {"BIC", "MBG/NBD", "Pareto/NBD", "BG/NBD", "HTMT+", "Q²", "R²", "rho_A", "rho_c", "{}"}
 
 
 def results() -> list[tuple[Case, Result]]:
