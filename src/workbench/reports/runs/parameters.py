@@ -36,6 +36,7 @@ _TYPES: dict[str, Any] = {
 }  # fmt: skip
 _COUNTED = {"clusters", "customers", "days", "lines", "months", "permutations", "resamples", "windows"}
 """Units of what cannot be below 0."""
+_HIGHEST_SEED = 2**32 - 1
 _RANGE = re.compile(r"(?<![\w.-])([0-9]{1,3}(?:\.[0-9]+)?)-([0-9]{1,3}(?:\.[0-9]+)?)(?![\w.-]*[0-9-])")
 _BOOLS = {"true": True, "yes": True, "false": False, "no": False}
 _EXPECTED = {
@@ -86,6 +87,8 @@ class Parameter:
         """
         if said := _RANGE.search(self.meaning):
             return float(said[1]), float(said[2])
+        if self.unit == "seed":
+            return 0.0, float(_HIGHEST_SEED)
         counted = self.unit in _COUNTED
         return (0.0, 1.0) if self.unit == "share" else (0.0 if counted else -math.inf, math.inf)
 
@@ -133,7 +136,7 @@ class Parameter:
                 what = {"name": self.name, "value": _short(shown), "low": f"{low:g}"}
                 if math.isinf(high):
                     raise WorkbenchError(say("parameter '{name}' is {value}, but must be {low} or more.", **what))
-                what["high"] = f"{high:g}"
+                what["high"] = f"{high:.10g}"
                 raise WorkbenchError(say("parameter '{name}' is {value}, but must lie from {low} to {high}.", **what))
         if self.choices and value not in self.choices:
             said = say("parameter '{name}' is {value}.", name=self.name, value=_short(shown))
