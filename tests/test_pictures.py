@@ -3,6 +3,7 @@
 import re
 from itertools import pairwise
 from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 import matplotlib as mpl
 import numpy as np
@@ -244,3 +245,11 @@ def test_moves_between_tiers_are_counted_from_the_first_period_to_the_last():
     assert [text.get_text() for text in axes.get_yticklabels()] == ["vip: <10", "rest: <10", "new: <10"]
     assert not axes.collections, "moves of fewer than ten are not drawn"
     assert tiers(table.query("month == 1"), customer="id", value="arpu", rules=rules).moves() is None
+
+
+@pytest.mark.parametrize("name", ["50% $ 30% $", "套餐$59 vs $99", "a_$x_2$", "<b> ]]> &amp;", "\u202egnp.exe"])
+def test_a_name_of_the_data_is_drawn_as_it_is(name):
+    """Two dollar signs are prices, not a formula; markup is text."""
+    fig, ax = plt.subplots()
+    ax.barh([name, "b"], [1, 2])
+    assert escape(name) in svg.drawn(fig)["svg"]

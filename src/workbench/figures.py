@@ -50,6 +50,7 @@ def use_theme() -> None:
         {
             "font.family": [_font()],
             "font.size": 10,
+            "text.parse_math": False,  # a name of the data may have two dollar signs
             "axes.unicode_minus": True,
             "axes.prop_cycle": cycler(color=PALETTE),
             "axes.edgecolor": _INK,

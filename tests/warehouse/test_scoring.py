@@ -146,6 +146,6 @@ def test_everybody_of_the_operator(operator, tmp_path):
 @pytest.mark.parametrize("name", ["scores.xlsx", "scores", "scores.csv.gz"])
 def test_a_file_of_another_form_is_not_written_under_its_name(tmp_path, name):
     """A workbook by its name that is Parquet by its content opens nowhere."""
-    with pytest.raises(WorkbenchError, match="is neither .parquet nor .csv"), appended(tmp_path / name):
+    with pytest.raises(WorkbenchError, match=r"is neither \.parquet nor \.csv"), appended(tmp_path / name):
         pass
     assert not list(tmp_path.iterdir())
