@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from workbench.figures import PALETTE, dot_and_interval, flows, heat_map, legend, use_theme
+from workbench.figures import PALETTE, dot_and_interval, flows, heat_map, in_lines, legend, use_theme
 from workbench.messages import as_message
 from workbench.reports.page import html as page
 from workbench.reports.page import svg
@@ -253,3 +253,10 @@ def test_a_name_of_the_data_is_drawn_as_it_is(name):
     fig, ax = plt.subplots()
     ax.barh([name, "b"], [1, 2])
     assert escape(name) in svg.drawn(fig)["svg"]
+
+
+def test_a_long_name_of_the_data_leaves_room_for_what_is_drawn():
+    """Broken in two lines, nothing of it lost; a short one stays."""
+    name = "2026年春节返乡客户流量包升级外呼营销活动（华东片区第二批）"
+    assert in_lines(name).replace("\n", "") == name and in_lines(name).count("\n") == 1
+    assert in_lines("节日短信问候 ✓") == "节日短信问候 ✓"

@@ -321,6 +321,11 @@ def _said(text: str, language: str) -> str:
     return text
 
 
+def in_lines(name: str) -> str:
+    """Break a name of the data that in one line would leave no room for what is drawn beside it."""
+    return _broken(name, 36) if _columns(name) > 36 else name
+
+
 def _broken(text: str, columns: int) -> str:
     """Break a text into even lines of at most so many columns, Han two wide; marks stay with what they enclose.
 

@@ -115,11 +115,9 @@ def read_report(folder: Path) -> Reading:
     report = f"{folder.parent.name}/{folder.name}"
     try:
         manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-        if manifest.get("error") and not (folder / "results.json").is_file():
-            why = str(manifest["error"])
-            raise WorkbenchError("'{report}' has no numbers, for its run failed: {error}").of(
-                report, recognised(why) or Word(why)
-            )
+        if (why := manifest.get("error")) and not (folder / "results.json").is_file():
+            told = recognised(why) or Word(why)
+            raise WorkbenchError("'{report}' has no numbers, for its run failed: {error}").of(report, told)
         rows = json.loads((folder / "results.json").read_text("utf-8"))
         text = (folder / "report.ipynb").read_text("utf-8")
         outputs = [o for cell in json.loads(text)["cells"] for o in cell.get("outputs", [])]

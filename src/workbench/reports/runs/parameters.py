@@ -36,7 +36,6 @@ _TYPES: dict[str, Any] = {
 }  # fmt: skip
 _COUNTED = {"clusters", "customers", "days", "lines", "months", "permutations", "resamples", "windows"}
 """Units of what cannot be below 0."""
-_HIGHEST_SEED = 2**32 - 1
 _RANGE = re.compile(r"(?<![\w.-])([0-9]{1,3}(?:\.[0-9]+)?)-([0-9]{1,3}(?:\.[0-9]+)?)(?![\w.-]*[0-9-])")
 _BOOLS = {"true": True, "yes": True, "false": False, "no": False}
 _EXPECTED = {
@@ -87,10 +86,8 @@ class Parameter:
         """
         if said := _RANGE.search(self.meaning):
             return float(said[1]), float(said[2])
-        if self.unit == "seed":
-            return 0.0, float(_HIGHEST_SEED)
-        counted = self.unit in _COUNTED
-        return (0.0, 1.0) if self.unit == "share" else (0.0 if counted else -math.inf, math.inf)
+        ends = {"share": (0.0, 1.0), "seed": (0.0, 2.0**32 - 1)}
+        return ends.get(self.unit, (0.0 if self.unit in _COUNTED else -math.inf, math.inf))
 
     def parse(self, text: str) -> Value:
         """Read a value from text by the declared type.

@@ -285,7 +285,7 @@ class ExpectedLoss(Result):
             "{lost} {currency} of today's arrears of {owed} are expected to be open still in 90 days; the last time "
             "{ratio} {span} of what was expected was seen, {verdict}.",
             lost=lost, owed=owed, ratio=Share(self.ratio), span=Span(self.low, self.high, ".1%"), verdict=verdict,
-        ) if self.ratio == self.ratio else self.say(
+        ) if not np.isnan(self.ratio) else self.say(
             "{lost} {currency} of today's arrears of {owed} are expected to be open still in 90 days; the last time "
             "nothing was expected, so it tells nothing.",
             lost=lost, owed=owed,
@@ -318,7 +318,7 @@ class ExpectedLoss(Result):
     def quantities(self) -> Iterable[Quantity]:
         """Expected loss, and the last one's calibration."""
         yield Quantity("expected_loss", float(self.table["expected"].sum()), self.currency)
-        if self.ratio == self.ratio:
+        if not np.isnan(self.ratio):
             yield Quantity("loss_calibration", self.ratio, "1", self.low, self.high)
 
 
