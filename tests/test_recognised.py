@@ -84,3 +84,13 @@ def test_what_is_typed_in_a_command_stays_as_it_is():
     assert "-p campaign=x" in sentence(text, "zh")
     lacks = "campaign 'x' declares no margin. Pass it: -p margin=NUMBER, or add it to the mapping."
     assert "-p margin=NUMBER" in sentence(lacks, "zh")
+
+
+def test_a_list_as_code_writes_it_is_a_value():
+    """Quotes within it are no sign of another sentence."""
+    text = (
+        "the features of use need the detail records of the 90 days before as_of = 2026-07-01; those on record run "
+        "from 2026-01-01 to 2026-06-27. Choose an as_of from 2026-04-01 to 2026-06-28, or leave those features out with "
+        "tables=['life', 'bills']."
+    )
+    assert sentence(text, "zh").endswith("去掉这些特征：tables=['life', 'bills']。")

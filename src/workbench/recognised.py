@@ -115,7 +115,7 @@ def _by_chance(name: str, value: Value | Message) -> bool:
     """Whether what stands at a place is hardly its value: English in a row, or quotes within quotes."""
     if isinstance(value, Word):
         return name not in _OTHERS and bool(_WORDS.search(value.text))
-    return isinstance(value, Name) and "'" in value.text
+    return isinstance(value, Name) and "'" in value.text and value.text[0] != "["  # but for a list as code has it
 
 
 def _value(text: str, place: str, as_it_is: bool) -> Value | Message:
