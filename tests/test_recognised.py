@@ -90,7 +90,7 @@ def test_a_list_as_code_writes_it_is_a_value():
     """Quotes within it are no sign of another sentence."""
     text = (
         "the features of use need the detail records of the 90 days before as_of = 2026-07-01; those on record run "
-        "from 2026-01-01 to 2026-06-27. Choose an as_of from 2026-04-01 to 2026-06-28, or leave those features out with "
-        "tables=['life', 'bills']."
+        "from 2026-01-01 to 2026-06-27. Choose an as_of from 2026-04-01 to 2026-06-28, or leave those features out "
+        "with tables=['life', 'bills']."
     )
     assert sentence(text, "zh").endswith("去掉这些特征：tables=['life', 'bills']。")
