@@ -3,6 +3,7 @@
 import re
 from itertools import pairwise
 from xml.etree import ElementTree
+from xml.sax.saxutils import escape
 
 import matplotlib as mpl
 import numpy as np
@@ -10,7 +11,7 @@ import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 
-from workbench.figures import PALETTE, dot_and_interval, flows, heat_map, legend, use_theme
+from workbench.figures import PALETTE, dot_and_interval, flows, heat_map, in_lines, legend, use_theme
 from workbench.messages import as_message
 from workbench.reports.page import html as page
 from workbench.reports.page import svg
@@ -244,3 +245,18 @@ def test_moves_between_tiers_are_counted_from_the_first_period_to_the_last():
     assert [text.get_text() for text in axes.get_yticklabels()] == ["vip: <10", "rest: <10", "new: <10"]
     assert not axes.collections, "moves of fewer than ten are not drawn"
     assert tiers(table.query("month == 1"), customer="id", value="arpu", rules=rules).moves() is None
+
+
+@pytest.mark.parametrize("name", ["50% $ 30% $", "套餐$59 vs $99", "a_$x_2$", "<b> ]]> &amp;", "\u202egnp.exe"])
+def test_a_name_of_the_data_is_drawn_as_it_is(name):
+    """Two dollar signs are prices, not a formula; markup is text."""
+    fig, ax = plt.subplots()
+    ax.barh([name, "b"], [1, 2])
+    assert escape(name) in svg.drawn(fig)["svg"]
+
+
+def test_a_long_name_of_the_data_leaves_room_for_what_is_drawn():
+    """Broken in two lines, nothing of it lost; a short one stays."""
+    name = "2026年春节返乡客户流量包升级外呼营销活动（华东片区第二批）"
+    assert in_lines(name).replace("\n", "") == name and in_lines(name).count("\n") == 1
+    assert in_lines("节日短信问候 ✓") == "节日短信问候 ✓"

@@ -8,7 +8,7 @@ import pytest
 from workbench import messages
 from workbench.catalogue import catalogue, places
 from workbench.errors import WorkbenchError, unknown
-from workbench.messages import Day, is_name, join, quoted, say
+from workbench.messages import Day, is_name, join, quoted, say, word
 from workbench.recognised import recognised, sentence
 
 TEMPLATES = [t for t in catalogue("zh") if "{" in t and places(t) and not re.search("{[^}]*[:!]", t)]
@@ -66,3 +66,31 @@ def test_a_refusal_of_another_process_is_said_in_chinese(refusal):
 def test_what_is_no_sentence_of_ours_stays(text):
     """Errors of others, texts of data, templates themselves."""
     assert sentence(text, "zh") == text and sentence(text) == text
+
+
+def test_what_was_tried_is_not_taken_for_what_was_said():
+    """A sentence is said alike the second time: no template that also fits it is remembered as its message."""
+    messages._made.clear()
+    recognised.cache_clear()
+    text = "as_of = 1942-05-01 lies outside the data. Choose a day from 2024-07-02 to 2026-07-01."
+    first = sentence(text, "zh")
+    assert [sentence(text, "zh"), word(text, "zh")] == [first, text]
+    assert first == "as_of = 1942-05-01超出数据范围。请选择2024年7月2日至2026年7月1日之间的日期。"
+
+
+def test_what_is_typed_in_a_command_stays_as_it_is():
+    """A parameter behind -p is no word to be said in Chinese."""
+    text = "'x' in campaign.campaign_id, as -p campaign=x asks (there are: 'a', 'b')"
+    assert "-p campaign=x" in sentence(text, "zh")
+    lacks = "campaign 'x' declares no margin. Pass it: -p margin=NUMBER, or add it to the mapping."
+    assert "-p margin=NUMBER" in sentence(lacks, "zh")
+
+
+def test_a_list_as_code_writes_it_is_a_value():
+    """Quotes within it are no sign of another sentence."""
+    text = (
+        "the features of use need the detail records of the 90 days before as_of = 2026-07-01; those on record run "
+        "from 2026-01-01 to 2026-06-27. Choose an as_of from 2026-04-01 to 2026-06-28, or leave those features out "
+        "with tables=['life', 'bills']."
+    )
+    assert sentence(text, "zh").endswith("去掉这些特征：tables=['life', 'bills']。")

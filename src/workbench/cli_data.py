@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping
@@ -88,7 +89,10 @@ def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int
     asked: dict[str, Any] = {"name": name, "root": root, "today": dt.date.today()}
     made, text, raw = draft_mapping(files, **asked)
     output.write_text(text, encoding="utf-8")
-    lines, status, last = _tried(output, raw, root)
+    try:
+        lines, status, last = _tried(output, raw, root)
+    except WorkbenchError as error:  # the draft stands: what it lacks is mended in it
+        lines, status, last = [error.said(spoken())], 2, None
     if last and last >= made.as_of:  # only a piece was read before
         made, text, raw = draft_mapping(files, **asked, until=last)
         output.write_text(text, encoding="utf-8")
@@ -105,9 +109,10 @@ def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int
     for line in lines:
         echo(line)
     own = output == root / "data" / "mappings" / f"{name}.toml"
-    how = {"file": shown(output, root), "mapping": name if own else str(output), "raw": str(raw)}
+    given = shlex.quote(str(raw))  # for a folder may have a space in its name
+    how = {"raw": given, "file": shown(output, root), "mapping": name if own else shlex.quote(str(output))}
     echo(say("next: mend {file}, look again with: workbench data try {mapping} --raw {raw}", **how))
-    again = f"workbench data ingest {name} --raw {raw}; workbench run -p source={name}"
+    again = f"workbench data ingest {name} --raw {given}; workbench run -p source={name}"
     echo(say("then: {command}", command=again))
     return status
 

@@ -50,6 +50,7 @@ def use_theme() -> None:
         {
             "font.family": [_font()],
             "font.size": 10,
+            "text.parse_math": False,  # a name of the data may have two dollar signs
             "axes.unicode_minus": True,
             "axes.prop_cycle": cycler(color=PALETTE),
             "axes.edgecolor": _INK,
@@ -318,6 +319,11 @@ def _said(text: str, language: str) -> str:
         if (said_parts := [_said(part, language) for part in parts]) != parts:
             return joined.join(said_parts)
     return text
+
+
+def in_lines(name: str) -> str:
+    """Break a name of the data that in one line would leave no room for what is drawn beside it."""
+    return _broken(name, 36) if _columns(name) > 36 else name
 
 
 def _broken(text: str, columns: int) -> str:

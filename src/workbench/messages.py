@@ -357,8 +357,13 @@ def refusal(template: str, values: Iterable[object], at: object = "") -> Message
 
 
 def is_name(template: str, place: str) -> bool:
-    """Whether what stands at a place is said as it is: in quotes, or behind a sign of equality."""
-    return any(part in template for part in (f"'{{{place}}}'", f"={{{place}}}", f"= {{{place}}}"))
+    """Whether what stands at a place is said as it is: in quotes, in a command, or behind a sign of equality.
+
+    >>> is_name("lacks {table}: workbench data describe {table}", "table"), is_name("{n} rows", "n")
+    (True, False)
+    """
+    typed = rf"'{{{place}}}'|= ?{{{place}}}|-p {{{place}}}|workbench( [\w{{}}.=-]+)* {{{place}}}"
+    return re.search(typed, template) is not None
 
 
 def is_day(text: str) -> bool:

@@ -17,10 +17,8 @@ from workbench.messages import (
     as_message,
     is_day,
     is_name,
-    join,
     known,
     quoted,
-    say,
     word,
 )
 
@@ -49,13 +47,14 @@ def recognised(text: str) -> Message | None:
     if known(text) or entered(text, "zh"):
         return as_message(text)
     able = {template: _values(template, text) for template, part in _templates() if part in text}
-    found = [Message(template, values) for template, values in able.items() if values]
+    found = [Message(template, values, made_here=False) for template, values in able.items() if values]
     for at in _BREAK.finditer(text):
         first, rest = recognised(text[: at.start()]), recognised(text[at.end() :])
-        found += [join(first, rest)] if first and rest else []
+        found += [Message(parts=(first, rest), made_here=False)] if first and rest else []
     if not found and ": " in text:
         where, _, what = text.partition(": ")
-        found += [say("{where}: {text}", where=where, text=told) for told in [recognised(what)] if told]
+        if told := recognised(what):
+            found.append(Message("{where}: {text}", {"where": Name(where), "text": told}, made_here=False))
     if not found:
         return None
     least = min(map(_unsure, found))
@@ -116,7 +115,7 @@ def _by_chance(name: str, value: Value | Message) -> bool:
     """Whether what stands at a place is hardly its value: English in a row, or quotes within quotes."""
     if isinstance(value, Word):
         return name not in _OTHERS and bool(_WORDS.search(value.text))
-    return isinstance(value, Name) and "'" in value.text
+    return isinstance(value, Name) and "'" in value.text and value.text[0] != "["  # but for a list as code has it
 
 
 def _value(text: str, place: str, as_it_is: bool) -> Value | Message:

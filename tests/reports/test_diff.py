@@ -242,3 +242,20 @@ def test_half_a_report_is_refused(tmp_path):
         (folder / "results.json").write_text(json.dumps(broken))
         with pytest.raises(WorkbenchError, match="'s/a' is no whole report"):
             read_report(folder)
+
+
+def test_a_failed_report_says_why_it_has_no_numbers(tmp_path):
+    """Not that a file is missing; its reason also in Chinese."""
+    folder = tmp_path / "s" / "a"
+    folder.mkdir(parents=True)
+    why = "as_of = 1942-05-01 lies outside the data. Choose a day from 2024-07-02 to 2026-07-01."
+    (folder / "manifest.json").write_text(json.dumps({"status": "failed", "error": why}))
+    with pytest.raises(WorkbenchError) as refused:
+        read_report(folder)
+    assert str(refused.value) == f"'s/a' has no numbers, for its run failed: {why}"
+    assert refused.value.said("zh").endswith(
+        "as_of = 1942-05-01超出数据范围。请选择2024年7月2日至2026年7月1日之间的日期。"
+    )
+    (folder / "manifest.json").write_text("[]")
+    with pytest.raises(WorkbenchError, match="'s/a' is no whole report"):
+        read_report(folder)

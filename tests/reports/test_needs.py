@@ -108,7 +108,7 @@ def test_all_that_lacks_is_said_at_once(root):
     )
     assert found.parts == ("contact",)
     assert found.sentence("t") == (
-        "it needs 3 different values of bill.month (there is 2), values of customer.gender (gender of a person, where "
+        "it needs 3 different values of bill.month (found: 2), values of customer.gender (gender of a person, where "
         "recorded), rows of payment and 'autumn' in customer.province, as -p campaign=autumn asks (there are: '广东'). "
         "Map it in data/mappings/t.toml (workbench data describe bill)."
     )
@@ -212,7 +212,7 @@ def test_a_number_asks_for_as_many_values(root):
     """Months that a study looks back: as many must be billed; with fewer asked for it runs."""
     study(root, "paid", 'months: int = 12  # months: looked back\nneeds = {"bill.month": "months"}')
     warehouse = open_warehouse("t", root=root)
-    assert "12 different values of bill.month (there is 2)" in str(fits(warehouse, root)["paid"].lacks)
+    assert "12 different values of bill.month (found: 2)" in str(fits(warehouse, root)["paid"].lacks)
     assert fits(warehouse, root, given={"months": 2})["paid"].lacks == ()
 
 

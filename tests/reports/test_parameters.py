@@ -140,3 +140,14 @@ def test_what_is_no_notebook_is_refused():
     for text in ("{", "[]", '{"cells": [1]}'):
         with pytest.raises(WorkbenchError, match="not a notebook of format 4"):
             read_source(text)
+
+
+@pytest.mark.parametrize(("value", "right"), [("-1", False), ("0", True), ("4294967295", True), ("4294967296", False)])
+def test_a_seed_is_one_that_every_library_takes(value, right):
+    """Refused before anything runs, not by a library after it."""
+    seed = Parameter("seed", "int", 0, "seed", "of the resamples")
+    if right:
+        assert seed.parse(value) == int(value)
+    else:
+        with pytest.raises(WorkbenchError, match="must lie from 0 to 4294967295"):
+            seed.parse(value)

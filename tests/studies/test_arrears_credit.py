@@ -184,3 +184,17 @@ def test_bills_that_are_missing_are_not_0_and_a_band_without_limit_tells_nothing
     assert whole.table["limit"].isna().any() and whole.table["limit"].notna().any()
     told = whole.limits(few.assign(owed=500.0), customer="id", owed="owed")
     assert told["over"].isna().equals(told["limit"].isna()) and told["over"].dropna().all()
+
+
+def test_where_nothing_was_expected_no_sentence_has_a_nan():
+    """All arrears were paid: nothing to hold the forecast against, and no number of that name."""
+    months = pd.date_range("2025-01-01", "2025-10-01", freq="MS")
+    rows = [(f"c{i}", month, "30", 100.0, 0.0) for i in range(40) for month in months]
+    accounts = pd.DataFrame(rows, columns=["customer", "month", "state", "owed", "unpaid"])
+    names = {name: name for name in accounts}
+    found = expected_loss(accounts, **names, as_of="2025-10-15")
+    said = "0 currency of today's arrears of 4,000 are expected to be open still in 90 days; the last time nothing was"
+    assert found.headline().startswith(said) and "nan" not in found.headline().said("zh")
+    assert [one.name for one in found.quantities()] == ["expected_loss"]
+    with pytest.raises(WorkbenchError, match="level is 95"):
+        expected_loss(accounts, **names, as_of="2025-10-15", level=95)

@@ -251,6 +251,8 @@ def test_a_broken_file_is_refused(formula, tmp_path):
         text[: len(text) // 2],
         text.replace("intercept = ", "intercept = nan #"),
         text.replace("format = 1", "format = 9"),
+        text.replace("\nmonths = ", '\nmonths = "x" #'),
+        text.replace("\nhorizon = ", "\nhorizon = 0 #"),
     ):
         path.write_text(broken, encoding="utf-8")
         with pytest.raises(WorkbenchError, match=r"formula\.toml"):

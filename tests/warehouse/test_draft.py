@@ -4,12 +4,13 @@ import datetime as dt
 import gzip
 import json
 import random
+import shlex
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from workbench import cli
+from workbench import cli, cli_data
 from workbench.errors import WorkbenchError
 from workbench.warehouse.draft import doubts, draft_mapping
 from workbench.warehouse.ingest.mapping import read_mapping
@@ -270,3 +271,43 @@ def test_public_sets_are_drafted_and_lose_nothing(name, tables, root, shared_dat
     assert [b.table.name for b in read_mapping(root / "data/mappings/t.toml").files] == tables
     with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
         assert made.account()["quarantined"].sum() == 0
+
+
+def test_one_file_has_one_key_of_the_customer(root):
+    """Lines take the customer's number for their own; a telephone number called so is not then the customer."""
+    lines = "".join(f"138000{i:05d},C{i},2021-02-03,广东\n" for i in range(40))
+    crm = f"客户号码,用户ID,开户时间,省\n{lines}"
+    told = "工单号,客户号码,投诉时间\n" + "".join(f"W{i},138000{i:05d},2026-03-04 10:00:00\n" for i in range(30))
+    _, _, mapping, raw = drafted(root, {"用户.csv": crm, "投诉.csv": told})
+    assert cells(mapping, "subscription")["customer_id"].column == cells(mapping, "customer")["customer_id"].column
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        assert made.account()["quarantined"].sum() == 0
+
+
+def test_a_folder_with_a_space_is_quoted_in_what_is_to_be_typed(root, capsys):
+    """Top-ups by 充值时间 are payments, in whatever folder."""
+    (root / "notebooks").mkdir()
+    file = root / "in" / "充值 记录(1).csv"
+    file.write_bytes(("手机号,充值时间,充值金额(分)\n" + "13800138000,20240203,3000\n" * 3).encode("gb18030"))
+    with pytest.raises(SystemExit) as end:
+        cli.main(["data", "draft", str(file), "--name", "t"])
+    said = capsys.readouterr().out
+    assert end.value.code == 0 and "payment" in said
+    assert f"workbench data ingest t --raw {shlex.quote(str(file))}; workbench" in said
+
+
+def test_a_draft_that_takes_nothing_in_says_where_it_stands(root, capsys, monkeypatch):
+    """The file is there, with what to check in it; the reason stands where the account would."""
+    (root / "notebooks").mkdir()
+    (root / "in/churn.csv").write_text(CHURN)
+
+    def empty(*_):
+        raise WorkbenchError("table customer would be empty.")
+
+    monkeypatch.setattr(cli_data, "_tried", empty)
+    with pytest.raises(SystemExit) as end:
+        cli.main(["data", "draft", str(root / "in/churn.csv")])
+    said = capsys.readouterr().out
+    assert end.value.code == 2 and (root / "data/mappings/churn.toml").exists()
+    for words in ("drafted, as of", "to check (", "table customer would be empty.", "next: mend"):
+        assert words in said, said

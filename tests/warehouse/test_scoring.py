@@ -14,7 +14,7 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.studies.segmentation import fit_segments
 from workbench.warehouse import open_warehouse
 from workbench.warehouse.features import customer_features, features_sql
-from workbench.warehouse.scoring import score
+from workbench.warehouse.scoring import appended, score
 
 QUERY = "SELECT who, a, b FROM people ORDER BY who"
 HOW = {"key": "who", "batch": 300}
@@ -141,3 +141,11 @@ def test_everybody_of_the_operator(operator, tmp_path):
     found = pd.read_parquet(done.path).set_index("customer_id")["score"]
     assert found.index.tolist() == x.index.tolist()
     np.testing.assert_array_equal(found, model.predict_proba(x)[:, 1])
+
+
+@pytest.mark.parametrize("name", ["scores.xlsx", "scores", "scores.csv.gz"])
+def test_a_file_of_another_form_is_not_written_under_its_name(tmp_path, name):
+    """A workbook by its name that is Parquet by its content opens nowhere."""
+    with pytest.raises(WorkbenchError, match=r"is neither \.parquet nor \.csv"), appended(tmp_path / name):
+        pass
+    assert not list(tmp_path.iterdir())

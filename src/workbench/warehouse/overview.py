@@ -107,6 +107,7 @@ def departments(warehouse: Warehouse) -> dict[str, str]:
     for file, table in warehouse.account()[["file", "table"]].itertuples(index=False):
         first, slash, _ = str(file).partition("/")
         name = first if slash else first.partition(".")[0]
+        name = found[file][0] if file in found else name  # of a prepared step whose rows it has
         if name not in found.setdefault(str(table), []):
             found[str(table)].append(name)
     return {table: ", ".join(names) for table, names in found.items()} or dict(getattr(warehouse, "departments", {}))

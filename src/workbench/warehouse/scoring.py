@@ -89,6 +89,8 @@ def score(
 @contextmanager
 def appended(into: Path) -> Iterator[Callable[[pa.Table], None]]:
     """Give what appends to a Parquet or CSV file, which appears when all of it is written, or not at all."""
+    if into.suffix.lower() not in (".csv", ".parquet", ".pq"):
+        raise WorkbenchError("'{path}' is neither .parquet nor .csv: name a file of one of them.").of(into.name)
     writer: Any = None
     with whole(into) as part:
 

@@ -18,8 +18,9 @@ from typing import Any
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.messages import Listed, Message, Name, Span, Term, Value, Word, say
+from workbench.messages import Listed, Message, Name, Number, Span, Term, Value, Word, say
 from workbench.methods.multiple import holm
+from workbench.recognised import recognised
 from workbench.reports.page import tables
 
 LEVEL = 0.95
@@ -111,8 +112,13 @@ def read_report(folder: Path) -> Reading:
     from workbench.reports.runs.parameters import read_source
     from workbench.reports.runs.write import gather
 
+    report = f"{folder.parent.name}/{folder.name}"
     try:
-        rows, manifest = (json.loads((folder / f"{n}.json").read_text("utf-8")) for n in ("results", "manifest"))
+        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
+        if (why := manifest.get("error")) and not (folder / "results.json").is_file():
+            told = recognised(why) or Word(why)
+            raise WorkbenchError("'{report}' has no numbers, for its run failed: {error}").of(report, told)
+        rows = json.loads((folder / "results.json").read_text("utf-8"))
         text = (folder / "report.ipynb").read_text("utf-8")
         outputs = [o for cell in json.loads(text)["cells"] for o in cell.get("outputs", [])]
         answers = [o for o in outputs if o.get("metadata", {}).get("workbench", {}).get("kind") == "answer"]
@@ -123,9 +129,9 @@ def read_report(folder: Path) -> Reading:
         if len(numbers) < len(rows):
             raise ValueError("a number is there twice")
         return Reading(numbers, shown, answer, dict(manifest), source)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise WorkbenchError("'{report}' is no whole report ({kind}: {error}). Run it again.").of(
-            f"{folder.parent.name}/{folder.name}", type(error).__name__, str(error)
+            report, type(error).__name__, str(error)
         ) from error
 
 
@@ -300,7 +306,7 @@ def _said(number: Fields | None) -> Value | Message:
         return Name("–")
     if "shown" in number or not isinstance(number["value"], float):
         return Word(str(number.get("shown", number["value"])))
-    low, high, value = number.get("low"), number.get("high"), Name(f"{number['value']:.9g}")
+    low, high, value = number.get("low"), number.get("high"), Number(number["value"], ".9g")
     if low is None or high is None:
         return value
     return say("{value} {ends}", value=value, ends=Span(low, high, ".6g"))

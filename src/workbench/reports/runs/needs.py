@@ -139,7 +139,7 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
     if least < 2:
         return say("values of {column} ({meaning})", column=key, meaning=Word(meaning))
     lack = {"least": str(least), "column": key, "n": str(number)}
-    return say("{least} different values of {column} (there is {n})", **lack)
+    return say("{least} different values of {column} (found: {n})", **lack)
 
 
 def _value_lack(key: str, rows: str, value: str, parameter: str, warehouse: Warehouse) -> Message:

@@ -86,8 +86,8 @@ class Parameter:
         """
         if said := _RANGE.search(self.meaning):
             return float(said[1]), float(said[2])
-        counted = self.unit in _COUNTED
-        return (0.0, 1.0) if self.unit == "share" else (0.0 if counted else -math.inf, math.inf)
+        ends = {"share": (0.0, 1.0), "seed": (0.0, 2.0**32 - 1)}
+        return ends.get(self.unit, (0.0 if self.unit in _COUNTED else -math.inf, math.inf))
 
     def parse(self, text: str) -> Value:
         """Read a value from text by the declared type.
@@ -133,7 +133,7 @@ class Parameter:
                 what = {"name": self.name, "value": _short(shown), "low": f"{low:g}"}
                 if math.isinf(high):
                     raise WorkbenchError(say("parameter '{name}' is {value}, but must be {low} or more.", **what))
-                what["high"] = f"{high:g}"
+                what["high"] = f"{high:.10g}"
                 raise WorkbenchError(say("parameter '{name}' is {value}, but must lie from {low} to {high}.", **what))
         if self.choices and value not in self.choices:
             said = say("parameter '{name}' is {value}.", name=self.name, value=_short(shown))

@@ -277,15 +277,18 @@ class ExpectedLoss(Result):
 
     def headline(self) -> Message:
         """Say how much of the arrears will still be open in 90 days, and whether the last forecast held."""
-        owed, lost = self.table["owed"].sum(), self.table["expected"].sum()
+        owed, lost = (Number(self.table[name].sum(), ",.0f") for name in ("owed", "expected"))
         verdict = say("which holds") if self.held else say("which tells nothing")
         if self.high < 1 or self.low > 1:
             verdict = say("too much was expected") if self.high < 1 else say("too little was expected")
         said = self.say(
             "{lost} {currency} of today's arrears of {owed} are expected to be open still in 90 days; the last time "
             "{ratio} {span} of what was expected was seen, {verdict}.",
-            lost=Number(lost, ",.0f"), owed=Number(owed, ",.0f"),
-            ratio=Share(self.ratio), span=Span(self.low, self.high, ".1%"), verdict=verdict,
+            lost=lost, owed=owed, ratio=Share(self.ratio), span=Span(self.low, self.high, ".1%"), verdict=verdict,
+        ) if not np.isnan(self.ratio) else self.say(
+            "{lost} {currency} of today's arrears of {owed} are expected to be open still in 90 days; the last time "
+            "nothing was expected, so it tells nothing.",
+            lost=lost, owed=owed,
         )  # fmt: skip
         return join(said, self._left_out()) if self.unpriced else said
 
@@ -315,7 +318,8 @@ class ExpectedLoss(Result):
     def quantities(self) -> Iterable[Quantity]:
         """Expected loss, and the last one's calibration."""
         yield Quantity("expected_loss", float(self.table["expected"].sum()), self.currency)
-        yield Quantity("loss_calibration", self.ratio, "1", self.low, self.high)
+        if not np.isnan(self.ratio):
+            yield Quantity("loss_calibration", self.ratio, "1", self.low, self.high)
 
 
 def expected_loss(
@@ -335,6 +339,8 @@ def expected_loss(
         If columns are not what they should be, a day lies after `as_of`, an account stands twice in a
         month, a month is left out, or fewer than four months are over.
     """
+    if not 0 < level < 1:
+        raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
     table = take(
         accounts, "accounts", numbers=[owed, unpaid], dates=[month], by=[customer, state], missing="keep"
     ).table  # fmt: skip

@@ -12,7 +12,7 @@ from scipy.special import ndtr
 
 from workbench.columns import days, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
-from workbench.figures import NAMES, Axes, axes, axis_unit, fit, legend
+from workbench.figures import NAMES, Axes, axes, axis_unit, fit, in_lines, legend
 from workbench.messages import (
     Amount,
     Count,
@@ -195,9 +195,10 @@ class CampaignLedger(Result):
         ax.plot(table["shrunken"], at, "o", markersize=5, label="shrunken, with its interval")
         ax.plot(table["effect"], at, "o", markersize=5, markerfacecolor="none", color="0.4", label="as measured")
         ax.plot(table["break_even"], at, "|", color="tab:red", markersize=9, label="break-even")
-        ax.set_yticks(at, [f"{row.campaign} ✓" if row.q <= DISCOVERY else row.campaign for row in table.itertuples()])
+        names = [f"{row.campaign} ✓" if row.q <= DISCOVERY else row.campaign for row in table.itertuples()]
+        ax.set_yticks(at, names := [*map(in_lines, names)])
         ax.yaxis.set_gid(NAMES)
-        fit(ax, len(table), 0.24)
+        fit(ax, len(table), 0.4 if "\n" in "".join(names) else 0.24)
         ax.set_xlabel(say("effect per member ({unit}); ✓ paid", unit=axis_unit(self.unit)))
         legend(ax)
         return ax

@@ -294,12 +294,11 @@ class ChurnFormula(Result):
             content["fitted"] = tuple(content.get("fitted", ()))
             content |= {"numbers": tuple(content["numbers"]), "categories": tuple(content["categories"])}
             found = cls(parts=parts, tenths=tenths, judged=judged, left_out=said, **content)
-            amounts = [found.intercept, *(x for t in parts for x in (t.coefficient, t.mean))]
+            times = [found.months, found.horizon]
+            amounts = [found.intercept, *times, *(x for t in parts for x in (t.coefficient, t.mean))]
             asked = {condition.fact for term in parts for condition in term.conditions}
-            if not np.isfinite(np.array(amounts, dtype=float)).all() or not asked <= {
-                *found.numbers,
-                *found.categories,
-            }:
+            sure = not any(isinstance(x, str) for x in amounts) and np.isfinite(np.array(amounts, dtype=float)).all()
+            if not sure or not min(times) > 0 or not asked <= {*found.numbers, *found.categories}:
                 raise ValueError("a number or fact is missing")
         except FileNotFoundError:
             raise WorkbenchError("no formula at {path}. Fit one and keep it there with save().").of(path) from None

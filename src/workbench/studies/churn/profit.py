@@ -191,7 +191,8 @@ def churn_profit(
     Raises
     ------
     WorkbenchError
-        If a column is missing or no number, a probability lies outside 0 to 1, or a cost is negative.
+        If a column is missing or no number, a probability lies outside 0 to 1, an effect outside -1 to 1, or a cost
+        is negative or no number.
 
     Notes
     -----
@@ -209,14 +210,18 @@ def churn_profit(
     Verbraken, Verbeke & Baesens (2013), IEEE Trans. Knowledge and Data Engineering 25 (expected maximum profit).
     Janssens et al. (2022), European Journal of Operational Research 297 (own worth of each customer).
     """
-    law = tuple(map(float, acceptance if isinstance(acceptance, Sequence) else (acceptance,)))
+    law = tuple(map(float, np.atleast_1d(acceptance)))
     columns = [c for c in (probability, left, effect, contacted, margin) if isinstance(c, str)]
     require_table(scores, columns, "scores")
     p = number(scores[probability], probability)
+    change = number(scores[effect], effect) if effect else np.zeros(len(p))
+    costs = [incentive, incentive_share or 0, contact, *law, *([] if isinstance(margin, str) else [margin])]
     bad = len(law) not in (1, 2) or min(law) < 0 or (law[0] > 1 if len(law) == 1 else min(law) == 0)
-    if bad or min(incentive, incentive_share or 0, contact) < 0 or ((p < 0) | (p > 1)).any():
+    bad = bad or not np.isfinite(costs).all() or min(costs[:3]) < 0
+    if bad or ((p < 0) | (p > 1) | (np.abs(change) > 1)).any():
         raise WorkbenchError(
-            "give probabilities from 0 to 1, costs of 0 or more, and acceptance as a share or two Beta numbers."
+            "give probabilities from 0 to 1, effects from -1 to 1, costs of 0 or more, and acceptance as a share or "
+            "two Beta numbers."
         )
     if (capacity is not None and capacity < 1) or resamples < 2:
         raise WorkbenchError("capacity={capacity}, resamples={resamples}: give at least 1 and 2.").of(capacity,
@@ -225,7 +230,6 @@ def churn_profit(
         raise WorkbenchError("contacted='{name}' values lists by who left: give left= and effect= too.").of(contacted)
     worth = number(scores[margin], margin) if isinstance(margin, str) else np.full(len(p), float(margin))
     cost = np.full(len(p), float(incentive)) if incentive_share is None else incentive_share * worth
-    change = number(scores[effect], effect) if effect else np.zeros(len(p))
     gone, lot = (flag(scores[c], c) if c else np.zeros(len(p), bool) for c in (left, contacted))
     leave = gone.astype(float) if left and not contacted else p
     content = pd.DataFrame({

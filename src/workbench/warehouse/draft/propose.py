@@ -76,6 +76,8 @@ def propose(
         of = max(listing, key=lambda block: block.score)
         link(samples, of.sample, of.cells["customer_id"].sources[0])
         fits |= {id(s): _fits(s) for s in samples if s.links}
+    for found in fits.values():
+        _one_customer(found)
     mains = {id(s): max(found, key=lambda b: b.score) for s in samples if (found := fits[id(s)])}
     if not mains:
         files = dict.fromkeys(s.path.name for s in samples)
@@ -102,6 +104,14 @@ def propose(
         _fill(block, made, operator)
     _parameters(made, models)
     return made
+
+
+def _one_customer(blocks: list[Block]) -> None:
+    """In one file the customer has one key, though another table takes that column for its own, as lines do."""
+    of = next((b.cells["customer_id"] for b in blocks if b.table.name == "customer"), Cell(""))
+    for block in blocks if of.sources else ():
+        if "customer_id" in block.cells:
+            block.cells["customer_id"] = of
 
 
 def _doubt_strangers(block: Block, customers: Sample, key: str) -> None:
