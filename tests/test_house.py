@@ -6,7 +6,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 PACKAGE = SOURCE / "workbench"
-LARGEST_FILE, LARGEST_PACKAGE = 600, 73_000
+LARGEST_FILE, LARGEST_PACKAGE = 600, 73_100
 
 
 def room(module):

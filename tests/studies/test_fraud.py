@@ -287,8 +287,9 @@ def test_windows_verdicts_and_sources_that_cannot_be(three):
     ):
         with pytest.raises(WorkbenchError, match=words):
             rule_hits(table, three, told)
-    with pytest.raises(WorkbenchError, match="per_day is above 0"):
-        rule_hits(lines, three, cases, per_day=0)
+    for wrong in ({"per_day": 0}, {"per_day": np.inf}, {"case_cost": np.inf}, {"case_cost": np.nan}):
+        with pytest.raises(WorkbenchError, match="per_day is above 0"):
+            rule_hits(lines, three, cases, **wrong)
     assert isinstance(three, RuleBase)
 
 

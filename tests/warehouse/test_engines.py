@@ -490,6 +490,20 @@ def test_scores_of_our_own_warehouse_are_those_of_the_library(sample_warehouse, 
     assert not (tmp_path / "q.parquet").exists()
 
 
+def test_a_table_without_a_row_is_named_where_its_features_are_scored(models, sample_warehouse, tmp_path, monkeypatch):
+    """A source that delivers no bills gives everybody the features of nobody billed: that is said beside the scores."""
+    assert "no row of" not in score_source(models[0], sample_warehouse, tmp_path / "a.parquet", **HOW).said
+    query = type(sample_warehouse).query
+    none = pd.DataFrame({"one": []})
+    monkeypatch.setattr(
+        type(sample_warehouse), "query",
+        lambda self, sql, *given, **more: none if " FROM bill LIMIT" in sql else query(self, sql, *given, **more),
+    )  # fmt: skip
+    said = score_source(models[0], sample_warehouse, tmp_path / "b.parquet", **HOW).said
+    assert said.endswith("The source has no row of bills: what the model reads there counts as nothing.")
+    assert said.said("zh").endswith("数据来源中没有账单的记录：模型从中读取的内容按“没有”计。")
+
+
 def test_postgresql_scores_where_the_rows_are(filled, sample_warehouse, models, tmp_path):
     same_scores(sample_warehouse, live(filled, tmp_path), models, tmp_path)
 

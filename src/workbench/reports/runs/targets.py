@@ -14,8 +14,9 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from workbench import refused
 from workbench.errors import WorkbenchError, require_columns
-from workbench.messages import Listed, Message, Number, say
+from workbench.messages import Listed, Message, Number, join, say
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -106,6 +107,7 @@ def score_source(
             warehouse.source
         )
     day = as_date(as_of or warehouse.as_of)
+    empty = [] if query.strip() else _empty(loaded, warehouse)
     query = query.strip().rstrip(";") or _features(loaded, warehouse, day)
     wanted = list(map(quoted, (member, *loaded.feature_names_in_)))
     if of_sql := isinstance(loaded, ChurnFormula):
@@ -118,7 +120,12 @@ def score_source(
         rows = records_of(warehouse, asked, parameters, batch=batch)
         rows = rows if of_sql else spread(work, rows, workers)
     with new_table(table) if table and new_table else appended(Path(into)) as write:
-        return WrittenList(table or Path(into), *_write(loaded, rows, write, member, (campaign, key, holdout)))
+        found, said = _write(loaded, rows, write, member, (campaign, key, holdout))
+    if empty:
+        nothing = say("The source has no row of {tables}: what the model reads there counts as nothing.",
+            tables=Listed(list(map(refused.table, empty))))  # fmt: skip
+        said = join(said, nothing)
+    return WrittenList(table or Path(into), found, said)
 
 
 def scored_batch(text: bytes, name: str, member: str, records: pa.RecordBatch) -> pa.RecordBatch:
@@ -165,17 +172,33 @@ def _prepared(model: Path | str, member: str) -> tuple[Any, Callable[[pa.RecordB
 
 def _features(model: Any, warehouse: Warehouse, day: date) -> str:
     """Write the query of the features that a model takes."""
+    from workbench.warehouse.features import features_sql, require_coverage, tables_stored
+
+    subjects = _subjects(model)
+    require_coverage(warehouse, day, subjects)
+    return features_sql(subjects, stored=tables_stored(warehouse))
+
+
+def _subjects(model: Any) -> list[str]:
+    """Give the files of features that have what a model takes."""
     from workbench.warehouse import sqlfiles
-    from workbench.warehouse.features import SUBJECTS, features_sql, require_coverage, tables_stored
+    from workbench.warehouse.features import SUBJECTS
 
     having = {column: subject for subject in SUBJECTS for column, _, _ in sqlfiles.described(subject)}
     if lacking := [name for name in model.feature_names_in_ if name not in having]:
         raise WorkbenchError("the model takes {names}, which no feature is. Give a query that has them.").of(
             Listed(tuple(lacking), "")
         )
-    subjects = [s for s in SUBJECTS if s in {having[name] for name in model.feature_names_in_}]
-    require_coverage(warehouse, day, subjects)
-    return features_sql(subjects, stored=tables_stored(warehouse))
+    return [s for s in SUBJECTS if s in {having[name] for name in model.feature_names_in_}]
+
+
+def _empty(model: Any, warehouse: Any) -> list[str]:
+    """Name the tables that a model's features read and that hold no row."""
+    from workbench.warehouse import schema, sqlfiles
+
+    read = {table for file in sqlfiles.with_what_they_read(_subjects(model)) for table in sqlfiles.read_by(file)}
+    tables = [name for name in schema.tables() if name in read]
+    return [name for name in tables if warehouse.query(f"SELECT 1 AS one FROM {name} LIMIT 1").empty]
 
 
 def _write(

@@ -337,7 +337,7 @@ def rule_hits(
     CannotAnswer
         If no case of these lines is decided.
     """
-    if not (per_day > 0 and case_cost >= 0 and 0 < level < 1):
+    if not (0 < per_day < np.inf and 0 <= case_cost < np.inf and 0 < level < 1):
         raise WorkbenchError("per_day is above 0, case_cost 0 or more, and level between 0 and 1.")
     known, end = verdicts(lines, cases), day(as_of, "as_of").to_datetime64()
     if late := int((known.ends > end).sum()):
