@@ -8,7 +8,7 @@ import sys
 import threading
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
 
@@ -165,9 +165,19 @@ class Spark:
                         builder = builder.config(name, value)
                     self._session = builder.master(self._master).appName("workbench").getOrCreate()
                     self._session.sparkContext.setLogLevel("OFF")
+                _keep_statements_off_the_screen()
                 for name, value in _SETTINGS.items():
                     self._session.conf.set(name, value)
             return self._session
+
+
+def _keep_statements_off_the_screen() -> None:
+    """Let Spark 4 write no statement that fails to the error stream, whole, as JSON: our sentence is enough."""
+    with suppress(ImportError):  # Spark 3.5 writes none
+        from pyspark.logger import PySparkLogger  # type: ignore[import-not-found,unused-ignore]
+
+        for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
+            PySparkLogger.getLogger(name).disabled = True
 
 
 def _packed(work: Work | None, most: int, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
