@@ -14,6 +14,12 @@ from workbench.recognised import recognised, sentence
 TEMPLATES = [t for t in catalogue("zh") if "{" in t and places(t) and not re.search("{[^}]*[:!]", t)]
 
 
+@pytest.fixture(autouse=True)
+def another_process(monkeypatch):
+    """What is forgotten here is forgotten by these tests alone: others hold results made before."""
+    monkeypatch.setattr(messages, "_made", {})
+
+
 def forgotten(message):
     """The English alone, as in another process."""
     text = str(message)

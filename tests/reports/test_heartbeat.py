@@ -115,6 +115,7 @@ def _two_schedulers(root, seconds, versions):
     _held(root, versions)
 
 
+@pytest.mark.prove
 def test_two_schedulers_run_no_slot_twice(root):
     """Fifteen seconds, each ticking every second on one ledger."""
     _two_schedulers(root, 15, 1)

@@ -141,6 +141,7 @@ def test_what_is_owed_in_rare_states_is_said():
     assert decision(no, no, failed, no).do[0].startswith("Set nothing aside by these rates yet")
 
 
+@pytest.mark.prove
 def test_the_interval_of_the_ratio_holds_the_error_of_the_rates():
     """Against 300 resamples of customers, all months of each: rates are fitted anew in each."""
     rng = np.random.default_rng(18)
