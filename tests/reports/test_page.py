@@ -111,7 +111,10 @@ def test_the_first_screen_has_answer_decision_and_picture_and_the_rest_is_folded
 
 
 def test_a_long_decision_shows_three_things_to_do_and_folds_the_others():
-    """What would change the first stays in sight; nothing is folded of three things to do, nor of words from before."""
+    """What would change the first stays in sight; nothing is folded of three things to do, nor of words from before.
+
+    Two that a language says alike are two.
+    """
     lines = ["Keep A.", "Drop B.", "Look at C.", "Set D aside.", "What would change this: costs", "And: lots"]
 
     def made(some, **ours):
@@ -121,6 +124,10 @@ def test_a_long_decision_shows_three_things_to_do_and_folds_the_others():
     shown, fold = made(lines, do=4).partition("<summary>2 more points of the decision</summary>")[::2]
     assert all(line in shown for line in (*lines[:3], lines[4])) and all(line in fold for line in (lines[3], lines[5]))
     assert not any(line in shown for line in (lines[3], lines[5]))
+    alike = made(
+        ["Keep A.", "Drop B.", "Look at C.", "Keep A.", "And: lots", "And: lots"], do=4
+    )  # said alike in Chinese
+    assert alike.count("Keep A.") == 2 and alike.partition("<summary>")[0].count("And: lots") == 1
     for few in (made(lines[:3] + lines[4:5], do=3), made(lines)):
         assert "more points" not in few and all(line in few for line in lines[:3] + lines[4:5])
 

@@ -257,9 +257,11 @@ def _output(output: Mapping[str, Any], headings: _Headings, spoken: str) -> Iter
     if kind == "answer":
         yield {"kind": "answer", "said": answer_of(output, spoken)}
     elif kind == "decision":
-        lines, do = text.splitlines(), ours.get("do", FOREMOST)
-        more = lines[FOREMOST:do] + lines[do + 1 :] if "do" in ours else []
-        yield {"kind": "decision", "sentences": [line for line in lines if line not in more], "more": more}
+        lines = text.splitlines()
+        do = ours.get("do", len(lines))
+        first = min(do, FOREMOST) if "do" in ours else do
+        shown, more = lines[:first] + lines[do : do + 1], lines[first:do] + lines[do + 1 :]
+        yield {"kind": "decision", "sentences": shown, "more": more}
     elif kind == "table":
         yield _safe("table", tables.as_html(data[tables.MIME], longest=headings.longest, mark=headings.mark()))
     elif kind == "quantities":
