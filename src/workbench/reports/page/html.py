@@ -260,8 +260,8 @@ def _output(output: Mapping[str, Any], headings: _Headings, spoken: str) -> Iter
         lines = text.splitlines()
         do = ours.get("do", len(lines))
         first = min(do, FOREMOST) if "do" in ours else do
-        shown, more = lines[:first] + lines[do : do + 1], lines[first:do] + lines[do + 1 :]
-        yield {"kind": "decision", "sentences": shown, "more": more}
+        foremost, more = lines[:first] + lines[do : do + 1], lines[first:do] + lines[do + 1 :]
+        yield {"kind": "decision", "sentences": foremost, "more": more}
     elif kind == "table":
         yield _safe("table", tables.as_html(data[tables.MIME], longest=headings.longest, mark=headings.mark()))
     elif kind == "quantities":
