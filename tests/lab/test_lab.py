@@ -4,6 +4,7 @@ import asyncio
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import nbformat
 import pytest
@@ -14,6 +15,7 @@ from workbench.lab.server import describe, refusals
 from workbench.lab.start import EXTENSIONS, settings
 from workbench.lab.template import TEMPLATE, new_study
 from workbench.reports.runs.choices import campaign_name, choices, wrong
+from workbench.reports.runs.execute import _called
 from workbench.reports.runs.parameters import Parameter
 from workbench.reports.runs.render import run
 from workbench.reports.runs.slots import Study, find_studies
@@ -132,6 +134,9 @@ def test_what_may_be_chosen_is_what_the_warehouse_has(operator):
     assert "must lie from 0 to 1" in str(errors["margin_churn"])
     assert campaign_name("data_upgrade", "sample", operator) == "流量升级外呼"
     assert campaign_name("spring", "sample", operator) == campaign_name("x", "elsewhere", operator) == ""
+    job = SimpleNamespace(root=operator, data_version="v", values={})
+    named = [_called({"unit": "warehouse", "value": name}, job).get("called") for name in ("sample", "elsewhere")]
+    assert named == ["中国电信", None]
 
 
 def test_a_number_keeps_to_the_range_that_its_meaning_says():

@@ -313,17 +313,23 @@ def test_in_lab_outputs_are_said_to_whoever_sits_there(monkeypatch):
 
 
 def test_what_a_report_is_of_stands_above_in_each_language():
-    """The day, and what was changed, stand above the answer whatever units are called."""
+    """The operator and the day, and what was changed, stand above the answer whatever units are called."""
     parameters = [
         {"name": name, "value": value, "unit": unit, "meaning": "date", "changed": False}
-        for name, value, unit in (("as_of", "2026-07-01", "date"), ("resamples", "9", "resamples"))
+        for name, value, unit in (("source", "s", "warehouse"), ("as_of", "2026-07-01", "date"), ("n", "9", "draws"))
     ]
+    parameters[0]["called"] = "北方电信"
     facts = dict.fromkeys(("study", "data_version", "finished", "workbench"), "") | {"seconds": 1.0}
     facts["parameters"] = parameters
-    for spoken, said in (("en", "as of <bdi>2026-07-01"), ("zh", "截至<bdi>2026年7月1日")):
+    said_in = {
+        "en": ["source <bdi>北方电信 (s)", "as of <bdi>2026-07-01"],
+        "zh": ["数据来源：<bdi>北方电信（s）", "截至<bdi>2026年7月1日"],
+    }
+    for spoken, said in said_in.items():
         notebook = {"cells": [], "metadata": {"language": spoken}}
         page = html.report_page(notebook, title="T", facts=languages.said_facts(facts, spoken), links=[])
-        assert re.findall(r'<p class="about"><span>(.*?)</bdi></span></p>', page) == [said]
+        about = re.findall(r'<p class="about">(.*?)</p>', page)[0]
+        assert re.findall(r"<span>(.*?)</bdi></span>", about) == said
 
 
 ODD = [

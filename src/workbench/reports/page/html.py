@@ -35,7 +35,7 @@ NOTICE = "<!--notice-->"
 
 DECISION = ("decision", "决策", "决策建议")
 """Ids of the section that stands on the first screen beside the answer, where it displays no decision of ours."""
-IDENTITY = ("campaign", "wave", "province", "operator", "service", "date", "month", "period", "customer")
+IDENTITY = ("warehouse", "campaign", "wave", "province", "operator", "service", "date", "month", "period", "customer")
 """Units of the parameters that say what a report speaks of."""
 
 _SECTION = re.compile(r"(?=<h2 )")

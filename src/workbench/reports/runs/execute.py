@@ -325,13 +325,18 @@ def _about_data(job: Job) -> dict[str, list[str]]:
 
 
 def _called(parameter: dict[str, Any], job: Job) -> dict[str, Any]:
-    """Give a parameter that names a campaign with what people call it."""
-    from workbench.reports.runs.choices import campaign_name
-
+    """Give a parameter that names a campaign or a warehouse with what people call it: its name, or the operator's."""
     with contextlib.suppress(WorkbenchError):
-        asked = str(parameter["value"]), str(job.values.get("source", "")), job.root
-        if parameter["unit"] == "campaign" and (name := campaign_name(*asked)):
-            return {**parameter, "called": name}
+        if parameter["unit"] == "warehouse" and job.data_version:
+            from workbench.warehouse import open_warehouse
+
+            return {**parameter, "called": open_warehouse(str(parameter["value"]), root=job.root).operator}
+        if parameter["unit"] == "campaign":
+            from workbench.reports.runs.choices import campaign_name
+
+            asked = str(parameter["value"]), str(job.values.get("source", "")), job.root
+            if name := campaign_name(*asked):
+                return {**parameter, "called": name}
     return parameter
 
 
