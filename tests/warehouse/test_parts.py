@@ -396,6 +396,9 @@ def test_files_of_other_times_are_not_compared(tmp_path):
         at = pa.array([dt.datetime.fromisoformat(f"2026-06-{moment}") for moment in span], pa.timestamp("us"))
         pq.write_table(pa.table({"started_at": at}), file)
     with duckdb.connect() as con:
-        assert months._of_one_time(con, files) == files[1:3]
+        assert months._of_one_time(con, files, files) == files[1:3]
         pq.write_table(pq.read_table(files[3]), tmp_path / "5.parquet", write_statistics=False)
-        assert months._of_one_time(con, [*files, tmp_path / "5.parquet"]) == [*files, tmp_path / "5.parquet"]
+        assert months._of_one_time(con, every := [*files, tmp_path / "5.parquet"], every) == [
+            *files,
+            tmp_path / "5.parquet",
+        ]
