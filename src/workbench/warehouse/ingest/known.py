@@ -1,4 +1,4 @@
-"""What did a version before look at that needs no second look? Raw files that did not change, records that were judged."""
+"""What did a version before look at that needs no second look? Raw files as they were, records that were judged."""
 
 from __future__ import annotations
 

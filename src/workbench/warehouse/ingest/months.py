@@ -178,7 +178,7 @@ class Months:
         """
         of = [f"{digest} {self._from[str(file)]}" for file, digest in files.items()]
         counted = [old for old in self._counted[month] if old["of"] == [one for one in of if one in {*old["of"]}]]
-        before = max(counted, key=lambda old: len(old["of"]), default={"of": [], "counts": {}})
+        before: dict[str, Any] = max(counted, key=lambda old: len(old["of"]), default={"of": [], "counts": {}})
         counts = Counter(before["counts"])
         new = [file for file, one in zip(files, of, strict=True) if one not in {*before["of"]}]
         if len(near := _of_one_time(con, list(files), new) if new else []) > 1:
