@@ -14,8 +14,10 @@ from workbench.warehouse.sql import literal
 
 RECORDS = "detail_record"
 _COUNTS = ("events", "night", "weekend", "on_net", "net_known", "roaming", "international")
+_SUMS = ", ".join(f"CAST(SUM({name}) AS INTEGER) AS {name}" for name in _COUNTS)
 _MADE_ONE = {
-    "customer_day": ", ".join(f"CAST(SUM({name}) AS INTEGER) AS {name}" for name in _COUNTS),
+    "customer_day": _SUMS,
+    "customer_month": f"CAST(SUM(active_days) AS INTEGER) AS active_days, MAX(last_on) AS last_on, {_SUMS}",
     "counterpart_month": "MIN(first_on) AS first_on, MAX(last_on) AS last_on",
 }
 
@@ -68,6 +70,18 @@ def relation(table: str, files: Mapping[str, Iterable[Path]]) -> str:
 def made_one(table: str, rows: str) -> str:
     """The SELECT that makes rows of a partial that have one key a single row."""
     return f"SELECT * REPLACE ({_MADE_ONE[table]}) FROM {rows} GROUP BY ALL"
+
+
+def days_twice(came: str, stand: str) -> str:
+    """The SELECT that takes back, from the days of `customer_month`, those of customers with events that day already.
+
+    Both are relations of `customer_day`: what came, and what stands.
+    """
+    nothing = ", ".join("0" for _ in _COUNTS)
+    return (
+        f"SELECT customer_id, nth, -COUNT(*) AS active_days, NULL::DATE AS last_on, {nothing} "
+        f"FROM {came} AS came SEMI JOIN {stand} AS stand USING (customer_id, day_on) GROUP BY customer_id, nth"
+    )
 
 
 def parquet(files: Iterable[Path]) -> str:

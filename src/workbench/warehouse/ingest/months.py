@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,13 +32,13 @@ from workbench.warehouse.ingest.parts import (
 )
 from workbench.warehouse.ingest.rules import following
 from workbench.warehouse.sql import literal
-from workbench.warehouse.stored import made_one, parquet, relation
+from workbench.warehouse.stored import days_twice, made_one, parquet, relation
 
 MONTHS = "months.json"
 LARGE = 1_000_000  # records a piece, from which those of a month are not made one
 MANY, FEW = 32, 4  # pieces of the last month, and of one before it, above which they are made one
 NO_CHANCE = 10  # as many records are not the same in two files by chance
-WHOLE = "customer_month"  # a partial that is always made of the month as a whole: days are counted in it
+DAYS, WHOLE = "customer_day", "customer_month"  # the one counts days of the other, and so is one of the whole month
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,7 @@ class Months:
         self._before: dict[tuple[str, str], list[_Piece]] = defaultdict(list)
         self._counted: dict[str, list[dict[str, Any]]] = defaultdict(list)
         self._told: dict[Path, dict[str, Any]] = {}
+        self._days: list[tuple[Path, list[_Piece]]] = []
         for version in before:
             if (facts := read_sealed(version / FOLDER / MONTHS)) and facts["made_by"] == made_by:
                 for name, (of, *known) in facts["pieces"].items():
@@ -91,10 +92,7 @@ class Months:
             (self._place / table).mkdir()
         for month, files in sorted(self._files.items()):
             ones = _ones(con, files) if united else {}
-            new = [
-                _Piece(file, (digest + ones.get(str(file), ""),), pq.read_metadata(file).num_rows)
-                for file, digest in files.items()
-            ]
+            new = [_Piece(file, (digest + ones.get(str(file), ""),), 0) for file, digest in files.items()]
             for table in (BY_MONTH, *STORED):
                 pieces = self._planned(table, month, new)
                 made = [
@@ -102,6 +100,8 @@ class Months:
                     for n, several in enumerate(pieces)
                 ]
                 con.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS {relation(table, {month: made})}")
+                if table == DAYS:
+                    self._days = list(zip(made, pieces, strict=True))
             self._made["twice"][month] = self._twice(con, month, files)
 
     def _planned(self, table: str, month: str, new: list[_Piece]) -> list[list[_Piece]]:
@@ -115,9 +115,10 @@ class Months:
         for piece in new:
             if left[piece.of[0]]:
                 left[piece.of[0]] -= 1
-                rest.append(piece)
+                rest.append(replace(piece, rows=pq.read_metadata(piece.file).num_rows))
         if table == WHOLE:
-            return [found] if len(found) == 1 and not rest else [new]
+            stand = sorted(part for _, [piece, *more] in self._days if piece.state and not more for part in piece.of)
+            return [[*found, *rest]] if found and stand == sorted(found[0].of) else [new]
         came = [[piece] for piece in rest] if table == BY_MONTH else [rest] if rest else []
         pieces = [*([old] for old in found), *came]
         small = [several for several in pieces if table != BY_MONTH or _rows(several) < LARGE]
@@ -142,9 +143,14 @@ class Months:
             rows = _records(several)
             if table != BY_MONTH:
                 parts = [f"FROM {parquet(piece.file for piece in old)}"] if old else []
-                if new:
+                if table == WHOLE and old:
+                    came = parquet(file for file, [piece, *more] in self._days if more or not piece.state)
+                    stand = parquet(file for file, [piece, *more] in self._days if piece.state and not more)
+                    con.execute(f"CREATE OR REPLACE TEMP VIEW {DAYS} AS FROM {came}")
+                    parts.append(days_twice(came, stand))
+                elif new and table != WHOLE:
                     con.execute(f"CREATE OR REPLACE TEMP VIEW {BY_MONTH} AS {_records(new)}")
-                    parts.append(feature_file(table))
+                parts += [feature_file(table)] if new else []
                 every = " UNION ALL ".join(f"FROM ({part})" for part in parts)
                 rows = made_one(table, f"({every})") if old else parts[0]
             con.execute(f"COPY ({rows}) TO {literal(str(place))} (COMPRESSION zstd)")
