@@ -91,11 +91,10 @@ def building(folder: Path, version: str) -> Iterator[Path]:
 def publish(place: Path, version: str) -> None:
     """Put a whole version in force; a crash at any point leaves the old one or the new one, never a part."""
     folder = place.parent
-    for file in place.rglob("*"):
-        if file.is_file():
-            sync(file)
-    for inner in [*(p for p in place.rglob("*") if p.is_dir()), place]:
-        sync(inner)
+    for inner, _, files in os.walk(place, topdown=False):
+        for file in files:
+            sync(Path(inner, file))
+        sync(Path(inner))
     if (folder / version).exists():
         shutil.rmtree(folder / version)
     place.rename(folder / version)

@@ -28,11 +28,14 @@ def raw_hash() -> Any:
 class Known:
     """What versions before know of the raw files, and what this one comes to know.
 
-    A file whose size, times and place on the disk are as they were is not read to find its digest.
+    A file whose size, times and place on the disk are as they were is not read to find its digest. `key` tells the key
+    of the version in force from others; None where that is not known.
     """
 
     def __init__(self, before: Iterable[Path] = ()) -> None:
-        self._before = [facts["raw"] for version in before if (facts := read_sealed(version / FOLDER / KNOWN))]
+        found = [read_sealed(version / FOLDER / KNOWN) or {} for version in before]
+        self._before = [facts.get("raw", {}) for facts in found]
+        self.key = found[0].get("key") if found else None
         self._now: dict[str, list[Any]] = {}
         self._since = time.time_ns()
 
@@ -48,9 +51,9 @@ class Known:
             self._now[name] = [*state, found]
         return found, (at.st_size, at.st_mtime_ns)
 
-    def write(self, place: Path, judged: Iterable[str]) -> None:
-        """Keep it for the next version, with what the accepted records were judged by (`Part.judged`)."""
-        write_sealed(place / FOLDER / KNOWN, {"raw": self._now, "judged": sorted(judged)})
+    def write(self, place: Path, judged: Iterable[str], key: str) -> None:
+        """Keep it for the next version, with what the accepted records were judged by (`Part.judged`), and the key."""
+        write_sealed(place / FOLDER / KNOWN, {"raw": self._now, "judged": sorted(judged), "key": key})
 
 
 class Judged:

@@ -57,10 +57,10 @@ class Part:
 
     def rows(self) -> list[Path]:
         """The Parquet files of the accepted records."""
-        return sorted(f for f in self.folder.glob("*.parquet") if f.name not in (ASIDE, RECORDS))
+        return [self.folder / name for name in self.files if name not in (ASIDE, RECORDS)]
 
     def digests(self) -> dict[Path, str]:
-        """The digests of its files, as far as they are known."""
+        """The digests of its files."""
         return {self.folder / name: state[0] for name, state in self.files.items()}
 
     @property
@@ -187,9 +187,9 @@ def link(file: Path, target: Path) -> None:
 
 
 def _write_facts(part: Part) -> None:
+    part.files.update((file.name, state_of(file)) for file in sorted(part.folder.glob("*.parquet")))
     if part.passing:
         return
-    part.files.update((file.name, state_of(file)) for file in sorted(part.folder.glob("*.parquet")))
     facts = {name: getattr(part, name) for name in ("records", "lines", "accepted", "masked", "files")}
     write_sealed(part.folder / FACTS, facts)
 

@@ -119,7 +119,7 @@ def ingest(
             with suppress(WorkbenchError):  # one that is damaged is built again
                 return open_warehouse(source, root=root).full_account(changed=False)
         passed += twice + _unread(mapping, {path for _, paths in found for path in paths}, raw, passed)
-        notes = passed + _other_key(source, root, before, pseudonyms)
+        notes = passed + _other_key(source, root, before, pseudonyms, known)
         with building(folder, version) as place:
             earlier = [folder / name for name in before]
             records = _build(
@@ -177,7 +177,7 @@ def _build(
     parts = Parts(place, before, _program())
     build = Build(mapping, mapped, pseudonyms, place, version, progress, repairs, forgotten, parts, made.taken, decided)
     build.run([*notes, *made.notes])
-    known.write(place, build.judged.by.values())
+    known.write(place, build.judged.by.values(), pseudonyms.fingerprint if pseudonyms else "")
     shutil.rmtree(place / "prepare", ignore_errors=True)
     return build.records
 
@@ -294,8 +294,10 @@ def _unread(mapping: Mapping, taken: set[Path], raw: Path, passed: list[str]) ->
     return [f"files of the raw folder that no [[file]] block names: {shown}"]
 
 
-def _other_key(source: str, root: Path, before: list[str], pseudonyms: Pseudonyms | None) -> list[str]:
-    if not before or pseudonyms is None:
+def _other_key(
+    source: str, root: Path, before: list[str], pseudonyms: Pseudonyms | None, known: Known
+) -> list[str]:  # fmt: skip
+    if not before or pseudonyms is None or known.key in ("", pseudonyms.fingerprint):
         return []
     try:
         old = open_warehouse(source, root=root).key_fingerprint
