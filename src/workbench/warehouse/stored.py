@@ -1,7 +1,7 @@
 """How does a version keep the detail records and their partials? By month, a month in one file or in several pieces.
 
-A month that still grows has a piece for what each day brought, `2026-06.parquet`, `2026-06+1of3.parquet` …: of records
-they are put together, of partials rows of one key are made one when they are read.
+A month that still grows has a piece for what each day brought, `2026-06+0of3.parquet` …: those of records are put
+together, those of partials are, too, and rows of one key are made one when they are read.
 """
 
 from __future__ import annotations
@@ -25,11 +25,10 @@ _MADE_ONE = {
 def piece(month: str, number: int, of: int) -> str:
     """Name a piece of a month's file.
 
-    >>> piece("2026-06.parquet", 0, 3), piece("2026-06.parquet", 1, 3)
+    >>> piece("2026-06.parquet", 0, 1), piece("2026-06.parquet", 1, 3)
     ('2026-06.parquet', '2026-06+1of3.parquet')
     """
-    stem = month.removesuffix(".parquet")
-    return f"{stem}+{number}of{of}.parquet" if number else month
+    return f"{month.removesuffix('.parquet')}+{number}of{of}.parquet" if of > 1 else month
 
 
 def month_of(file: Path) -> str:
@@ -51,8 +50,7 @@ def months(place: Path) -> dict[str, dict[str, list[Path]]]:
 
 
 def _is_whole(pieces: list[Path]) -> bool:
-    named = {file.stem.partition("of")[2] or "1" for file in pieces if "+" in file.stem} or {"1"}
-    return named == {str(len(pieces))} and any("+" not in file.stem for file in pieces)
+    return {file.stem.partition("of")[2] or "1" for file in pieces} == {str(len(pieces))}
 
 
 def relation(table: str, files: Mapping[str, Iterable[Path]]) -> str:
