@@ -74,10 +74,9 @@ def check_partials(warehouse):
                 assert not con.execute(f"{one} EXCEPT ALL {other}").fetchall(), table
 
 
-@pytest.mark.parametrize("mapping", [MAPPING, MAPPING + UNITED])
-@pytest.mark.parametrize("large", [10**6, 1])
+@pytest.mark.parametrize(("mapping", "large"), [(MAPPING, 10**6), (MAPPING + UNITED, 1)])
 def test_days_in_any_order_are_the_same_month(operators, monkeypatch, mapping, large):
-    """Late records, doubled ones, a day that comes late, is corrected or taken back, customers who are one: no matter."""
+    """Late and doubled records, a day that comes late, is corrected or taken back, customers who are one: no matter."""
     for name, value in {"LARGE": large, "MANY": 6, "FEW": 2}.items():
         monkeypatch.setattr(months, name, value)
     days = {name: text for n in (0, 1, 2, 3, 5, 6, 30, 31, 32) for name, text in day(n).items()}

@@ -29,7 +29,7 @@ from workbench.warehouse.digests import ROWS
 from workbench.warehouse.ingest.decided import Decided
 from workbench.warehouse.ingest.forgotten import FORGOTTEN, Forgotten
 from workbench.warehouse.ingest.identity import circles, unite
-from workbench.warehouse.ingest.known import Judged
+from workbench.warehouse.ingest.known import Parents
 from workbench.warehouse.ingest.lines import MALFORMED
 from workbench.warehouse.ingest.mapping import PREPARED, FileBlock, Mapping, Origin
 from workbench.warehouse.ingest.months import Months
@@ -130,7 +130,7 @@ class Build:
     def run(self, notes: list[str]) -> None:
         """Fill every table, check that the account balances, and write what is to be known about the version."""
         self.con = duckdb.connect(str(self.place / "warehouse.duckdb"))
-        self.judged = Judged(self.con, self.filled)
+        self.judged = Parents(self.con, self.filled)
         self.watch = Watch(self.con, self.mapping.rulebook, self.mapping.as_of)
         try:
             self._prepare()

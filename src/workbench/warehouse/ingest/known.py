@@ -25,7 +25,7 @@ def raw_hash() -> Any:
     return hashlib.blake2b(digest_size=16)
 
 
-class Known:
+class Looks:
     """What versions before know of the raw files, and what this one comes to know.
 
     A file whose size, times and place on the disk are as they were is not read to find its digest. `key` tells the key
@@ -56,7 +56,7 @@ class Known:
         write_sealed(place / FOLDER / KNOWN, {"raw": self._now, "judged": sorted(judged), "key": key})
 
 
-class Judged:
+class Parents:
     """Do other tables refuse records that they once accepted? `by` tells apart by what records were judged.
 
     `filled` says where each table stands that is filled by now.

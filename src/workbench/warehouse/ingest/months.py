@@ -20,19 +20,11 @@ import pyarrow.parquet as pq
 from workbench.errors import WorkbenchError
 from workbench.warehouse import schema, stored
 from workbench.warehouse.features import STORED, feature_file
-from workbench.warehouse.ingest.parts import (
-    BY_MONTH,
-    FOLDER,
-    digest_of,
-    link,
-    read_sealed,
-    stands,
-    state_of,
-    write_sealed,
-)
+from workbench.warehouse.ingest import parts
+from workbench.warehouse.ingest.parts import BY_MONTH, FOLDER, digest_of, link, read_sealed, state_of, write_sealed
 from workbench.warehouse.ingest.rules import following
 from workbench.warehouse.sql import literal
-from workbench.warehouse.stored import days_twice, made_one, parquet, relation
+from workbench.warehouse.stored import COUNTS, made_one, month_of, parquet, relation
 
 MONTHS = "months.json"
 LARGE = 1_000_000  # records a piece, from which those of a month are not made one
@@ -73,7 +65,7 @@ class Months:
                 for name, (of, *known) in facts["pieces"].items():
                     table, _, file = name.partition("/")
                     old = _Piece(version / name, tuple(of), *known)
-                    self._before[table, stored.month_of(Path(file))].append(old)
+                    self._before[table, month_of(Path(file))].append(old)
                 for month, counted in facts["twice"].items():
                     self._counted[month].append(counted)
         for pieces in self._before.values():
@@ -95,10 +87,9 @@ class Months:
             new = [_Piece(file, (digest + ones.get(str(file), ""),), 0) for file, digest in files.items()]
             for table in (BY_MONTH, *STORED):
                 pieces = self._planned(table, month, new)
-                made = [
-                    self._make(con, table, stored.piece(month, n, len(pieces)), several)
-                    for n, several in enumerate(pieces)
-                ]
+                apart = [f"+{n}of{len(pieces)}" if len(pieces) > 1 else "" for n in range(len(pieces))]
+                names = [month.replace(".", f"{piece}.") for piece in apart]
+                made = [self._make(con, table, *of) for of in zip(names, pieces, strict=True)]
                 con.execute(f"CREATE OR REPLACE TEMP VIEW {table} AS {relation(table, {month: made})}")
                 if table == DAYS:
                     self._days = list(zip(made, pieces, strict=True))
@@ -108,7 +99,7 @@ class Months:
         """Give what each piece of a month is to be made of: those that stand, and the files that came since."""
         left, found = Counter(piece.of[0] for piece in new), list[_Piece]()
         for old in self._before[table, month]:
-            if not Counter(old.of) - left and stands(old.file, old.state):
+            if not Counter(old.of) - left and parts.stands(old.file, old.state):
                 left -= Counter(old.of)
                 found.append(old)
         rest = []
@@ -136,23 +127,26 @@ class Months:
         if known and known.state:
             link(known.file, place)
             state, self._told[place] = known.state, known.told
-        elif known and table == BY_MONTH and not _is_united(known):
+        elif known and table == BY_MONTH and ":" not in known.of[0]:
             link(known.file, place)
             state = state_of(place, known.of[0])
         else:
             rows = _records(several)
             if table != BY_MONTH:
-                parts = [f"FROM {parquet(piece.file for piece in old)}"] if old else []
+                asked = [f"FROM {parquet(piece.file for piece in old)}"] if old else []
                 if table == WHOLE and old:
                     came = parquet(file for file, [piece, *more] in self._days if more or not piece.state)
                     stand = parquet(file for file, [piece, *more] in self._days if piece.state and not more)
                     con.execute(f"CREATE OR REPLACE TEMP VIEW {DAYS} AS FROM {came}")
-                    parts.append(days_twice(came, stand))
+                    asked.append(  # a customer's day that stands already is no other day
+                        f"SELECT customer_id, nth, -COUNT(*), NULL::DATE, {', '.join('0' for _ in COUNTS)} "
+                        f"FROM {came} c SEMI JOIN {stand} s USING (customer_id, day_on) GROUP BY customer_id, nth"
+                    )
                 elif new and table != WHOLE:
                     con.execute(f"CREATE OR REPLACE TEMP VIEW {BY_MONTH} AS {_records(new)}")
-                parts += [feature_file(table)] if new else []
-                every = " UNION ALL ".join(f"FROM ({part})" for part in parts)
-                rows = made_one(table, f"({every})") if old else parts[0]
+                asked += [feature_file(table)] if new else []
+                every = " UNION ALL ".join(f"FROM ({part})" for part in asked)
+                rows = made_one(table, f"({every})") if old else asked[0]
             con.execute(f"COPY ({rows}) TO {literal(str(place))} (COMPRESSION zstd)")
             state = state_of(place)
         of = sorted(part for piece in several for part in piece.of)
@@ -228,14 +222,10 @@ def _rows(pieces: Iterable[_Piece]) -> int:
     return sum(piece.rows for piece in pieces)
 
 
-def _is_united(piece: _Piece) -> bool:
-    return ":" in piece.of[0]
-
-
 def _records(pieces: Sequence[_Piece]) -> str:
     """The SELECT of the records of pieces that stand, and of files, whose customers may be united with others."""
-    plain = [piece.file for piece in pieces if piece.state or not _is_united(piece)]
-    apart = [piece.file for piece in pieces if not piece.state and _is_united(piece)]
+    apart = [piece.file for piece in pieces if not piece.state and ":" in piece.of[0]]
+    plain = [piece.file for piece in pieces if piece.file not in apart]
     selects = [f"FROM {parquet(plain)}"] if plain else []
     selects += [f"FROM {following(parquet(apart), schema.table(BY_MONTH))}"] if apart else []
     return " UNION ALL ".join(selects)
@@ -244,10 +234,10 @@ def _records(pieces: Sequence[_Piece]) -> str:
 def _ones(con: duckdb.DuckDBPyConnection, files: Iterable[Path]) -> dict[str, str]:
     """Tell apart, by file with such customers, who of them was united with whom."""
     found = con.execute(
-        "SELECT filename, list((customer_id, united_into) ORDER BY ALL) FROM (SELECT DISTINCT filename, customer_id, "
-        f"united_into FROM united JOIN read_parquet([{_listed(files)}], filename=true) USING (customer_id)) GROUP BY 1"
-    ).fetchall()
-    return {file: f":{hashlib.blake2b(repr(who).encode(), digest_size=8).hexdigest()}" for file, who in found}
+        "SELECT filename, ':' || md5(list_sort(list(DISTINCT concat(customer_id, ' ', united_into)))::VARCHAR) "
+        f"FROM united JOIN read_parquet([{_listed(files)}], filename=true) USING (customer_id) GROUP BY 1"
+    )
+    return dict(found.fetchall())
 
 
 def _of_one_time(con: duckdb.DuckDBPyConnection, files: list[Path], new: Iterable[Path]) -> list[Path]:

@@ -28,7 +28,7 @@ from workbench.warehouse.ingest.build import Build, RawFile
 from workbench.warehouse.ingest.databases import fetch
 from workbench.warehouse.ingest.decided import Decided
 from workbench.warehouse.ingest.forgotten import Forgotten
-from workbench.warehouse.ingest.known import Known
+from workbench.warehouse.ingest.known import Looks
 from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping, read_mapping
 from workbench.warehouse.ingest.parts import Parts
 from workbench.warehouse.ingest.prepare import prepare, results
@@ -104,7 +104,7 @@ def ingest(
     folder = warehouse_folder(source, root)
     with _disk(folder), one_writer(folder), _fetched(mapping, folder, root) as fetched:
         before = versions_in_force(folder)
-        known = Known(folder / name for name in before)
+        known = Looks(folder / name for name in before)
         delivered = [_raw_file(block, path, raw, known) for block, paths in found for path in paths]
         files, twice = _without_copies([*delivered, *fetched])
         repairs = Repairs(source, root)
@@ -154,7 +154,7 @@ def tried(file: Path, *, raw: Path | str | None = None, root: Path | str | None 
         _disk(Path(folder)),
         _fetched(mapping, Path(folder), root) as fetched,
     ):
-        known = Known()
+        known = Looks()
         delivered = [_raw_file(block, path, raw, known) for block, paths in found for path in paths]
         files, twice = _without_copies([*delivered, *fetched])
         place, key = Path(folder) / "tried", Pseudonyms(secrets.token_bytes(32))
@@ -168,7 +168,7 @@ def tried(file: Path, *, raw: Path | str | None = None, root: Path | str | None 
 def _build(
     mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, place: Path, version: str,
     progress: Callable[[str], None], repairs: Repairs, forgotten: Forgotten, before: list[Path], notes: list[str],
-    decided: Decided, known: Known,
+    decided: Decided, known: Looks,
 ) -> list[list[Any]]:  # fmt: skip
     """Fill the folder of a version: steps first, then files and their results, with the parts of versions before."""
     made = prepare(mapping, files, place)
@@ -211,7 +211,7 @@ def _disk(folder: Path) -> Iterator[None]:
         ).of(folder, str(error).splitlines()[0]) from error
 
 
-def _raw_file(block: FileBlock, path: Path, raw: Path, known: Known) -> RawFile:
+def _raw_file(block: FileBlock, path: Path, raw: Path, known: Looks) -> RawFile:
     name = readable(path.relative_to(raw))
     return RawFile(block, path, name, *known.digest(path, name))
 
@@ -295,7 +295,7 @@ def _unread(mapping: Mapping, taken: set[Path], raw: Path, passed: list[str]) ->
 
 
 def _other_key(
-    source: str, root: Path, before: list[str], pseudonyms: Pseudonyms | None, known: Known
+    source: str, root: Path, before: list[str], pseudonyms: Pseudonyms | None, known: Looks
 ) -> list[str]:  # fmt: skip
     if not before or pseudonyms is None or known.key in ("", pseudonyms.fingerprint):
         return []
