@@ -109,7 +109,8 @@ class Months:
                 rest.append(replace(piece, rows=pq.read_metadata(piece.file).num_rows))
         if table == WHOLE:
             stand = sorted(part for _, [piece, *more] in self._days if piece.state and not more for part in piece.of)
-            return [[*found, *rest]] if found and stand == sorted(found[0].of) else [new]
+            goes_on = len(found) == 1 and (not rest or stand == sorted(found[0].of))
+            return [[*found, *rest]] if goes_on else [new]
         came = [[piece] for piece in rest] if table == BY_MONTH else [rest] if rest else []
         pieces = [*([old] for old in found), *came]
         small = [several for several in pieces if table != BY_MONTH or _rows(several) < LARGE]
