@@ -2,7 +2,7 @@
 
 data/warehouse/SOURCE/
     CURRENT                     name of the version in force, and of the one before it
-    3f9c0a1b2c4d/               a version: warehouse.duckdb, detail_record/2026-01.parquet …
+    3f9c0a1b2c4d/               a version: warehouse.duckdb, detail_record/2026-01.parquet … (stored.py)
                                 its partials: customer_day/2026-01.parquet …
                                 what each file gave: parts/… (ingest/parts.py)
     .building-…/                a version in the making, or what a crash left of it

@@ -4,7 +4,7 @@ VERSION/parts/PART/
     rows.parquet            the records that were accepted; of detail records a file a month, 2026-01.parquet …
     aside.parquet           those that were not, with the reasons, and what they would be in the table
     records.parquet         accepted ones whose key stands in another row, as they stood in the file
-    part.json               how many there were, and the digests of these files: what differs from them is not used
+    part.json               how many there were, and how these files were written: what is not so is not used
 
 The name of a part is made of all that it depends on: the file's content and name, its block of the mapping, its
 rules, repairs, key and program, and who asked to be forgotten. What depends on other files or on `as_of` (parents,
