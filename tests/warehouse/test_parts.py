@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from workbench.errors import WorkbenchError
-from workbench.warehouse import open_warehouse
+from workbench.warehouse import open_warehouse, stored
 from workbench.warehouse.digests import DIGESTS
 from workbench.warehouse.ingest import ingest, months, read
 from workbench.warehouse.ingest.parts import FOLDER
@@ -123,8 +123,9 @@ def test_only_what_is_new_is_read(operator):
     before = open_warehouse("shop", root=shop.root).place
     assert shop.deliver({"pay/5.csv": "no,c,d,a\nP5,C1,2026-05-05,1\n"}) == ["pay/5.csv"]
     place = open_warehouse("shop", root=shop.root).place
-    for name in ("detail_record/2026-02.parquet", "customer_day/2026-02.parquet"):
-        assert (place / name).samefile(before / name)
+    for table, by_month in stored.months(place).items():
+        for file in by_month["2026-02.parquet"]:
+            assert file.samefile(before / table / file.name)
     assert shop.deliver({}) == []
     assert shop.deliver({"pay/5.csv": None}) == []
     assert (place / FOLDER).stat().st_mode & 0o77 == 0
@@ -396,6 +397,7 @@ def test_files_of_other_times_are_not_compared(tmp_path):
         at = pa.array([dt.datetime.fromisoformat(f"2026-06-{moment}") for moment in span], pa.timestamp("us"))
         pq.write_table(pa.table({"started_at": at}), file)
     with duckdb.connect() as con:
-        assert months._of_one_time(con, files) == files[1:3]
+        assert months._of_one_time(con, files, files) == files[1:3]
         pq.write_table(pq.read_table(files[3]), tmp_path / "5.parquet", write_statistics=False)
-        assert months._of_one_time(con, [*files, tmp_path / "5.parquet"]) == [*files, tmp_path / "5.parquet"]
+        every = [*files, tmp_path / "5.parquet"]
+        assert months._of_one_time(con, every, every) == every

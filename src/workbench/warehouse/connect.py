@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.messages import Listed, say
-from workbench.warehouse import schema, sqlfiles
+from workbench.warehouse import schema, sqlfiles, stored
 from workbench.warehouse.account import Account
 from workbench.warehouse.digests import note_reads
 from workbench.warehouse.features import STORED, tables_stored
@@ -335,13 +335,13 @@ def locked_down(place: Path, limits: Mapping[str, str]) -> duckdb.DuckDBPyConnec
             con.execute(f"CREATE VIEW {quoted(name)} AS SELECT {cells} FROM stored.{quoted(name)}")
         for name in schema.tables().keys() - there.keys() - {"detail_record"}:
             con.execute(schema.table(name).ddl())
-        months = _months(place)
-        for name, files in months.items():
+        kept = stored.months(place)
+        for name, files in kept.items():
             if files:
-                con.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet([{', '.join(map(literal, files))}])")
-            elif name == "detail_record":
+                con.execute(f"CREATE VIEW {name} AS {stored.relation(name, files)}")
+            elif name == stored.RECORDS:
                 con.execute(schema.table(name).ddl())
-        lock(con, limits, [file for month in months.values() for file in month])
+        lock(con, limits, [str(file) for files in kept.values() for pieces in files.values() for file in pieces])
     except BaseException:
         con.close()
         raise
@@ -375,14 +375,6 @@ def lock(con: duckdb.DuckDBPyConnection, limits: Mapping[str, str], files: Itera
 
 
 atexit.register(_opened.cache_clear)
-
-
-def _months(place: Path) -> dict[str, list[str]]:
-    """Files of the detail records and of their partials, by month; none of a partial that lacks a month."""
-    records = sorted((place / "detail_record").glob("*.parquet"))
-    months = sorted({f"{file.stem.partition('+')[0]}.parquet" for file in records})
-    found = {"detail_record": records} | {name: [place / name / month for month in months] for name in STORED}
-    return {name: [str(f) for f in files] if all(map(Path.is_file, files)) else [] for name, files in found.items()}
 
 
 def _order(columns: Iterable[str]) -> str:

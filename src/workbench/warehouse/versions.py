@@ -2,7 +2,7 @@
 
 data/warehouse/SOURCE/
     CURRENT                     name of the version in force, and of the one before it
-    3f9c0a1b2c4d/               a version: warehouse.duckdb, detail_record/2026-01.parquet …
+    3f9c0a1b2c4d/               a version: warehouse.duckdb, detail_record/2026-01.parquet … (stored.py)
                                 its partials: customer_day/2026-01.parquet …
                                 what each file gave: parts/… (ingest/parts.py)
     .building-…/                a version in the making, or what a crash left of it
@@ -91,11 +91,10 @@ def building(folder: Path, version: str) -> Iterator[Path]:
 def publish(place: Path, version: str) -> None:
     """Put a whole version in force; a crash at any point leaves the old one or the new one, never a part."""
     folder = place.parent
-    for file in place.rglob("*"):
-        if file.is_file():
-            sync(file)
-    for inner in [*(p for p in place.rglob("*") if p.is_dir()), place]:
-        sync(inner)
+    for inner, _, files in os.walk(place, topdown=False):
+        for file in files:
+            sync(Path(inner, file))
+        sync(Path(inner))
     if (folder / version).exists():
         shutil.rmtree(folder / version)
     place.rename(folder / version)

@@ -212,8 +212,8 @@ def _data(source: str, root: Path) -> dict[str, Any]:
     from workbench.warehouse import open_warehouse
     from workbench.warehouse.ingest.decided import Decided
     from workbench.warehouse.ingest.forgotten import FORGOTTEN
+    from workbench.warehouse.ingest.known import raw_hash
     from workbench.warehouse.ingest.repairs import Repairs
-    from workbench.warehouse.ingest.run import raw_hash
 
     raw, warehouse, repairs = root / "data" / "raw" / source, open_warehouse(source, root=root), Repairs(source, root)
     if warehouse.query("SELECT value FROM facts WHERE name = 'repairs'")["value"].tolist() not in (

@@ -19,6 +19,8 @@ BOMB, RATIO = 100_000_000, 200  # bytes; how many times its packed size a larger
 
 def archive_of(path: Path) -> Path | None:
     """The archive in which a file lies; None if it lies in a folder."""
+    if ".zip" not in str(path).lower():  # as ever: a hundred times faster
+        return None
     return next((p for p in path.parents if p.suffix.lower() == ".zip" and p.is_file()), None)
 
 

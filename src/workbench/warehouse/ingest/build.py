@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ from workbench.warehouse.digests import ROWS
 from workbench.warehouse.ingest.decided import Decided
 from workbench.warehouse.ingest.forgotten import FORGOTTEN, Forgotten
 from workbench.warehouse.ingest.identity import circles, unite
+from workbench.warehouse.ingest.known import Parents
 from workbench.warehouse.ingest.lines import MALFORMED
 from workbench.warehouse.ingest.mapping import PREPARED, FileBlock, Mapping, Origin
 from workbench.warehouse.ingest.months import Months
@@ -52,6 +53,7 @@ from workbench.warehouse.ingest.warned import Watch
 from workbench.warehouse.pseudonyms import Pseudonyms
 from workbench.warehouse.rulebook import STOP
 from workbench.warehouse.sql import literal, without_bar
+from workbench.warehouse.stored import parquet
 from workbench.warehouse.texts import one_width
 
 MEMORY = "2GB"
@@ -121,12 +123,14 @@ class Build:
         self.parts, self.months = parts, Months(place, parts.before)
         self.kept: dict[int, list[pa.Table]] = {}
         self.reread: set[int] = set()
+        self.checks: dict[Any, tuple[FileBlock, Check]] = {}
         self.seen: dict[str, pd.DataFrame] = {}
         self.records: list[list[Any]] = []
 
     def run(self, notes: list[str]) -> None:
         """Fill every table, check that the account balances, and write what is to be known about the version."""
         self.con = duckdb.connect(str(self.place / "warehouse.duckdb"))
+        self.judged = Parents(self.con, self.filled)
         self.watch = Watch(self.con, self.mapping.rulebook, self.mapping.as_of)
         try:
             self._prepare()
@@ -176,12 +180,11 @@ class Build:
             self._rows(table)
         if table.name == BY_MONTH:
             for entry in self._entries(table):
-                self.months.add(entry.rows, entry.file, entry.accepted)
+                self.months.add(entry.rows, entry.file, entry.accepted, entry.part.digests() if entry.part else {})
         else:
             self._finish(table, entries)
         self._stop(table, sources)
-        for entry, _ in entries:
-            self._close(entry)
+        self._close([entry for entry, _ in entries])
         if not any(entry.accepted for entry in self._entries(table)) and not self._refused(table, FORGOTTEN):
             raise self._empty(table)
 
@@ -198,14 +201,15 @@ class Build:
         sql = 'SELECT count(*) FROM stage.quarantine WHERE "table" = ? AND list_contains(reasons, ?)'
         return self._number(sql, table.name, reason)
 
-    def _close(self, entry: _Entry) -> None:
-        sql = 'SELECT count(*) FROM stage.quarantine WHERE "#file" = ?'
-        entry.quarantined = self._number(sql, entry.number)
-        counts = {"n": entry.raw, "accepted": entry.accepted, "quarantined": entry.quarantined}
-        said = {name: Number(n, ",d") for name, n in counts.items()}
-        self.progress(
-            say("{file}: {n} records = {accepted} accepted + {quarantined} quarantined", file=entry.file, **said)
-        )
+    def _close(self, entries: list[_Entry]) -> None:
+        aside = dict(self.con.execute('SELECT "#file", count(*) FROM stage.quarantine GROUP BY 1').fetchall())
+        for entry in entries:
+            entry.quarantined = aside.get(entry.number, 0)
+            counts = {"n": entry.raw, "accepted": entry.accepted, "quarantined": entry.quarantined}
+            said = {name: Number(n, ",d") for name, n in counts.items()}
+            self.progress(
+                say("{file}: {n} records = {accepted} accepted + {quarantined} quarantined", file=entry.file, **said)
+            )
 
     def _account_for(self, taken: Preparation) -> None:
         """Enter what a prepare step took of a file."""
@@ -218,7 +222,7 @@ class Build:
                 f"INSERT INTO stage.quarantine SELECT {entry.number}, line, {literal(entry.table)}, "
                 f"[if(gone, {literal(FORGOTTEN)}, reason)], if(gone, 'null', to_json(text)), NULL, false FROM refused"
             )
-        self._close(entry)
+        self._close([entry])
 
     def _entry(self, name: str, table: schema.TableSchema, most_refused: float = 0.0) -> _Entry:
         self.entries.append(_Entry(len(self.entries), name, table.name, most_refused))
@@ -228,11 +232,15 @@ class Build:
         return [entry for entry in self.entries if entry.table == table.name]
 
     def _check(self, block: FileBlock, file: str = "", typed: frozenset[str] = frozenset()) -> Check:
-        prefix = f"{file}#" if block.is_glob else ""
+        prefix = f"{file}#" if block.is_glob and any(value.row_number for value in block.values()) else ""
+        of = id(block), prefix, typed, self.united, len(self.filled)
+        if of in self.checks:
+            return self.checks[of][1]
         check = build(block, prefix, self.filled, self.mapping.rulebook, self.mapping.as_of, typed)
         check = replace(check, united=self.united)
         for lookup in check.lookups:
             self.con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {lookup_relation(lookup)} AS {lookup.sql}")
+        self.checks[of] = block, check
         return check
 
     def _read(self, entries: list[tuple[_Entry, RawFile]]) -> None:
@@ -247,21 +255,16 @@ class Build:
                 [(rule.name, rule.reason) for rule in check.rules],
             )  # fmt: skip
             found.append((entry, file, check, name, self.parts.found(name)))
-        are_good = not self._refused_now([(part, check) for _, _, check, _, part in found if part])
+        are_good = not self.judged.refuse([(part, check) for _, _, check, _, part in found])
         for entry, file, check, name, part in found:
             self.unchecked |= dict.fromkeys(check.unchecked)
-            if part is None or not (are_good or not self._refused_now([(part, check)])):
-                checks = cache(partial(self._check, file.block, file.name))
+            if part is None or not (are_good or not self.judged.refuse([(part, check)])):
+                checks = partial(self._check, file.block, file.name)
                 part = self._make(name, entry, file.block, checks, self._batches(file))
             self._take(entry, part, check)
             for column, count in part.masked.items():
                 where = f"{column} of {file.block.path} ({file.block.table.name})"
                 self.masked[where] = self.masked.get(where, 0) + count
-
-    def _refused_now(self, parts: list[tuple[Part, Check]]) -> bool:
-        """Whether other tables, as they stand now, refuse a record of a table that they once accepted: read it anew."""
-        rows = [file for part, _ in parts if part.accepted for file in part.rows()]
-        return bool(rows and self._number(parts[0][1].refused(_parquet(rows))))
 
     def _batches(self, file: RawFile) -> Iterator[tuple[Batch, bool]]:
         """The records of a file, the repaired ones last, and whether clear texts are hidden in them already."""
@@ -346,7 +349,7 @@ class Build:
         entry.raw, entry.lines, entry.accepted = part.records, part.lines, part.accepted
         if not part.aside.is_file():
             return
-        self.con.execute(f"CREATE OR REPLACE TEMP TABLE aside AS {check.judged(_parquet([part.aside]))}")
+        self.con.execute(f"CREATE OR REPLACE TEMP TABLE aside AS {check.judged(parquet([part.aside]))}")
         self.con.execute(
             f'INSERT INTO stage.quarantine SELECT {entry.number}, "#line", {literal(entry.table)}, reasons, record, '
             f"key, {check.follows()} FROM aside WHERE out"
@@ -423,7 +426,7 @@ class Build:
         last = any(file.block.keep == "last" for _, file in entries)
         names, key = ", ".join(column.name for column in table.columns), ", ".join(table.key)
         staged = [
-            f'SELECT {entry.number} AS "#file", "#line", "#order", {names} FROM {_parquet(entry.rows)}'
+            f'SELECT {entry.number} AS "#file", "#line", "#order", {names} FROM {parquet(entry.rows)}'
             for entry in self._entries(table) if entry.rows
         ]  # fmt: skip
         typed = ", ".join(f"NULL::{column.sql_type} AS {column.name}" for column in table.columns)
@@ -534,8 +537,9 @@ class Build:
             "quarantined BIGINT, lines BIGINT, most_refused DOUBLE, digest VARCHAR)"
         )
         known = ("number", "file", "table", "raw", "accepted", "quarantined", "lines", "most_refused")
-        rows = [[*(getattr(e, name) for name in known), digests.get(e.file)] for e in self.entries]
-        con.executemany("INSERT INTO entry VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", rows)
+        rows = {name: [getattr(e, name) for e in self.entries] for name in known}
+        with self._registered("rows", pa.table({**rows, "digest": [digests.get(e.file) for e in self.entries]})):
+            con.execute("INSERT INTO entry FROM rows")
         con.execute(
             """CREATE TABLE account AS SELECT "#file", file, "table", raw, accepted, quarantined,
             coalesce(set_aside, 0) AS set_aside, coalesce(followed, 0) AS followed, lines, most_refused, digest
@@ -580,10 +584,6 @@ class Build:
 
     def _number(self, sql: str, *parameters: object) -> int:
         return self.con.execute(sql, list(parameters)).fetchall()[0][0]
-
-
-def _parquet(files: Iterable[Path]) -> str:
-    return f"read_parquet([{', '.join(literal(str(file)) for file in files)}])"
 
 
 def _at(rows: pa.Table, lines: pa.ChunkedArray) -> pa.Table:

@@ -4,7 +4,7 @@ VERSION/parts/PART/
     rows.parquet            the records that were accepted; of detail records a file a month, 2026-01.parquet …
     aside.parquet           those that were not, with the reasons, and what they would be in the table
     records.parquet         accepted ones whose key stands in another row, as they stood in the file
-    part.json               how many there were, and the digests of these files: what differs from them is not used
+    part.json               how many there were, and how these files were written: what is not so is not used
 
 The name of a part is made of all that it depends on: the file's content and name, its block of the mapping, its
 rules, repairs, key and program, and who asked to be forgotten. What depends on other files or on `as_of` (parents,
@@ -22,7 +22,7 @@ import os
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -35,23 +35,33 @@ from workbench.warehouse import schema
 from workbench.warehouse.clear import mask
 
 FOLDER, FACTS, ASIDE, RECORDS = "parts", "part.json", "aside.parquet", "records.parquet"
+KNOWN = "known.json"
 BY_MONTH = "detail_record"
 
 
 @dataclass(frozen=True)
 class Part:
-    """What one file gave: records, the lines they stand on, accepted ones, and masked numbers by column."""
+    """What one file gave: records, the lines they stand on, accepted ones, masked numbers by column, files.
+
+    `judged` tells apart by what, in the version before that has it, other tables were asked of its accepted records.
+    """
 
     folder: Path
     records: int
     lines: int
     accepted: int
     masked: dict[str, int]
+    files: dict[str, list[Any]] = field(default_factory=dict)
     passing: bool = False
+    judged: frozenset[str] = frozenset()
 
     def rows(self) -> list[Path]:
         """The Parquet files of the accepted records."""
-        return sorted(f for f in self.folder.glob("*.parquet") if f.name not in (ASIDE, RECORDS))
+        return [self.folder / name for name in self.files if name not in (ASIDE, RECORDS)]
+
+    def digests(self) -> dict[Path, str]:
+        """The digests of its files."""
+        return {self.folder / name: state[0] for name, state in self.files.items()}
 
     @property
     def aside(self) -> Path:
@@ -83,6 +93,7 @@ class Parts:
 
     def __init__(self, place: Path, before: Iterable[Path], program: str) -> None:
         self.before, self.program, self._place = tuple(before), program, place / FOLDER
+        self._judged = {v: frozenset((read_sealed(v / FOLDER / KNOWN) or {}).get("judged", ())) for v in self.before}
         self._place.mkdir(mode=0o700)
 
     def name(self, *depends: object) -> str:
@@ -95,9 +106,9 @@ class Parts:
             old = version / FOLDER / name
             if (facts := _facts(old)) is not None:
                 (self._place / name).mkdir()
-                for file in (FACTS, *facts.pop("files")):
+                for file in (FACTS, *facts["files"]):
                     link(old / file, self._place / name / file)
-                return Part(self._place / name, **facts)
+                return Part(self._place / name, **facts, judged=self._judged[version])
         return None
 
     @contextmanager
@@ -162,7 +173,7 @@ class PartWriter:
     def part(self) -> Part:
         """Give the part, which is whole now."""
         self.close()
-        part = Part(self._folder, self.records, self.lines, self.accepted, self.masked, self.passing)
+        part = Part(self._folder, self.records, self.lines, self.accepted, self.masked, {}, self.passing)
         _write_facts(part)
         return part
 
@@ -176,21 +187,32 @@ def link(file: Path, target: Path) -> None:
 
 
 def _write_facts(part: Part) -> None:
+    part.files.update((file.name, state_of(file)) for file in sorted(part.folder.glob("*.parquet")))
     if part.passing:
         return
-    facts = {name: getattr(part, name) for name in ("records", "lines", "accepted", "masked")}
-    facts["files"] = {file.name: digest_of(file) for file in sorted(part.folder.glob("*.parquet"))}
+    facts = {name: getattr(part, name) for name in ("records", "lines", "accepted", "masked", "files")}
     write_sealed(part.folder / FACTS, facts)
 
 
 def _facts(folder: Path) -> dict[str, Any] | None:
     """What stands in part.json; None if there is none, or a file is not as it was written."""
     facts = read_sealed(folder / FACTS)
+    return facts if facts and all(stands(folder / name, state) for name, state in facts["files"].items()) else None
+
+
+def state_of(file: Path, digest: str = "") -> list[Any]:
+    """Digest, size and time of change of a file, by which `stands` knows it again."""
+    found = file.stat()
+    return [digest or digest_of(file), found.st_size, found.st_mtime_ns]
+
+
+def stands(file: Path, state: list[Any]) -> bool:
+    """Whether a file is as it was written: by size and time of change, or where these are others, by its bytes."""
     try:
-        whole = facts and all(digest_of(folder / name) == digest for name, digest in facts["files"].items())
+        found = file.stat()
+        return [found.st_size, found.st_mtime_ns] == state[1:] or digest_of(file) == state[0]
     except OSError:
-        return None
-    return facts if whole else None
+        return False
 
 
 def write_sealed(file: Path, facts: dict[str, Any]) -> None:

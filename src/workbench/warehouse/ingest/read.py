@@ -6,6 +6,7 @@ import os
 import zipfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -94,9 +95,10 @@ def _is_no_delivery(path: Path) -> str:
 
 def _check_inside(found: list[tuple[FileBlock, list[Path]]], folder: Path) -> None:
     """Refuse a link out of the raw folder: whoever lays one there must not have other files read."""
-    within = folder.resolve()
+    within, resolved = folder.resolve(), cache(Path.resolve)
     for path in (path for _, paths in found for path in paths):
-        if not on_disk(path).resolve().is_relative_to(within):
+        place = on_disk(path)
+        if not resolved(place if place.is_symlink() else place.parent).is_relative_to(within):
             raise WorkbenchError(
                 "{file} is a link out of {folder}. Put the file itself there, or name its folder: --raw FOLDER"
             ).of(readable(path.relative_to(folder)), folder)

@@ -149,6 +149,14 @@ class Check:
         broken = " OR ".join(f"coalesce({rule.over}, false)" for rule in self._over())
         return f'SELECT count(*) FROM {self._rows(relation)} AS "#row" {self._joins()} WHERE {broken or "false"}'
 
+    def parents(self, filled: dict[str, str]) -> list[str]:
+        """The queries that give the values that columns of the table may have, for other tables have them."""
+        found = []
+        for rule in self.rules:
+            if rule.over and rule.parent and (of := self.table.column(rule.column).relationships):
+                found.append(f"SELECT {of[1]} FROM {filled[rule.parent]}")
+        return found
+
     def _rows(self, relation: str) -> str:
         return following(relation, self.table) if self.united else relation
 

@@ -23,11 +23,12 @@ from workbench.warehouse.account import Account
 from workbench.warehouse.connect import Warehouse, live_mapping, mapping_file, open_version, warehouse_folder
 from workbench.warehouse.digests import write_digests
 from workbench.warehouse.features import STORED
-from workbench.warehouse.ingest.archives import archive_of, inside, on_disk, opened
+from workbench.warehouse.ingest.archives import archive_of, inside, on_disk
 from workbench.warehouse.ingest.build import Build, RawFile
 from workbench.warehouse.ingest.databases import fetch
 from workbench.warehouse.ingest.decided import Decided
 from workbench.warehouse.ingest.forgotten import Forgotten
+from workbench.warehouse.ingest.known import Looks
 from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping, read_mapping
 from workbench.warehouse.ingest.parts import Parts
 from workbench.warehouse.ingest.prepare import prepare, results
@@ -57,6 +58,8 @@ PROGRAM = (
     *(f"ingest/{name}.py" for name in _MODULES),
 )
 ALTOGETHER = (
+    "stored.py",
+    "ingest/known.py",
     "ingest/months.py",
     "ingest/warned.py",
     "ingest/identity.py",
@@ -100,7 +103,9 @@ def ingest(
     pseudonyms = read_key(root) if hidden else None
     folder = warehouse_folder(source, root)
     with _disk(folder), one_writer(folder), _fetched(mapping, folder, root) as fetched:
-        delivered = [_raw_file(block, path, raw) for block, paths in found for path in paths]
+        before = versions_in_force(folder)
+        known = Looks(folder / name for name in before)
+        delivered = [_raw_file(block, path, raw, known) for block, paths in found for path in paths]
         files, twice = _without_copies([*delivered, *fetched])
         repairs = Repairs(source, root)
         all_read = [*files, *results(mapping, files)]
@@ -108,19 +113,18 @@ def ingest(
         forgotten, decided = Forgotten(source, root), Decided(source, root)
         apart = repairs.digest + forgotten.digest + decided.digest
         version = _version(mapping, files, pseudonyms, apart)
-        before = versions_in_force(folder)
         if version in before:
             if version != before[0]:
                 put_in_force(folder, version)
             with suppress(WorkbenchError):  # one that is damaged is built again
                 return open_warehouse(source, root=root).full_account(changed=False)
         passed += twice + _unread(mapping, {path for _, paths in found for path in paths}, raw, passed)
-        notes = passed + _other_key(source, root, before, pseudonyms)
+        notes = passed + _other_key(source, root, before, pseudonyms, known)
         with building(folder, version) as place:
             earlier = [folder / name for name in before]
             records = _build(
                 mapping, files, pseudonyms, place, version, progress or _silent, repairs, forgotten, earlier, notes,
-                decided,
+                decided, known,
             )  # fmt: skip
             _check_unchanged(files)
             write_digests(place, records)
@@ -150,20 +154,21 @@ def tried(file: Path, *, raw: Path | str | None = None, root: Path | str | None 
         _disk(Path(folder)),
         _fetched(mapping, Path(folder), root) as fetched,
     ):
-        delivered = [_raw_file(block, path, raw) for block, paths in found for path in paths]
+        known = Looks()
+        delivered = [_raw_file(block, path, raw, known) for block, paths in found for path in paths]
         files, twice = _without_copies([*delivered, *fetched])
         place, key = Path(folder) / "tried", Pseudonyms(secrets.token_bytes(32))
         place.mkdir()
         repairs, nobody = Repairs(mapping.source, root), Forgotten("", root)  # nothing of it stays
         decided = Decided(mapping.source, root)
-        _build(mapping, files, key, place, "tried", _silent, repairs, nobody, [], passed + twice, decided)
+        _build(mapping, files, key, place, "tried", _silent, repairs, nobody, [], passed + twice, decided, known)
         yield open_version(mapping.source, place)
 
 
 def _build(
     mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, place: Path, version: str,
     progress: Callable[[str], None], repairs: Repairs, forgotten: Forgotten, before: list[Path], notes: list[str],
-    decided: Decided,
+    decided: Decided, known: Looks,
 ) -> list[list[Any]]:  # fmt: skip
     """Fill the folder of a version: steps first, then files and their results, with the parts of versions before."""
     made = prepare(mapping, files, place)
@@ -172,6 +177,7 @@ def _build(
     parts = Parts(place, before, _program())
     build = Build(mapping, mapped, pseudonyms, place, version, progress, repairs, forgotten, parts, made.taken, decided)
     build.run([*notes, *made.notes])
+    known.write(place, build.judged.by.values(), pseudonyms.fingerprint if pseudonyms else "")
     shutil.rmtree(place / "prepare", ignore_errors=True)
     return build.records
 
@@ -205,16 +211,9 @@ def _disk(folder: Path) -> Iterator[None]:
         ).of(folder, str(error).splitlines()[0]) from error
 
 
-def raw_hash() -> Any:
-    """Start the hash by which the account knows a raw file."""
-    return hashlib.blake2b(digest_size=16)
-
-
-def _raw_file(block: FileBlock, path: Path, raw: Path) -> RawFile:
-    state = on_disk(path).stat()
-    with opened(path) as stream:
-        digest = hashlib.file_digest(stream, raw_hash).hexdigest()
-    return RawFile(block, path, readable(path.relative_to(raw)), digest, (state.st_size, state.st_mtime_ns))
+def _raw_file(block: FileBlock, path: Path, raw: Path, known: Looks) -> RawFile:
+    name = readable(path.relative_to(raw))
+    return RawFile(block, path, name, *known.digest(path, name))
 
 
 def _without_copies(files: list[RawFile]) -> tuple[list[RawFile], list[str]]:
@@ -295,8 +294,10 @@ def _unread(mapping: Mapping, taken: set[Path], raw: Path, passed: list[str]) ->
     return [f"files of the raw folder that no [[file]] block names: {shown}"]
 
 
-def _other_key(source: str, root: Path, before: list[str], pseudonyms: Pseudonyms | None) -> list[str]:
-    if not before or pseudonyms is None:
+def _other_key(
+    source: str, root: Path, before: list[str], pseudonyms: Pseudonyms | None, known: Looks
+) -> list[str]:  # fmt: skip
+    if not before or pseudonyms is None or known.key in ("", pseudonyms.fingerprint):
         return []
     try:
         old = open_warehouse(source, root=root).key_fingerprint
