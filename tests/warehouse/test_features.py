@@ -379,7 +379,7 @@ def test_without_use_all_is_as_if_there_were_no_detail_records(is_stored):
     frame = customer_features(whole, "2026-07-05", use=False)
     pd.testing.assert_frame_equal(frame, customer_features(none, "2026-07-05"), check_exact=True)
     assert frame["frequency"].isna().all() and frame["call_min_month"].notna().any()
-    with pytest.raises(CannotAnswer, match="left out as of 2026-07-05.* run from 2026-01-05 to 2026-07-01"):
+    with pytest.raises(CannotAnswer, match=r"left out as of 2026-07-05.* run from 2026-01-05 to 2026-07-01"):
         features.require_use(whole, "2026-07-05")
     assert features.require_use(whole, AS_OF) is None and features.require_use(none, "2026-07-05") is None
 
