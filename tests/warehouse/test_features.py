@@ -370,6 +370,20 @@ def test_refuses_detail_records_that_do_not_cover(as_of):
     assert len(customer_features(Tables(CUSTOMERS), as_of, tables=["bills"]))
 
 
+@pytest.mark.parametrize("is_stored", [False, True])
+def test_without_use_all_is_as_if_there_were_no_detail_records(is_stored):
+    """Where they end before the day that is asked for, the rest is known; and what is refused is said."""
+    whole, none = Tables(CUSTOMERS), Tables(CUSTOMERS | {"detail_record": CUSTOMERS["detail_record"].split("\n")[0]})
+    for name in features.STORED if is_stored else ():
+        whole.execute(f"CREATE TABLE {name} AS {feature_file(name)}")
+    frame = customer_features(whole, "2026-07-05", use=False)
+    pd.testing.assert_frame_equal(frame, customer_features(none, "2026-07-05"), check_exact=True)
+    assert frame["frequency"].isna().all() and frame["call_min_month"].notna().any()
+    with pytest.raises(CannotAnswer, match=r"left out as of 2026-07-05.* run from 2026-01-05 to 2026-07-01"):
+        features.require_use(whole, "2026-07-05")
+    assert features.require_use(whole, AS_OF) is None and features.require_use(none, "2026-07-05") is None
+
+
 def test_refuses_an_unknown_file():
     """A name that is no feature file is refused with the nearest."""
     with pytest.raises(WorkbenchError, match=r"no feature file 'bill'\. Did you mean 'bills'"):

@@ -2,6 +2,7 @@
 
 import json
 from io import StringIO
+from types import SimpleNamespace
 
 import duckdb
 import numpy as np
@@ -159,6 +160,20 @@ def test_lost_records_and_copies_are_those_that_the_sample_declares(warehouse, o
     assert found.loc["detail_record", "lost"] == bad["detail_record"] > 10_000
     assert found["department"].to_dict() == {t: d for t, d in departments(warehouse).items() if t in found.index}
     assert departments(warehouse)["bill"] == "billing" and departments(warehouse)["holding"] == "crm"
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ([f"bill_2026{m:02}.csv" for m in range(1, 7)], "billing"),
+        ([f"2026-{m:02}/bill.csv" for m in range(1, 7)], "billing"),
+        (["2026年1月/财务部/账单.csv", "2026年2月/财务部/账单.csv"], "财务部"),
+        (["finance.zip/bill_1.csv", "finance/bill_2.csv", "mapping.toml"], "finance"),
+    ],
+)
+def test_a_department_is_never_a_file_nor_a_month(files, named):
+    account = pd.DataFrame({"file": files, "table": "bill"})
+    assert departments(SimpleNamespace(account=lambda: account)) == {"bill": named}
 
 
 def test_customers_of_lost_records_by_pandas_on_the_raw_files(warehouse, operator):

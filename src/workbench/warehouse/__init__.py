@@ -15,7 +15,7 @@ from workbench.warehouse.campaigns import CampaignArms, campaign_arms
 from workbench.warehouse.churn import ChurnPanel, churn_panel
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.contracts import contract_margins
-from workbench.warehouse.features import customer_features, feature_dictionary
+from workbench.warehouse.features import customer_features, feature_dictionary, require_use
 from workbench.warehouse.holdings import Holdings, service_holdings
 from workbench.warehouse.leaving import complaint_outcomes, customer_base, customer_lives
 from workbench.warehouse.opened import open_warehouse
@@ -68,6 +68,7 @@ __all__ = [
     "purchases",
     "read_key",
     "require_customer",
+    "require_use",
     "service_holdings",
     "service_use",
     "servicing",

@@ -52,8 +52,9 @@ class Queryable(Protocol):
 
 
 def customer_features(
-    warehouse: Queryable, as_of: date | str, *, tables: Sequence[str] | None = None, province: str = ""
-) -> pd.DataFrame:
+    warehouse: Queryable, as_of: date | str, *, tables: Sequence[str] | None = None, province: str = "",
+    use: bool = True,
+) -> pd.DataFrame:  # fmt: skip
     """Give what is known about each active customer as of a date, one row a customer.
 
     Active is who joined before `as_of` and is not gone: had lines before it, all of them ended before it. Nothing that
@@ -70,6 +71,8 @@ def customer_features(
         Names of feature files, for instance ``["activity", "bills"]``; all if None. `life` is always among them.
     province : str
         Take only its customers; "" for all.
+    use : bool
+        False leaves missing what the detail records say, as if there were none: where they do not cover the days.
 
     Returns
     -------
@@ -86,9 +89,9 @@ def customer_features(
     """
     day = as_date(as_of)
     names = _chosen(tables)
-    require_coverage(warehouse, day, names)
+    require_coverage(warehouse, day, names if use else ["life"])
     where = {"province": province} if province else {}
-    sql = features_sql(names, stored=tables_stored(warehouse), province=bool(province))
+    sql = features_sql(names, stored=tables_stored(warehouse), province=bool(province), use=use)
     frame = warehouse.query(sql, {"as_of": day, **where})
     if frame.empty:
         known = warehouse.query("SELECT DISTINCT province FROM customer WHERE province IS NOT NULL ORDER BY 1")[
@@ -126,15 +129,20 @@ def feature_file(name: str) -> str:
     return sqlfiles.text(name)
 
 
-def features_sql(tables: Iterable[str] | None = None, *, stored: Collection[str] = (), province: bool = False) -> str:
+def features_sql(
+    tables: Iterable[str] | None = None, *, stored: Collection[str] = (), province: bool = False, use: bool = True
+) -> str:
     """Compose the feature files into one query with the named parameter ``$as_of``, sorted by customer_id.
 
     Each file becomes a common table expression of its name, so that what several of them read is computed once; but
     for the partials `stored` as tables, which are read. With `province` the query is of the customers of ``$province``
-    alone; what is known of the months stays that of all.
+    alone; what is known of the months stays that of all. Without `use` the detail records are as if there were none.
     """
     names = _chosen(tables)
     theirs = ["customer AS MATERIALIZED (\nSELECT * FROM customer WHERE province = $province\n)"] * province
+    theirs += (
+        [] if use else [f"{name} AS (\nSELECT * FROM {name} WHERE FALSE\n)" for name in ("detail_record", *stored)]
+    )
     ctes = ",\n".join([*theirs, *sqlfiles.expressions(names, stored)])
     columns = ",\n    ".join(f"{name}.{column}" for name in names for column, _, _ in sqlfiles.described(name))
     joins = "".join(f"\nLEFT JOIN {name} ON {name}.customer_id = life.customer_id" for name in names if name != "life")
@@ -207,6 +215,22 @@ def _require_detail(day: date, first: date, last: date) -> None:
         "the features of use need the detail records of the {detail_days} days before as_of = {day}; those on "
         "record run from {first} to {last}. {choice} those features out with tables={others}."
     ).of(DETAIL_DAYS, day, first, last, choice, str(others))
+
+
+def require_use(warehouse: Queryable, as_of: date | str) -> None:
+    """Refuse what rests on detail records where there are some, but not of all days that count on a day.
+
+    Raises
+    ------
+    CannotAnswer
+        If they begin too late or end too early; `customer_features` gives the rest with ``use=False``.
+    """
+    day, (first, last) = as_date(as_of), spans(warehouse).get("detail_record", (None, None))
+    if first and last and not first + timedelta(days=DETAIL_DAYS) <= day <= last + timedelta(days=1):
+        raise CannotAnswer(
+            "what rests on detail records is left out as of {day}: it needs those of the {detail_days} days before, "
+            "and those on record run from {first} to {last}."
+        ).of(day, DETAIL_DAYS, first, last)
 
 
 def spans(warehouse: Queryable) -> dict[str, tuple[date, date]]:

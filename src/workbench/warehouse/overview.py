@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from datetime import date
 
@@ -30,12 +31,23 @@ _TOLD_BY = {
     "holding": "last_product_on",
     "opportunity": "last_lead_on",
 }
+# Where an operator usually holds a table, which is its department where its files lie in no folder.
+_SYSTEM = {
+    **dict.fromkeys(("customer", "subscription", "product", "holding"), "CRM"),
+    **dict.fromkeys(("tariff", "usage_month", "bill", "payment", "collection_action"), "billing"),
+    **dict.fromkeys(("contact", "ticket"), "call centre"),
+    **dict.fromkeys(("survey_response", "survey_invitation"), "surveys"),
+    **dict.fromkeys(("campaign", "campaign_member", "market", "opportunity", "marketing_cost"), "marketing"),
+    "detail_record": "network",
+    "fraud_case": "risk control",
+}
 
 _BELONGING = {
     "united_ids": "Ids under which other systems deliver the customer.",
     "household_others": "Others of the same household.",
     "group_others": "Others of the same group, or whose group the customer is.",
 }
+_TIME = re.compile(r"[\d\W_年月日季度Qq]*")
 _MOST = 20  # members who are named on a customer's page
 
 
@@ -90,8 +102,7 @@ def tables_behind(warehouse: Warehouse) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        table, department (the folder of its files, else the table's own name), column; a table without rows is left
-        out.
+        table, department (see `departments`), column; a table without rows is left out.
     """
     of, there = departments(warehouse), warehouse.tables()
     rows = [(table, of.get(table, table), column) for table, column in _TOLD_BY.items() if table in there]
@@ -99,18 +110,19 @@ def tables_behind(warehouse: Warehouse) -> pd.DataFrame:
 
 
 def departments(warehouse: Warehouse) -> dict[str, str]:
-    """Name the department that delivers each table: the first folder of its files, or the file where there is none.
+    """Name the department that delivers each table: the first folder of its files that is not named by a time, else
+    whose system usually holds it.
 
     Where the tables are read where they stand, it is what the mapping says of them.
     """
     found: dict[str, list[str]] = {}
     for file, table in warehouse.account()[["file", "table"]].itertuples(index=False):
-        first, slash, _ = str(file).partition("/")
-        name = first if slash else first.partition(".")[0]
-        name = found[file][0] if file in found else name  # of a prepared step whose rows it has
-        if name not in found.setdefault(str(table), []):
-            found[str(table)].append(name)
-    return {table: ", ".join(names) for table, names in found.items()} or dict(getattr(warehouse, "departments", {}))
+        folders = [part.removesuffix(".zip") for part in str(file).split("/")[:-1]]
+        first = [folder for folder in folders if not _TIME.fullmatch(folder)][:1]
+        names = found.setdefault(str(table), [])
+        names += [name for name in first or found.get(file, []) if name not in names]  # of a step: of its files
+    named = {table: ", ".join(names) or _SYSTEM.get(table, table) for table, names in found.items()}
+    return named or dict(getattr(warehouse, "departments", {}))
 
 
 def customer_events(warehouse: Warehouse, customer: str, as_of: date | str) -> pd.DataFrame:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import secrets
 import stat
 from dataclasses import dataclass, field
@@ -46,23 +45,24 @@ class Pseudonyms:
             What the texts are; all forms of one text (`texts.one_form`) have one pseudonym.
         """
         encoded = pc.dictionary_encode(texts.combine_chunks())
-        clear = encoded.dictionary.cast(pa.binary()).to_pylist()
+        clear = encoded.dictionary.cast(pa.binary())
         nothing = {None, *(text.encode() for text in missing)}
-        keyed = hashlib.blake2b(key=self.key, digest_size=10)
-        hidden = [None if text in nothing else _hidden(keyed.copy(), text, kind) for text in clear]
+        forms = [None if text in nothing else text for text in clear.to_pylist()]
+        for at in pc.indices_nonzero(pc.invert(pc.match_substring_regex(clear, _USUAL))).to_pylist():
+            if (text := forms[at]) is not None:
+                form = one_form(text.decode("utf-8", "surrogateescape"), kind)
+                forms[at] = form.encode("utf-8", "surrogateescape")
+        begun = hashlib.blake2b(key=self.key, digest_size=10).copy
+        hidden: list[str | None] = []
+        for text in forms:
+            if text:
+                digest = begun()
+                digest.update(text)
+            hidden.append(digest.hexdigest() if text else None)
         return pa.chunked_array([pa.array(hidden, pa.string()).take(encoded.indices)])
 
 
-_USUAL = re.compile(rb"[02-79A-Z][0-9A-Z]*|[18][0-9]{10}").fullmatch  # what stands in its one form already
-
-
-def _hidden(digest: hashlib.blake2b, text: bytes, kind: str | None) -> str | None:
-    if not _USUAL(text):
-        text = one_form(text.decode("utf-8", "surrogateescape"), kind).encode("utf-8", "surrogateescape")
-    if not text:
-        return None
-    digest.update(text)
-    return digest.hexdigest()
+_USUAL = r"\A([02-79A-Z][0-9A-Z]*|[18][0-9]{10})\z"  # what stands in its one form already
 
 
 def read_key(root: Path) -> Pseudonyms:

@@ -37,7 +37,7 @@ def may_be_padded(data: bytes, signs: str) -> bool:
         The signs (ASCII) between which values stand.
     """
     chars = np.frombuffer(data, np.uint8)
-    found = np.flatnonzero(_MAY_BE[chars])
+    found = np.flatnonzero(np.frombuffer(data.translate(_MAY_BE.tobytes()), bool))
     spaces = found[chars[found] < 0x80]
     edge = np.zeros(256, bool)
     edge[[*b"\n\r\t", *signs.encode()]] = True

@@ -306,7 +306,7 @@ class _Builder:
         self._clear_numbers(value, column, name)
         if column.not_null and not column.is_map:
             self._rule(column, "not_null", Rule(f"{t} IS NULL", f"{name} is missing"))
-        self._limits(column, name, v)
+        self._limits(column, name, v, set((value.values or {}).values()))
 
     def _clear_numbers(self, value: Origin, column: Column, name: str) -> None:
         """Refuse clear numbers of telephones and cards as identifiers; what must stand in a parent is refused there."""
@@ -329,8 +329,9 @@ class _Builder:
         if self.book.severity(name, REFUSE) != WARN:
             self.rules.append(replace(rule, name=name))
 
-    def _limits(self, column: Column, name: str, v: str) -> None:
-        if column.accepted_values:
+    def _limits(self, column: Column, name: str, v: str, told: set[str]) -> None:
+        """Hold a value to what the column may have; `told` is what a code list makes of its texts, if there is one."""
+        if column.accepted_values and not (told and told <= set(column.accepted_values)):
             accepted = ", ".join(literal(text) for text in column.accepted_values)
             listed = ", ".join(column.accepted_values)
             self._rule(column, "accepted_values", Rule(f"{v} NOT IN ({accepted})", f"{name} is not one of {listed}"))
