@@ -267,7 +267,8 @@ class Btyd(Result):
         return say(
             "Parameters of {model} in {units}, {n} customers; log-likelihood {loglik}. Set aside: {aside}.",
             model=self._process.label, units=Term(f"{self.unit}s"), n=len(self.customers),
-            loglik=Name(f"{self.loglik:,.2f}".replace("-", "−")), aside=Listed(tuple(aside), "") if aside else Term("nothing"),
+            loglik=Name(f"{self.loglik:,.2f}".replace("-", "−")),
+            aside=Listed(tuple(aside), "") if aside else Term("nothing"),
         )  # fmt: skip
 
     def picture_caption(self) -> Message:

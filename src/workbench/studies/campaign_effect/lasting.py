@@ -70,9 +70,12 @@ class Staying(Result):
 
     def summary(self) -> pd.DataFrame:
         """Tabulate both differences."""
-        rows = [("still a customer", "share", self.kept), ("days as a customer", "days", self.days_gained)]
+        rows = [
+            ("still a customer", "percentage points", 100, self.kept),
+            ("days as a customer", "days", 1, self.days_gained),
+        ]
         return pd.DataFrame(
-            [(name, unit, found.estimate, found.low, found.high) for name, unit, found in rows],
+            [(name, unit, n * found.estimate, n * found.low, n * found.high) for name, unit, n, found in rows],
             columns=["difference of", "unit", "value", "low", "high"],
         )
 
