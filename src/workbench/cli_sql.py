@@ -63,7 +63,9 @@ def sql(
         found.frame().to_csv(sys.stdout, index=False)
     else:
         frame = found.frame()
-        print_table([_plain(name) for name in frame], [[*map(_cell, row)] for row in frame.itertuples(index=False)])
+        print_table(
+            [_plain(name) for name in frame], [[*map(_cell, row)] for row in frame.itertuples(index=False)], most=0
+        )
     if found.more:
         echo(say("there are more rows than these {n}: --limit N for more", n=exact(found.table.num_rows)), err=True)
 
@@ -86,7 +88,7 @@ def _write(found: Any, form: str, output: Path) -> None:
             frame = found.frame()
             with aside.open("w", encoding="utf-8") as file:
                 rows = [[*map(_cell, row)] for row in frame.itertuples(index=False)]
-                print_table([_plain(name) for name in frame], rows, file=file)
+                print_table([_plain(name) for name in frame], rows, file=file, most=0)
 
 
 def _cell(value: Any) -> str:

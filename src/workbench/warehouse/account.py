@@ -121,14 +121,14 @@ class Account:
         files = [*self.frame[["file", "table", *COUNTS]].itertuples(index=False)]
         head = [word(text, language) for text in ("file", "table", "records", "accepted", "quarantined")]
         rows = [(*row[:2], *(f"{n:,}" for n in row[2:])) for row in (*files, (word("total", language), "", *total))]
-        width, wide = max(_width(row[0]) for row in rows), max(16, *(_width(row[1]) + 1 for row in rows))
+        wide = [max(_width(row[i]) for row in (head, *rows)) for i in range(5)]
         which: dict[str, str] = {"source": self.source, "version": self.version}
         anew = say("{source}: version {version} published", **which)
         same = say("{source}: version {version} is in force already: files, mapping and program are the same", **which)
         lines: list[str] = [anew if self.changed else same]
         for row in (head, *rows):
-            numbers = "".join(map(_right, row[2:], (12, 12, 13)))
-            lines.append(f"  {_left(row[0], width)}  {_left(row[1], wide)}{numbers}")
+            names, numbers = map(_left, row[:2], wide), map(_right, row[2:], wide[2:])
+            lines.append(f"  {'  '.join((*names, *numbers))}")
         shown = self.reasons.head(10)
         if len(shown):
             lines.append(say("  why in quarantine ({n} of {all} reasons)", n=len(shown), all=len(self.reasons)))
@@ -152,7 +152,7 @@ class Account:
             counts = {"n": _exact(r.raw), "lines": _exact(r.lines)}
             lines.append(say("  note: {file} has {n} records on {lines} lines", file=str(r.file), **counts))
         lines += [say("  warning: {what}", what=_warning(row)) for row in self.warnings.itertuples()]
-        lines += [say("  note: {what}", what=as_message(note)) for note in self.notes]
+        lines += [say("  note: {what}", what=recognised(note) or as_message(note)) for note in self.notes]
         return [word(line, language) for line in lines]
 
     def __str__(self) -> str:

@@ -12,6 +12,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
+from workbench.messages import say
 from workbench.warehouse import schema
 from workbench.warehouse.features import STORED, feature_file
 from workbench.warehouse.ingest.parts import BY_MONTH, FOLDER, digest_of, link, read_sealed, write_sealed
@@ -124,10 +125,17 @@ class Months:
                     "all {count} {by_month}s of {name} stand in another file, too, and would count twice. Take one "
                     "of the two files out of the raw folder."
                 ).of(count, BY_MONTH, name)
+        found: list[dict[str, Any]] = [
+            {"n": n, "all": self._accepted[name], "name": name} for name, n in sorted(counts.items())
+        ]
         return [
-            f"{count:,} of {self._accepted[name]:,} {BY_MONTH}s of {name} stand in another file, too, and count twice: "
-            "if it corrects the other one, put it in its place"
-            for name, count in sorted(counts.items())
+            say(
+                "{n} of {all} {rows}s of {name} stand in another file, too, and count twice: if it corrects the other "
+                "one, put it in its place",
+                rows=BY_MONTH,
+                **said,
+            )
+            for said in found
         ]
 
 
