@@ -365,16 +365,17 @@ def test_tables_keep_to_the_terminal(language, columns, root, call, monkeypatch)
             assert width(line) <= int(columns), (command, line)
 
 
-def test_a_table_too_wide_for_its_terminal_keeps_its_last_column_whole(capsys):
-    """Beside the others where a third of the line is left, else below; the widest others are cut; 0 is no end."""
+def test_a_table_too_wide_for_its_terminal_keeps_its_last_column_whole(capsys, monkeypatch):
+    """Beside the others where a third of the line is left, else below; the widest others are cut; a file has no end."""
+    monkeypatch.setenv("COLUMNS", "40")
     rows = [["研究" * 20, "甲", "结论" * 30], ["b", "乙", "x"]]
-    print_table(["a", "b", "c"], rows, most=40)
+    print_table(["a", "b", "c"], rows)
     said = capsys.readouterr().out
     assert max(map(width, said.splitlines())) <= 40 and re.sub(r"\s", "", said).count("结论") == 30 and "…" in said
-    print_table(["a", "b", "c"], [["甲", "乙", "丙" * 30]], indent=2, most=40)
+    print_table(["a", "b", "c"], [["甲", "乙", "丙" * 30]], indent=2)
     said = capsys.readouterr().out.splitlines()
     assert said[0] == "  a   b   c" and said[1].startswith("  甲  乙  丙") and said[2] == " " * 10 + "丙" * 15
-    print_table(["a", "b", "c"], rows, most=0)
+    print_table(["a", "b", "c"], rows, file=sys.stdout)
     assert capsys.readouterr().out.splitlines()[1] == "研究" * 20 + "  甲  " + "结论" * 30
 
 

@@ -64,7 +64,9 @@ def sql(
     else:
         frame = found.frame()
         print_table(
-            [_plain(name) for name in frame], [[*map(_cell, row)] for row in frame.itertuples(index=False)], most=0
+            [_plain(name) for name in frame],
+            [[*map(_cell, row)] for row in frame.itertuples(index=False)],
+            file=sys.stdout,
         )
     if found.more:
         echo(say("there are more rows than these {n}: --limit N for more", n=exact(found.table.num_rows)), err=True)
@@ -88,7 +90,7 @@ def _write(found: Any, form: str, output: Path) -> None:
             frame = found.frame()
             with aside.open("w", encoding="utf-8") as file:
                 rows = [[*map(_cell, row)] for row in frame.itertuples(index=False)]
-                print_table([_plain(name) for name in frame], rows, file=file, most=0)
+                print_table([_plain(name) for name in frame], rows, file=file)
 
 
 def _cell(value: Any) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 import math
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from workbench.catalogue import entry, label
 from workbench.errors import WorkbenchError, require_columns, unknown
 from workbench.messages import join, say
 from workbench.places import provinces
+from workbench.words import width as width
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -200,11 +200,6 @@ def as_text(table: Mapping[str, Any]) -> str:
         for row in grid
     ]
     return "\n".join([table["caption"], *lines])
-
-
-def width(text: str) -> int:
-    """Count the columns a text takes in a terminal; a Chinese character takes two."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _flat(frame: pd.DataFrame) -> pd.DataFrame:

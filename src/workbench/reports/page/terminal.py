@@ -31,8 +31,7 @@ CLICK = (click.core, click.exceptions, click.formatting, click.parser, click.ter
 """The parts of click that say something when the command runs; each has gettext as `_`."""
 
 _PIECE = re.compile(r"[（《“‘【]*(?:[\x21-\x7e]+|[^\s\x21-\x7e（《“‘【])[，。；：？！、）》”’】…—]*|\s+")
-_LEAST = 8
-"""To so many columns a cell is cut, not to fewer."""
+_LEAST = 8  # columns of a cell that is cut
 _EXPLAINED = re.compile(r"(?<=\S)(\s{2,})(\S.*)$")
 
 
@@ -113,15 +112,13 @@ def echo_folded(text: str) -> None:
         click.echo(" " * start + line)
 
 
-def print_table(
-    head: list[str], rows: Iterable[list[str]], indent: int = 0, file: TextIO | None = None, *, most: int | None = None
-) -> None:
-    """Print a table, its columns as wide as what stands in them.
+def print_table(head: list[str], rows: Iterable[list[str]], indent: int = 0, file: TextIO | None = None) -> None:
+    """Print a table, its columns as wide as what stands in them; into a `file` whatever that takes.
 
-    Where that is more than `most` columns (those of the terminal; 0: any number), the last column is folded beside
-    the others if a third of the line is left for it, else below them; the widest of the others are cut to what fits.
+    What the terminal has no columns for is folded: the last column, beside the others if a third of the line is left
+    for it, else below them; the widest of the others are cut to what fits.
     """
-    grid, most = [head, *rows], room() if most is None else most
+    grid, most = [head, *rows], 0 if file else room()
     widths = [max(width(row[i]) for row in grid) for i in range(len(head))]
     rest = most - indent - sum(widths[:-1]) - 2 * (len(widths) - 1)
     below = 0 < most and rest < min(widths[-1], most // 3)

@@ -51,14 +51,10 @@ def raw_files(mapping: Mapping, folder: Path) -> tuple[list[tuple[FileBlock, lis
             continue
         paths = matching(folder, block.path) if block.is_glob else [folder / block.path]
         if block.is_glob:
-            others = [path for path in paths if _is_no_delivery(path)]
+            others = {path: why for path in paths if (why := _is_no_delivery(path))}
             notes += [
-                say(
-                    "{path} is passed over: {why}",
-                    path=readable(path.relative_to(folder)),
-                    why=Term(_is_no_delivery(path)),
-                )
-                for path in others
+                say("{path} is passed over: {why}", path=readable(path.relative_to(folder)), why=Term(why))
+                for path, why in others.items()
             ]
             paths = [path for path in paths if path not in others]
         if not paths or size(paths[0]) is None:

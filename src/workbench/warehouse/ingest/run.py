@@ -306,8 +306,7 @@ def _other_key(source: str, root: Path, before: list[str], pseudonyms: Pseudonym
         return []
     if old in ("", pseudonyms.fingerprint):
         return []
-    key = say(
-        "the key has changed: pseudonyms differ from those of version {version} and do not join with them",
-        version=before[0],
-    )
-    return [key]
+    said = {"version": before[0]}
+    return [
+        say("the key has changed: pseudonyms differ from those of version {version} and do not join with them", **said)
+    ]
