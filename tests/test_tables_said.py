@@ -163,3 +163,10 @@ def test_the_unit_of_a_difference_stands_above_its_column():
     assert " difference (points) " in tables.as_text(made)
     assert made["rows"] == [["a", -0.054, 0.5]]
     assert number_format(POINTS, "zh") == '+0.0%"（百分点）";-0.0%"（百分点）";0.0%"（百分点）"'
+
+
+@pytest.mark.parametrize(("case", "result"), RESULTS, ids=[case.name for case, _ in RESULTS])
+def test_the_answer_is_short_enough_to_be_read_out(case, result):
+    """Its first sentence, which is what stands largest on a page, in Chinese."""
+    first = messages.as_message(result.headline()).parts
+    assert len((first[0] if first else messages.as_message(result.headline())).said("zh")) <= 160
