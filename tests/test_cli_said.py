@@ -19,6 +19,7 @@ from workbench.recognised import sentence
 from workbench.reports.handoff import crate
 from workbench.reports.page.languages import languages, spoken
 from workbench.reports.page.tables import width
+from workbench.reports.page.terminal import print_table
 from workbench.reports.runs.parameters import Parameter, split_assignments
 from workbench.reports.runs.periods import parse
 
@@ -162,7 +163,7 @@ def test_a_refusal_of_a_notebook_is_said_in_chinese(root, call):
     words = "列“fee”不是数字：含有str “a”。请给数字：请修正。"
     code, _, told = call("run", "plain", "--kernel", "plain")
     assert code == 2 and words in told, told
-    assert words in call("status")[1]
+    assert words in re.sub(r"\n +", " ", call("status")[1])
     assert words in (root / "reports/site/plain/default/failure.html").read_text("utf-8")
 
 
@@ -182,7 +183,7 @@ def test_tables_are_described_in_chinese(root, call):
     """Names, types and codes stay; meanings, units and rules are said, and that a table has no key."""
     said = [call("data", "describe", *table)[1] for table in ((), ("bill",), ("detail_record",))]
     assert re.search(r"\nbill +每行一张账单：", said[0])
-    assert re.search(r"\ndiscount +double +货币单位 +不得缺失；0至10000000 +当月的优惠、退费和终端补贴", said[1])
+    assert re.search(r"\ndiscount +double +货币单位 +不得缺失；0至10000000\s+当月的优惠、退费和终端补贴", said[1])
     assert "行的标识：无；允许有相同的行。" in said[2]
     assert not ENGLISH.search("\n".join(said).replace("  ", "|"))
 
@@ -335,3 +336,63 @@ def test_parameters_of_full_width_are_understood(root, call):
     )
     assert parse("２０２６Ｑ２").label == "2026Q2" and languages("zh，en") == ("zh", "en")
     assert "是否指“data_upgrade”？" in unknown("campaign", "ｄａｔａ＿upgrade", ["data_upgrade"]).said("zh")
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+@pytest.mark.parametrize("columns", ["80", "60"])
+def test_tables_keep_to_the_terminal(language, columns, root, call, monkeypatch):
+    """Double-width words, long names and long sentences: folded or cut by a rule, no line over its columns."""
+    monkeypatch.setenv("WORKBENCH_LANG", language)
+    monkeypatch.setenv("COLUMNS", columns)
+    name = "很长的研究名称" * 4
+    cells = [
+        new_markdown_cell("# 哪些客户可能离网，公式是否仍然成立，触达谁才划算，名单上的客户又应当由谁负责？"),
+        new_code_cell(
+            'source: str = "sample"  # name: the operator\n' + CELL.split("\n")[1], metadata={"tags": ["parameters"]}
+        ),
+    ]
+    nbformat.write(new_notebook(cells=cells), root / "notebooks" / f"{name}.ipynb")
+    for command in (
+        ["list"],
+        ["status"],
+        ["data", "describe"],
+        ["data", "describe", "bill"],
+        ["list", "--source", "sample"],
+    ):
+        code, said, _ = call(*command)
+        assert code in (0, 2), command
+        for line in said.splitlines():
+            assert width(line) <= int(columns), (command, line)
+
+
+def test_a_table_too_wide_for_its_terminal_keeps_its_last_column_whole(capsys, monkeypatch):
+    """Beside the others where a third of the line is left, else below; the widest others are cut; a file has no end."""
+    monkeypatch.setenv("COLUMNS", "40")
+    rows = [["研究" * 20, "甲", "结论" * 30], ["b", "乙", "x"]]
+    print_table(["a", "b", "c"], rows)
+    said = capsys.readouterr().out
+    assert max(map(width, said.splitlines())) <= 40 and re.sub(r"\s", "", said).count("结论") == 30 and "…" in said
+    print_table(["a", "b", "c"], [["甲", "乙", "丙" * 30]], indent=2)
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "  a   b   c" and said[1].startswith("  甲  乙  丙") and said[2] == " " * 10 + "丙" * 15
+    print_table(["a", "b", "c"], rows, file=sys.stdout)
+    assert capsys.readouterr().out.splitlines()[1] == "研究" * 20 + "  甲  " + "结论" * 30
+
+
+def test_the_program_has_an_option_for_its_language(root, call, monkeypatch):
+    """For help, refusals and what commands say; a language that nobody knows is refused by name."""
+    monkeypatch.setenv("WORKBENCH_LANG", "en")
+    assert call("--lang", "zh", "--help")[1].startswith("用法：")
+    monkeypatch.setenv("WORKBENCH_LANG", "en")
+    assert "没有名为“rnu”的命令" in call("--lang", "zh", "rnu")[2]
+    monkeypatch.setenv("WORKBENCH_LANG", "en")
+    code, _, told = call("--lang", "fr", "list")
+    assert code == 2 and "no language 'fr'" in told
+
+
+@pytest.mark.parametrize("language", ["zh", "en"])
+def test_a_gbk_console_takes_what_nobody_has_in_gbk(language, root):
+    """A rare character and Arabic in a refusal: named by their numbers, no traceback."""
+    done = _run("run", "upl𠮷ft", "مرحبا", PYTHONIOENCODING="gbk", WORKBENCH_LANG=language)
+    told = done.stderr.decode("gbk")
+    assert done.returncode == 2 and r"upl\U00020bb7ft" in told and "Traceback" not in told

@@ -1,5 +1,6 @@
 """Tables in Chinese: headers and texts of the table of every result, and the labels they are said by."""
 
+import inspect
 import re
 import tomllib
 
@@ -12,7 +13,8 @@ from workbench import catalogue, messages
 from workbench.catalogue import label
 from workbench.messages import Message, known, say, spelt
 from workbench.reports.page import languages, notebook, tables
-from workbench.result import Result
+from workbench.reports.page.sheets import number_format
+from workbench.result import POINTS, Result, Table
 
 matplotlib.use("Agg")
 
@@ -121,3 +123,50 @@ def test_names_of_rules_are_said_as_their_file_does():
     assert made == "champions"
     assert known("champions").said("zh") == "金牌客户"
     spelt("champions")
+
+
+DIFFERENCE = re.compile(r"(\w+_)?(difference|change|effect|gain|gap)(_\w+)?|(more|less|fewer)_\w+")
+
+
+def shown_by(result: Result) -> list[Table]:
+    """All tables that a result shows without being told anything."""
+    told = [
+        getattr(result, name)
+        for name, made in inspect.getmembers(type(result), inspect.isfunction)
+        if str(made.__annotations__.get("return")) == "Table" and len(inspect.signature(made).parameters) == 1
+    ]
+    return [make() for make in told]
+
+
+@pytest.mark.parametrize(("case", "result"), RESULTS, ids=[case.name for case, _ in RESULTS])
+def test_a_difference_of_shares_is_in_points_and_no_share(case, result):
+    """A column that is a difference by its name or declaration is not in per cent, nor are its ends."""
+    for table in shown_by(result):
+        made = tables.payload(table.frame, name=table.name, caption="t", formats=dict(table.formats))
+        forms = {c["name"]: c["format"] or "" for c in made["columns"]}
+        found = [name for name in forms if DIFFERENCE.fullmatch(name)]
+        order = [*forms, ""]
+        ends = ["low", "high"] if "low" in forms and order[order.index("low") - 1] in found else []
+        assert not [n for n in (*found, *ends) if forms[n].endswith("%}")], (table.name, forms)
+        if getattr(result, "binary", False) and table.name == result.NAME:
+            assert all(forms[n].endswith("% points") for n in result.EFFECTS if n in forms), forms
+
+
+def test_the_unit_of_a_difference_stands_above_its_column():
+    """On the page, in text and in the workbook, in both languages; the number of the payload stays."""
+    frame = pd.DataFrame({"group": ["a"], "difference": [-0.054], "kept": [0.5]})
+    formats = {"difference": POINTS, "kept": "{:.1%}"}
+    made = tables.payload(frame, name="t", caption="t", formats=formats)
+    chinese = languages._table(made, {}, "zh")
+    assert tables.shown(made) == tables.shown(chinese) == [["a", "−5.4", "50.0%"]]
+    assert ">difference (points)<" in tables.as_html(made) and ">差异（百分点）<" in tables.as_html(chinese)
+    assert " difference (points) " in tables.as_text(made)
+    assert made["rows"] == [["a", -0.054, 0.5]]
+    assert number_format(POINTS, "zh") == '+0.0%"（百分点）";-0.0%"（百分点）";0.0%"（百分点）"'
+
+
+@pytest.mark.parametrize(("case", "result"), RESULTS, ids=[case.name for case, _ in RESULTS])
+def test_the_answer_is_short_enough_to_be_read_out(case, result):
+    """Its first sentence, which is what stands largest on a page, in Chinese."""
+    first = messages.as_message(result.headline()).parts
+    assert len((first[0] if first else messages.as_message(result.headline())).said("zh")) <= 160

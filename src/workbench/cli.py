@@ -20,8 +20,8 @@ from workbench.errors import WorkbenchError
 from workbench.messages import Listed, Number, Term, say, word
 from workbench.project import project_root
 from workbench.reports.handoff import commands
-from workbench.reports.page.languages import known_language, spoken, title_of
-from workbench.reports.page.terminal import Commands, clipped, complaint, echo, heads, print_table, speak
+from workbench.reports.page.languages import SPOKEN, known_language, languages, spoken, title_of
+from workbench.reports.page.terminal import Commands, clipped, complaint, echo, echo_folded, heads, print_table, speak
 from workbench.reports.runs.stops import stoppable
 
 
@@ -69,13 +69,22 @@ def _relative(message: str) -> str:
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="""\b
 Examples:
-  workbench report                        everything: data, studies, index page
-  workbench list                          studies and their parameters
-  workbench run uplift -p seed=1          one study with a parameter of its own
-  workbench run --plan monthly            the reports of the last month; see workbench status
-  workbench data describe bill            what a table holds""",
+  workbench report                    everything: data, studies, index page
+  workbench list                      studies and their parameters
+  workbench run uplift -p seed=1      one study with a parameter of its own
+  workbench run --plan monthly        the reports of the last month
+  workbench data describe bill        what a table holds""",
 )
 @click.version_option(__version__, prog_name="workbench")
+@click.option(
+    "--lang",
+    metavar="LANGUAGES",
+    default="",
+    is_eager=True,
+    expose_value=False,
+    callback=lambda _, __, asked: asked and os.environ.update({SPOKEN: ",".join(languages(asked))}),
+    help="What this command says: zh, en; as WORKBENCH_LANG.",
+)
 def workbench() -> None:
     """Research workbench for telecom operators: from raw extracts to studies as reports.
 
@@ -116,10 +125,10 @@ def report(jobs: int | None, lang: str, timeout: float) -> int:
 @workbench.command(
     epilog="""\b
 Examples:
-  workbench run                           all studies with their declared parameters
+  workbench run                       all studies, parameters as declared
   workbench run satisfaction uplift --jobs 2
   workbench run uplift -p source=hillstrom -p seed=7
-  workbench run segmentation --force      even if nothing has changed
+  workbench run segmentation --force  even if nothing has changed
   workbench run --plan monthly --period 2026-06 --only-failed"""
 )
 @click.argument("studies", metavar="[STUDY]...", nargs=-1)
@@ -171,13 +180,13 @@ def list_(plan: str, period: str, source: str) -> None:
 
         root = project_root()
         for line in fit_lines(fits(open_warehouse(source, root=root), root), source):
-            echo(line)
+            echo_folded(line)
         return
     if plan:
         _show_status(*_slots((), {}, plan, period, root := project_root(), lang=known_language())[:1], root)
         return
     for study in find_studies(project_root()).values():
-        click.echo(f"{study.name}: {_title(study)}")
+        echo_folded(f"{study.name}: {_title(study)}")
         said = ((word(prose(p.unit, spoken()), spoken()), prose(p.meaning, spoken())) for p in study.parameters)
         print_table(
             heads("parameter", "type", "default", "unit", "meaning"),
@@ -324,7 +333,6 @@ def _slots(
     studies: Sequence[str], given: dict[str, str], plan: str, period: str, root: Path, lang: str = ""
 ) -> tuple[list[Any], dict[str, Any]]:
     """Make the slots that are asked for, and say how their plan wants them run."""
-    from workbench.reports.page.languages import languages
     from workbench.reports.runs import periods
     from workbench.reports.runs.slots import find_slots
 

@@ -19,7 +19,7 @@ from workbench.messages import Listed, Number, Term, Word, say, word
 from workbench.personal import for_me_alone
 from workbench.project import project_root
 from workbench.reports.page.languages import spoken
-from workbench.reports.page.terminal import Commands, echo, exact, heads, print_table
+from workbench.reports.page.terminal import Commands, echo, echo_folded, exact, heads, print_table
 
 SAMPLE = "sample"
 
@@ -105,9 +105,8 @@ def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int
         echo(say("  {file} fits no table and was left out", file=sample.path.name))
     said = doubts(text)
     echo(say("to check ({n}):", n=len(said)) if said else say("names and values agree everywhere"))
-    click.echo("".join(f"  {line}\n" for line in said))
-    for line in lines:
-        echo(line)
+    for line in (*(f"  {line}" for line in said), "", *lines):
+        echo_folded(line)
     own = output == root / "data" / "mappings" / f"{name}.toml"
     given = shlex.quote(str(raw))  # for a folder may have a space in its name
     how = {"raw": given, "file": shown(output, root), "mapping": name if own else shlex.quote(str(output))}
@@ -130,7 +129,7 @@ def try_(mapping: Path, raw: Path | None) -> int:
     root = project_root()
     lines, status, _ = _tried(mapping if mapping.is_file() else mapping_file(str(mapping), root), raw, root)
     for line in lines:
-        echo(line)
+        echo_folded(line)
     return status
 
 
@@ -180,7 +179,7 @@ def quarantine(
     for row in aside.head(rows).itertuples():
         where = {"file": row.file, "line": Number(row.line, "d"), "table": row.table}
         why = Listed([in_words(why, spoken()) for why in row.reasons], ";")
-        echo(say("{file}, line {line}, {table}: {why}", why=why, **where))
+        echo_folded(say("{file}, line {line}, {table}: {why}", why=why, **where))
     if len(aside) > rows:
         echo(say("{n} records in quarantine, {shown} of them shown", n=exact(len(aside)), shown=exact(rows)))
     else:
@@ -339,9 +338,9 @@ def describe(table: str | None) -> None:
         print_table(heads("table", "meaning"), ([t.name, prose(t.meaning, spoken())] for t in schema.tables().values()))
         return
     found = schema.table(table)
-    click.echo(f"{found.name}: {prose(found.meaning, spoken())}")
+    echo_folded(f"{found.name}: {prose(found.meaning, spoken())}")
     key = Listed(found.key, "") if found.key else say("none; equal rows may stand")
-    echo(say("A row is identified by: {columns}.", columns=key))
+    echo_folded(say("A row is identified by: {columns}.", columns=key))
     rows = dictionary.describe(found.name, spoken()).to_numpy().tolist()
     print_table(heads("column", "type", "unit", "rules", "meaning"), rows)
     if among := rulebook.Rulebook({}).of(found.name, "refuse", "warn", "stop"):
@@ -463,7 +462,7 @@ def fit_lines(found: Mapping[str, Any], source: str, mapping: str = "") -> list[
 
 def _show_account(account: Any) -> int:
     for line in account.lines(spoken()):
-        echo(line)
+        echo_folded(line)
     balance = say("the account balances"), say("THE ACCOUNT DOES NOT BALANCE: see the files above")
     echo(balance[not account.balanced])
     for said in account.excess():

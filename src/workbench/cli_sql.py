@@ -63,7 +63,11 @@ def sql(
         found.frame().to_csv(sys.stdout, index=False)
     else:
         frame = found.frame()
-        print_table([_plain(name) for name in frame], [[*map(_cell, row)] for row in frame.itertuples(index=False)])
+        print_table(
+            [_plain(name) for name in frame],
+            [[*map(_cell, row)] for row in frame.itertuples(index=False)],
+            file=sys.stdout,
+        )
     if found.more:
         echo(say("there are more rows than these {n}: --limit N for more", n=exact(found.table.num_rows)), err=True)
 

@@ -15,6 +15,7 @@ import numpy as np
 
 from workbench.errors import WorkbenchError
 from workbench.messages import Named, Term, Value, known, word
+from workbench.words import width
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -323,7 +324,7 @@ def _said(text: str, language: str) -> str:
 
 def in_lines(name: str) -> str:
     """Break a name of the data that in one line would leave no room for what is drawn beside it."""
-    return _broken(name, 36) if _columns(name) > 36 else name
+    return _broken(name, 36) if width(name) > 36 else name
 
 
 def _broken(text: str, columns: int) -> str:
@@ -333,20 +334,16 @@ def _broken(text: str, columns: int) -> str:
     ['高流量（MB）、低', '通话分钟，新客户']
     """
     pieces = re.findall(r"[（《“]*(?:[!-~−]+|.)[，。、；：！？）》”]*\s*", text)
-    wanted = max(1, math.ceil(_columns(text) / columns))
-    for width in range(math.ceil(_columns(text) / wanted), columns + 1):
+    wanted = max(1, math.ceil(width(text) / columns))
+    for most in range(math.ceil(width(text) / wanted), columns + 1):
         lines = [""]
         for piece in pieces:
-            if lines[-1] and _columns(lines[-1] + piece.rstrip()) > width:
+            if lines[-1] and width(lines[-1] + piece.rstrip()) > most:
                 lines.append("")
             lines[-1] += piece
         if len(lines) <= wanted:
             break
     return "\n".join(line.rstrip() for line in lines)
-
-
-def _columns(text: str) -> int:
-    return sum(1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
 
 def character_names(characters: Iterable[str]) -> str:

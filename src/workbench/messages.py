@@ -115,7 +115,7 @@ class Count(Value):
     """A count.
 
     >>> Count(12345).said(), Count(12345).said("zh"), Count(9999).said("zh")
-    ('12,345', '1.2万', '9999')
+    ('12,345', '1.23万', '9999')
     """
 
     number: float
@@ -146,7 +146,7 @@ class Number(Value):
     >>> Number(0.42).said(), Number(3, "+.1f").said(), Number(2.0, signed=True).said("zh"), Number(-0.001, ".2f").said()
     ('0.420', '+3.0', '+2.00', '0.00')
     >>> [Number(number, ",.0f").said("zh") for number in (19_566_082, -123_456_789, 9_999.6)], Number(46_210).said("zh")
-    (['1956.6万', '−1.2亿', '1万'], '4.621万')
+    (['1956.6万', '−1.23亿', '1万'], '4.621万')
     """
 
     number: float
@@ -533,7 +533,9 @@ def _compact(found: re.Match[str], form: str) -> str:
     if number < 10_000:
         return found[0].replace(",", "")
     scale, unit = (1e8, "亿") if round(number / 1e4, 1) >= 1e4 else (1e4, "万")
-    return f"{number / scale:{form}}".removesuffix(".0") + unit
+    form = ".2f" if form == ".1f" and number < 10 * scale else form  # three figures at least: 1.78万 of 1.73万至1.84万
+    text = f"{number / scale:{form}}"
+    return (text.rstrip("0").rstrip(".") if "." in text else text) + unit
 
 
 def _minus(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
@@ -31,6 +31,8 @@ OWN: Mapping[str, Callable[[Any], Value]] = {
 }
 """What a result says of itself without being told, and how: `unit` is that of its outcome, or of its money."""
 COUNT, SHARE, PROBABILITY = "{:,.0f}", "{:.1%}", "{:.3f}"
+POINTS = "{:+.1%} points"
+"""Of a difference of two shares: the unit stands in the head of its column, wherever the table is shown."""
 _FORMATS = (
     (
         r"accounts|answered|arms|asked|contacts|contracts|control|customers|invited|lines|members|months|n|n_effective|"
@@ -66,7 +68,7 @@ class Table:
     caption : str
         What the table shows, in a sentence, with units.
     formats : mapping of str to str
-        Formats of columns that are not shown by `default_format`: ``"{:.1f}"``.
+        Formats of columns that are not shown by `default_format`: ``"{:.1f}"``; `POINTS` of differences of shares.
     counts : str or None
         Column with the number of customers that a row stands on: small ones are suppressed.
     minimum : int or None
@@ -186,6 +188,8 @@ class Result(ABC):
         The field that is tabulated, where it is not `table`.
     FORMATS : mapping of str to str
         Formats of its columns that `default_format` does not give.
+    EFFECTS : sequence of str
+        Columns in units of the outcome: of one that is `binary` they are differences of shares, in points.
     CHART : str
         What kind of picture it is, for those who cannot see it.
     CAPTION, PICTURE_CAPTION : str
@@ -200,6 +204,7 @@ class Result(ABC):
     COUNTS: ClassVar[str | None] = None
     TABLE: ClassVar[str] = "table"
     FORMATS: ClassVar[Mapping[str, str]] = {}
+    EFFECTS: ClassVar[Sequence[str]] = ()
     CHART: ClassVar[str] = ""
     CAPTION: ClassVar[str] = ""
     PICTURE_CAPTION: ClassVar[str] = ""
@@ -253,7 +258,8 @@ class Result(ABC):
     def as_table(self) -> Table:
         """Give the table as a page shows it; no row on fewer than the result's own `minimum`, if it has one."""
         frame = self.summary()
-        formats = {column: form for column, form in self.FORMATS.items() if column in frame}
+        points = dict.fromkeys(self.EFFECTS if getattr(self, "binary", False) else (), "{:.2%} points")
+        formats = {column: form for column, form in {**self.FORMATS, **points}.items() if column in frame}
         return Table(self.NAME, frame, self.caption(), formats, self.COUNTS, getattr(self, "minimum", None))
 
     def as_picture(self) -> Picture:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import unicodedata
 from collections.abc import Iterable
 
 MOST_NAMED = 40
@@ -91,6 +92,11 @@ def listed(values: Iterable[object], last: str = "and") -> str:
     """
     *head, end = map(str, values)
     return f"{', '.join(head)} {last} {end}" if head else end
+
+
+def width(text: str) -> int:
+    """Count the columns a text takes in a terminal; a Chinese character takes two."""
+    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def closest(name: str, known: Iterable[str]) -> str:

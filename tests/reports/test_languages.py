@@ -76,7 +76,7 @@ def test_each_language_has_its_page(both):
     zh, en = (re.sub(r'<pre class="code">.*?</pre>', "", page, flags=re.DOTALL) for page in pages)
     assert '<html lang="zh-CN">' in zh and '<html lang="en">' in en
     for words in (
-        "1.2万份报告",
+        "1.23万份报告",
         "4.20元",
         "90天内收入",
         "宽带",
@@ -133,7 +133,7 @@ def test_the_index_stands_in_each_language(both):
     site = both[0].parents[1]
     first, zh, en = ((site / f"index{of}.html").read_text("utf-8") for of in ("", ".zh", ".en"))
     assert '<html lang="zh-CN">' in zh and '<html lang="en">' in en and first in (zh, en)
-    assert "1.2万份报告" in zh and "12,345 reports" in en
+    assert "1.23万份报告" in zh and "12,345 reports" in en
     assert "s/default/index.html" in zh and "s/default/index.en.html" in en
     assert "t/default/index.html" in zh and "t/default/index.html" in en
 
@@ -306,7 +306,7 @@ def test_in_lab_outputs_are_said_to_whoever_sits_there(monkeypatch):
             assert shell.run_cell(cell).success
     shell.clear_instance()
     kinds = {o.metadata["workbench"]["kind"]: o.data for o in shown.outputs if "workbench" in o.metadata}
-    assert "1.2万份报告" in kinds["answer"]["text/markdown"] and "&lt;b&gt;" in kinds["answer"]["text/markdown"]
+    assert "1.23万份报告" in kinds["answer"]["text/markdown"] and "&lt;b&gt;" in kinds["answer"]["text/markdown"]
     assert kinds["decision"]["text/markdown"].startswith("- 4.20元")
     assert "90天内收入" in kinds["table"]["text/html"] and "宽带" in kinds["table"]["text/html"]
     assert kinds["table"][tables.MIME]["rows"][0][1] == "broadband" and "全部报告" in kinds["caption"]["text/html"]

@@ -11,6 +11,7 @@ import pandas as pd
 from workbench import refused
 from workbench.messages import Listed, Message, Number, Share, Word, as_message, join, say, word
 from workbench.recognised import recognised
+from workbench.words import width
 
 COUNTS = ["raw", "accepted", "quarantined"]
 
@@ -121,14 +122,15 @@ class Account:
         files = [*self.frame[["file", "table", *COUNTS]].itertuples(index=False)]
         head = [word(text, language) for text in ("file", "table", "records", "accepted", "quarantined")]
         rows = [(*row[:2], *(f"{n:,}" for n in row[2:])) for row in (*files, (word("total", language), "", *total))]
-        width, wide = max(_width(row[0]) for row in rows), max(16, *(_width(row[1]) + 1 for row in rows))
+        wide = [max(width(row[i]) for row in (head, *rows)) for i in range(5)]
         which: dict[str, str] = {"source": self.source, "version": self.version}
         anew = say("{source}: version {version} published", **which)
         same = say("{source}: version {version} is in force already: files, mapping and program are the same", **which)
         lines: list[str] = [anew if self.changed else same]
         for row in (head, *rows):
-            numbers = "".join(map(_right, row[2:], (12, 12, 13)))
-            lines.append(f"  {_left(row[0], width)}  {_left(row[1], wide)}{numbers}")
+            gaps = [" " * (most - width(cell)) for cell, most in zip(row, wide, strict=True)]
+            cells = [cell + gap if i < 2 else gap + cell for i, (cell, gap) in enumerate(zip(row, gaps, strict=True))]
+            lines.append(f"  {'  '.join(cells)}")
         shown = self.reasons.head(10)
         if len(shown):
             lines.append(say("  why in quarantine ({n} of {all} reasons)", n=len(shown), all=len(self.reasons)))
@@ -152,7 +154,7 @@ class Account:
             counts = {"n": _exact(r.raw), "lines": _exact(r.lines)}
             lines.append(say("  note: {file} has {n} records on {lines} lines", file=str(r.file), **counts))
         lines += [say("  warning: {what}", what=_warning(row)) for row in self.warnings.itertuples()]
-        lines += [say("  note: {what}", what=as_message(note)) for note in self.notes]
+        lines += [say("  note: {what}", what=recognised(note) or as_message(note)) for note in self.notes]
         return [word(line, language) for line in lines]
 
     def __str__(self) -> str:
@@ -173,19 +175,6 @@ def _warning(row: Any) -> Message:
         rule=row.rule,
         **counts,
     )
-
-
-def _width(text: str) -> int:
-    """Columns of a terminal that a text takes; a Chinese character takes two."""
-    return sum(2 if ord(sign) > 0x2E7F else 1 for sign in text)
-
-
-def _left(text: str, width: int) -> str:
-    return text + " " * (width - _width(text))
-
-
-def _right(text: str, width: int) -> str:
-    return " " * (width - _width(text)) + text
 
 
 def _exact(number: Any) -> Number:

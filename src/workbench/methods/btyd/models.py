@@ -14,7 +14,7 @@ from scipy.special import expit, logit
 from workbench.columns import days
 from workbench.errors import CannotAnswer, WorkbenchError, require_known
 from workbench.figures import Axes, axes
-from workbench.messages import Count, Listed, Message, Number, Share, Span, Term, join, say
+from workbench.messages import Count, Listed, Message, Name, Number, Share, Span, Term, join, say
 from workbench.methods.btyd.likelihoods import PROCESSES, Process
 from workbench.methods.btyd.maximum import Function, Maximum, maximise
 from workbench.methods.btyd.purchases import DAYS, FEWEST_REPEATERS, FEWEST_UNITS, Unit, day_of, histories, left_out
@@ -267,7 +267,8 @@ class Btyd(Result):
         return say(
             "Parameters of {model} in {units}, {n} customers; log-likelihood {loglik}. Set aside: {aside}.",
             model=self._process.label, units=Term(f"{self.unit}s"), n=len(self.customers),
-            loglik=Number(self.loglik, ",.2f"), aside=Listed(tuple(aside), "") if aside else Term("nothing"),
+            loglik=Name(f"{self.loglik:,.2f}".replace("-", "−")),
+            aside=Listed(tuple(aside), "") if aside else Term("nothing"),
         )  # fmt: skip
 
     def picture_caption(self) -> Message:

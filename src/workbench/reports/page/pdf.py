@@ -159,8 +159,8 @@ def _output(output: Mapping[str, Any], spoken: str) -> Iterator[dict[str, Any]]:
 def _table(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     shown = table["columns"][:WIDEST]
     rows = [[c if len(c) <= _CELL else f"{c[:_CELL]}…" for c in row[:WIDEST]] for row in tables.shown(table)[:PRINTED]]
-    names = list(map(tables.called, shown))
     caption, spoken = tables.caption(table, PRINTED), table.get("language", "en")
+    names = [tables.called(column, spoken) for column in shown]
     if len(table["columns"]) > WIDEST:
         cut = say(
             "The first {n} of {all} columns; all are in the sheet '{name}'.",

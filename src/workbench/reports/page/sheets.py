@@ -90,13 +90,16 @@ def number_format(format_: str, language: str = "en") -> str:
     ('#,##0.0', '0.0%', '0')
     >>> number_format("{:,d}", "zh")
     '[>=100000000]0!.00,,"亿";[>=10000]0!.0,"万";#,##0'
+    >>> number_format("{:.1%} points"), number_format("{:.1%} points", "zh")
+    ('0.0%" (points)"', '0.0%"（百分点）"')
     """
-    parts = re.fullmatch(r"\{:(\+?)(,?)(?:\.(\d+))?([fd%])\}", format_)
+    parts = re.fullmatch(r"\{:(\+?)(,?)(?:\.(\d+))?([fd%])\}( points)?", format_)
     if not parts:
         return ""
-    sign, comma, digits, kind = parts.groups()
+    sign, comma, digits, kind, points = parts.groups()
     places = int(digits) if digits is not None else (0 if kind == "d" else 6)
     shape = ("#,##0" if comma else "0") + ("." + "0" * places if places else "") + ("%" if kind == "%" else "")
+    shape += f'"{entry("{column} (points)", language).format(column="")}"' if points else ""
     if sign:
         return f"+{shape};-{shape};{shape}"
     return f'[>=100000000]0!.00,,"亿";[>=10000]0!.0,"万";{shape}' if comma and language == "zh" else shape
@@ -119,16 +122,16 @@ def _write_table(book: Any, sheet: Any, table: Mapping[str, Any], bold: Any) -> 
         raise WorkbenchError(
             "table '{name}' has {n} rows and {all} columns; a sheet holds {rows} and {columns}. Show less of it."
         ).of(table["name"], len(table["rows"]), len(columns), _ROWS - 3, _COLUMNS)
-    formats, grid = [], tables.shown(table)[:200]
+    formats, grid, language = [], tables.shown(table)[:200], table.get("language", "en")
+    heads = [tables.called(column, language) for column in columns]
     for i, column in enumerate(columns):
-        code = _DATES.get(column["kind"]) or number_format(column["format"], table.get("language", "en"))
+        code = _DATES.get(column["kind"]) or number_format(column["format"], language)
         formats.append(book.add_format({"num_format": code}) if code else None)
-        longest = max(8, *(tables.width(t) for t in (column["name"], tables.called(column), *(row[i] for row in grid))))
+        longest = max(8, *(tables.width(t) for t in (column["name"], heads[i], *(row[i] for row in grid))))
         sheet.set_column(i, i, min(longest + 2, 50))
     _write(sheet, 0, 0, table["caption"], None)
     for i, column in enumerate(columns):  # a whole row, then the next: what is written is not kept
-        called = tables.called(column)
-        _write(sheet, 1, i, called if called != column["name"] else None, None)
+        _write(sheet, 1, i, heads[i] if heads[i] != column["name"] else None, None)
     for i, column in enumerate(columns):
         _write(sheet, 2, i, column["name"], bold)
     if columns and table["rows"]:

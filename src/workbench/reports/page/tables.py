@@ -9,7 +9,6 @@ from __future__ import annotations
 import html
 import math
 import re
-import unicodedata
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +16,14 @@ from workbench.catalogue import entry, label
 from workbench.errors import WorkbenchError, require_columns, unknown
 from workbench.messages import join, say
 from workbench.places import provinces
+from workbench.words import width as width
 
 if TYPE_CHECKING:
     import pandas as pd
 
 MIME = "application/vnd.workbench.table+json"
 _CODE = re.compile(r"[a-z]+(_[a-z0-9]+)+")
+_POINTS = " points"
 _PROBABILITY = re.compile(r"[pq](_\w+)?|\w+_p(_holm)?")
 HIDDEN = "–"
 SENTENCE = 40
@@ -131,7 +132,7 @@ def as_html(table: Mapping[str, Any], *, longest: int | None = None, mark: str =
     numeric = [column["kind"] in ("number", "integer") for column in table["columns"]]
     many = 2 * sum(numeric) > len(numeric)
     classes = [_class(column, (row[i] for row in rows), many=many) for i, column in enumerate(table["columns"])]
-    names = [html.escape(called(column)) for column in table["columns"]]
+    names = [html.escape(called(column, table.get("language", "en"))) for column in table["columns"]]
     head = "".join(
         f'<th scope="col"{k}>{name}</th>' if name.strip() else f"<td{k}></td>"
         for name, k in zip(names, classes, strict=True)
@@ -164,9 +165,16 @@ def caption(table: Mapping[str, Any], longest: int | None) -> str:
     return join(*notes).said(table.get("language", "en"))
 
 
-def called(column: Mapping[str, Any]) -> str:
-    """Say what a column is called: by its label in the table's language."""
-    return str(column.get("label") or label(column["name"]))
+def called(column: Mapping[str, Any], language: str = "en") -> str:
+    """Say what a column is called, by its label in the table's language; of differences of shares their unit, too.
+
+    >>> called({"name": "difference", "format": "{:+.1%} points"})
+    'difference (points)'
+    """
+    name = str(column.get("label") or label(column["name"]))
+    return (
+        entry("{column} (points)", language).format(column=name) if column.get("format", "").endswith(_POINTS) else name
+    )
 
 
 def _class(column: Mapping[str, Any], cells: Iterable[str], *, many: bool) -> str:
@@ -181,7 +189,7 @@ def _class(column: Mapping[str, Any], cells: Iterable[str], *, many: bool) -> st
 
 def as_text(table: Mapping[str, Any]) -> str:
     """Write a payload as aligned plain text."""
-    grid = [[c["name"] for c in table["columns"]], *shown(table)]
+    grid = [[called({**c, "label": c["name"]}) for c in table["columns"]], *shown(table)]
     widths = [max(map(width, column)) for column in zip(*grid, strict=True)]
     right = [c["kind"] in ("number", "integer") for c in table["columns"]]
     lines = [
@@ -192,11 +200,6 @@ def as_text(table: Mapping[str, Any]) -> str:
         for row in grid
     ]
     return "\n".join([table["caption"], *lines])
-
-
-def width(text: str) -> int:
-    """Count the columns a text takes in a terminal; a Chinese character takes two."""
-    return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
 def _flat(frame: pd.DataFrame) -> pd.DataFrame:
@@ -289,7 +292,7 @@ def _formatted(value: Any, column: Mapping[str, Any], table: Mapping[str, Any]) 
     if not column["format"]:
         return label(value, table.get("language", "en")) if _CODE.fullmatch(str(value)) else str(value)
     try:
-        text = column["format"].format(value)
+        text = column["format"].format(value).removesuffix(f"%{_POINTS}")
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:
         raise WorkbenchError(
             "table '{name}': the format '{format}' does not fit column '{column}' ({kind}, for instance {value}). "

@@ -6,7 +6,9 @@ What machines read (CSV, JSON, paths, hashes, names of columns) goes through non
 from __future__ import annotations
 
 import codecs
+import os
 import re
+import shutil
 import sys
 from collections.abc import Iterable
 from typing import Any, TextIO
@@ -21,7 +23,7 @@ import click.types
 
 from workbench.catalogue import entry
 from workbench.errors import unknown
-from workbench.messages import LANGUAGES, Number, word
+from workbench.messages import LANGUAGES, Message, Number, word
 from workbench.reports.page.languages import spoken
 from workbench.reports.page.tables import width
 
@@ -29,6 +31,7 @@ CLICK = (click.core, click.exceptions, click.formatting, click.parser, click.ter
 """The parts of click that say something when the command runs; each has gettext as `_`."""
 
 _PIECE = re.compile(r"[（《“‘【]*(?:[\x21-\x7e]+|[^\s\x21-\x7e（《“‘【])[，。；：？！、）》”’】…—]*|\s+")
+_LEAST = 8  # columns of a cell that is cut
 _EXPLAINED = re.compile(r"(?<=\S)(\s{2,})(\S.*)$")
 
 
@@ -96,13 +99,41 @@ def heads(*texts: str) -> list[str]:
     return [word(text, spoken()) for text in texts]
 
 
+def room() -> int:
+    """Give the columns of the terminal; 0, any number, where lines go elsewhere and COLUMNS does not say."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() or os.environ.get("COLUMNS") else 0
+
+
+def echo_folded(text: str) -> None:
+    """Say a message, or a text as it is, folded where the terminal ends; all of it is indented as its beginning."""
+    said, most = text.said(spoken()) if isinstance(text, Message) else text, room()
+    start = len(said) - len(said.lstrip())
+    for line in folded(said, most - start) if most else [said[start:]]:
+        click.echo(" " * start + line)
+
+
 def print_table(head: list[str], rows: Iterable[list[str]], indent: int = 0, file: TextIO | None = None) -> None:
-    """Print a table, its columns as wide as what stands in them."""
-    grid = [head, *rows]
+    """Print a table, its columns as wide as what stands in them; into a `file` whatever that takes.
+
+    What the terminal has no columns for is folded: the last column, beside the others if a third of the line is left
+    for it, else below them; the widest of the others are cut to what fits.
+    """
+    grid, most = [head, *rows], 0 if file else room()
     widths = [max(width(row[i]) for row in grid) for i in range(len(head))]
+    rest = most - indent - sum(widths[:-1]) - 2 * (len(widths) - 1)
+    below = 0 < most and rest < min(widths[-1], most // 3)
+    while below and indent + sum(widths[:-1]) + 2 * (len(widths) - 2) > most and max(widths[:-1]) > _LEAST:
+        widths[widths.index(max(widths[:-1]))] -= 1
     for row in grid:
-        cells = (cell + " " * (w - width(cell)) for cell, w in zip(row, widths, strict=True))
-        click.echo((" " * indent + "  ".join(cells)).rstrip(), file)
+        cells = [clipped(cell, w) for cell, w in zip(row[:-1], widths, strict=False)] if below else row[:-1]
+        line = " " * indent + "".join(
+            cell + " " * (w - width(cell) + 2) for cell, w in zip(cells, widths, strict=False)
+        )
+        start = indent + 4 if below else width(line)
+        last = folded(row[-1], most - start) if 0 < most < start + width(row[-1]) else [row[-1]]
+        click.echo(line.rstrip() if below else f"{line}{last.pop(0)}".rstrip(), file)
+        for part in filter(None, last):
+            click.echo(f"{' ' * start}{part}", file)
 
 
 def clipped(text: str, most: int = 80) -> str:
@@ -128,7 +159,8 @@ def folded(text: str, most: int) -> list[str]:
     ['一二', '三，四']
     """
     lines = [""]
-    for piece in _PIECE.findall(text):
+    pieces = (piece[at : at + most] for piece in _PIECE.findall(text) for at in range(0, len(piece), max(most, 1)))
+    for piece in pieces:
         if lines[-1] and width(lines[-1] + piece) > most and not piece.isspace():
             lines.append("")
         lines[-1] += piece if lines[-1] else piece.lstrip()

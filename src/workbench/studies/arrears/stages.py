@@ -17,7 +17,7 @@ from workbench.messages import Listed, Message, Number, Span, Word, join, say
 from workbench.methods import clusters
 from workbench.methods.ranks import rank_ends
 from workbench.methods.resampling import Rng, bootstrap_weights
-from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
+from workbench.result import COUNT, POINTS, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.arrears.bills import overdue
 from workbench.studies.arrears.jumps import jump
 
@@ -57,7 +57,8 @@ class Collection(Result):
     NAME, COUNTS = "stages", "customers"
     CHART = say("Dots with intervals, a row a stage")
     FORMATS = (
-        {f"{name}{end}": SHARE for name in ("settled", "more_paid", "more_lost") for end in ("", "_low", "_high")}
+        {f"settled{end}": SHARE for end in ("", "_low", "_high")}
+        | {f"{name}{end}": POINTS for name in ("more_paid", "more_lost") for end in ("", "_low", "_high")}
         | {f"{name}{end}": "{:+,.2f}" for name in ("more_earned", "net_earned") for end in ("", "_low", "_high")}
         | dict.fromkeys(["owed", "collected", "cost", "held_out", "actions"], COUNT)
         | {"per_cost": "{:,.1f}"}
@@ -168,8 +169,8 @@ class Collection(Result):
         said = say(
             "Bills paid in full within ten days, against what the same stages bring in all; which rank each may have."
         )
-        shares = dict.fromkeys(["settled", "difference", "low", "high"], SHARE)
-        return Table("collectors", self.collectors, said, shares | {"actions": COUNT}, "customers")
+        forms = {"settled": SHARE, "actions": COUNT} | dict.fromkeys(["difference", "low", "high"], POINTS)
+        return Table("collectors", self.collectors, said, forms, "customers")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the effect of each stage on those who pay, in points."""

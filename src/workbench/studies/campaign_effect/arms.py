@@ -44,7 +44,8 @@ class ArmEffects(Result):
     doubts: tuple[Message, ...] = ()
 
     NAME, COUNTS, TABLE, CHART = "arm_effects", "members", "effects", say("Dots with intervals, a row a comparison")
-    FORMATS = dict.fromkeys(["estimate", "se", "low", "high", "low_joint", "high_joint"], "{:.2f}")
+    EFFECTS = "estimate", "se", "low", "high", "low_joint", "high_joint"
+    FORMATS = dict.fromkeys(EFFECTS, "{:.2f}")
 
     def against_control(self, arm: str | None = None) -> pd.Series:
         """Give the row of an arm against control; of the one with the largest effect if None."""
@@ -115,7 +116,7 @@ class ArmEffects(Result):
             return ()
         best, scale = self.against_control(), 100 if self.binary else 1
         label = self.say("{outcome}, '{arm}' against control, {unit} a member",
-            arm=Label(best["arm"]), unit=Term("percentage points") if self.binary else self._unit)  # fmt: skip
+            arm=Label(best["arm"]), unit=self._unit)  # fmt: skip
         ends = Span(scale * best["low_joint"], scale * best["high_joint"])
         return (Tile(label, Number(scale * best["estimate"], signed=True), ends),)
 
@@ -176,7 +177,7 @@ class ArmEffects(Result):
 
     @property
     def _unit(self) -> Term:
-        return Term("share") if self.binary else Term(self.unit or "units of the outcome")
+        return Term("percentage points") if self.binary else Term(self.unit or "units of the outcome")
 
     def quantities(self) -> Iterable[Quantity]:
         """Name each effect against control; none where the checks forbid the claim."""

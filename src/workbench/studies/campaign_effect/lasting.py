@@ -70,9 +70,10 @@ class Staying(Result):
 
     def summary(self) -> pd.DataFrame:
         """Tabulate both differences."""
-        rows = [("still a customer", "share", self.kept), ("days as a customer", "days", self.days_gained)]
+        rows = [("still a customer", "percentage points", self.kept), ("days as a customer", "days", self.days_gained)]
+        times = {"percentage points": 100, "days": 1}
         return pd.DataFrame(
-            [(name, unit, found.estimate, found.low, found.high) for name, unit, found in rows],
+            [(name, unit, *(times[unit] * n for n in (of.estimate, of.low, of.high))) for name, unit, of in rows],
             columns=["difference of", "unit", "value", "low", "high"],
         )
 

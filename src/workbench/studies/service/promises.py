@@ -16,7 +16,7 @@ from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Listed, Message, Number, Share, Span, Term, Word, say
 from workbench.methods import intervals
 from workbench.methods.rows import checked
-from workbench.result import SHARE, Quantity, Result, Table, Tile
+from workbench.result import POINTS, SHARE, Quantity, Result, Table, Tile
 from workbench.rules import prove, read_rules
 
 YEAR = 365
@@ -70,8 +70,10 @@ class PromisesKept(Result):
 
     NAME, COUNTS = "promises", "customers"
     CHART = say("Dots with intervals, a row a promise and tier")
-    FORMATS = {"promised": "{:g}"} | dict.fromkeys(
-        ["kept", "low", "high", "last_kept", "difference", "difference_low", "difference_high"], SHARE
+    FORMATS = (
+        {"promised": "{:g}"}
+        | dict.fromkeys(["kept", "low", "high", "last_kept"], SHARE)
+        | dict.fromkeys(["difference", "difference_low", "difference_high"], POINTS)
     )
     CAPTION = "Promised and given, and the difference from the last tier."
 

@@ -66,6 +66,7 @@ class UpliftCurve(Result):
     doubts: tuple[Message, ...] = ()
 
     NAME, CHART = "curve", say("A curve with its band, beside the straight line of contact at random")
+    EFFECTS = "value", "low", "high"
 
     @property
     def scale(self) -> float:
@@ -373,6 +374,7 @@ class EffectGroups(Result):
     doubts: tuple[Message, ...] = ()
 
     NAME = TABLE = "groups"
+    EFFECTS = "predicted", "effect", "low", "high"
     COUNTS, CHART = "members", say("Dots with intervals beside a diagonal")
 
     def _said(self, row) -> Message:

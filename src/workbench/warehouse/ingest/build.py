@@ -550,10 +550,11 @@ class Build:
             'FROM stage.quarantine q JOIN account USING ("#file") ORDER BY "#file", line'
         )
         self.watch.write()
-        notes = [*notes, *([f"not checked, for the table is not delivered: {', '.join(self.unchecked)}"]
-                           if self.unchecked else [])]  # fmt: skip
+        notes = list(notes)
+        if self.unchecked:
+            notes.append(say("not checked, for the table is not delivered: {keys}", keys=Listed(self.unchecked, "")))
         notes += [
-            f"{count:,} telephone or card numbers or mail addresses in {where} were masked"
+            say("{n} telephone or card numbers or mail addresses in {where} were masked", n=count, where=where)
             for where, count in sorted(self.masked.items())
         ]
         facts = {

@@ -18,6 +18,7 @@ import duckdb
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
+from workbench.messages import say
 from workbench.warehouse import schema, stored
 from workbench.warehouse.features import STORED, feature_file
 from workbench.warehouse.ingest import parts
@@ -212,10 +213,17 @@ class Months:
                     "all {count} {by_month}s of {name} stand in another file, too, and would count twice. Take one "
                     "of the two files out of the raw folder."
                 ).of(count, BY_MONTH, name)
+        found: list[dict[str, Any]] = [
+            {"n": n, "all": self._accepted[name], "name": name} for name, n in sorted(counts.items())
+        ]
         return [
-            f"{count:,} of {self._accepted[name]:,} {BY_MONTH}s of {name} stand in another file, too, and count twice: "
-            "if it corrects the other one, put it in its place"
-            for name, count in sorted(counts.items())
+            say(
+                "{n} of {all} {rows}s of {name} stand in another file, too, and count twice: if it corrects the other "
+                "one, put it in its place",
+                rows=BY_MONTH,
+                **said,
+            )
+            for said in found
         ]
 
 

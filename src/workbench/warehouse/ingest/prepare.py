@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
+from workbench.messages import say
 from workbench.warehouse import clear
 from workbench.warehouse.adhoc import ask
 from workbench.warehouse.ingest.build import MEMORY, Preparation, RawFile
@@ -233,11 +234,13 @@ class _Preparing:
                 "{many} records of {name} stand in {rows} rows of the result; the first is in line {line} of "
                 "{file}. Does a join find several partners? Mend it, or say multiplies = true."
             ).of(many, one.name, rows, str(line), file, at=self.where)
-        more = f", {many:,} in more than one ({rows:,} together)" if many else ""
-        more += f"; {strange:,} rows come from none of them" if strange else ""
-        self.made.notes.append(
-            f"{self.step.table} has {total:,} rows; of the {of:,} records of {one.name} {dropped:,} stand in none{more}"
-        )
+        said = {"table": self.step.table, "total": total, "of": of, "name": one.name, "dropped": dropped}
+        note = say("{table} has {total} rows; of the {of} records of {name} {dropped} stand in none", **said)
+        if many:
+            note = say("{note}, {many} in more than one ({rows} together)", note=note, many=many, rows=rows)
+        if strange:
+            note = say("{note}; {strange} rows come from none of them", note=note, strange=strange)
+        self.made.notes.append(note)
 
     def _account(self, con: duckdb.DuckDBPyConnection, file: RawFile, raw: int, lines: int) -> None:
         """Count what became of the records of a file."""

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError, nearest
-from workbench.messages import Number, as_message
+from workbench.messages import Number, Term, as_message, say
 from workbench.warehouse.connect import lock
 from workbench.warehouse.ingest.archives import archive_of, inside, matching, on_disk, opened, size
 from workbench.warehouse.ingest.databases import check_closed, relation_of, sqlite_batches
@@ -52,9 +52,10 @@ def raw_files(mapping: Mapping, folder: Path) -> tuple[list[tuple[FileBlock, lis
             continue
         paths = matching(folder, block.path) if block.is_glob else [folder / block.path]
         if block.is_glob:
-            others = [path for path in paths if _is_no_delivery(path)]
+            others = {path: why for path in paths if (why := _is_no_delivery(path))}
             notes += [
-                f"{readable(path.relative_to(folder))} is passed over: {_is_no_delivery(path)}" for path in others
+                say("{path} is passed over: {why}", path=readable(path.relative_to(folder)), why=Term(why))
+                for path, why in others.items()
             ]
             paths = [path for path in paths if path not in others]
         if not paths or size(paths[0]) is None:

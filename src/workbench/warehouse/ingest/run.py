@@ -17,6 +17,7 @@ from typing import Any
 import duckdb
 
 from workbench.errors import WorkbenchError
+from workbench.messages import say
 from workbench.project import project_root
 from workbench.warehouse import schema
 from workbench.warehouse.account import Account
@@ -219,13 +220,14 @@ def _raw_file(block: FileBlock, path: Path, raw: Path, known: Looks) -> RawFile:
 def _without_copies(files: list[RawFile]) -> tuple[list[RawFile], list[str]]:
     """Read a delivery once that came under two names; the first by name is read."""
     kept: dict[tuple[str, str, str], RawFile] = {}
-    notes = []
+    notes: list[str] = []
     for file in files:
         block = file.block
         read = repr((block.columns, block.sheet, block.relation))
         first = kept.setdefault((block.target, read, file.digest), file)
         if first is not file:
-            notes.append(f"{file.name} has the same content as {first.name} and is not read again")
+            both = {"file": file.name, "first": first.name}
+            notes.append(say("{file} has the same content as {first} and is not read again", **both))
     return list(kept.values()), notes
 
 
@@ -305,4 +307,7 @@ def _other_key(
         return []
     if old in ("", pseudonyms.fingerprint):
         return []
-    return [f"the key has changed: pseudonyms differ from those of version {before[0]} and do not join with them"]
+    said = {"version": before[0]}
+    return [
+        say("the key has changed: pseudonyms differ from those of version {version} and do not join with them", **said)
+    ]
