@@ -85,7 +85,7 @@ def test_a_figure_is_as_high_as_its_rows():
         rows = pd.DataFrame({"estimate": np.arange(n) - 1.0, "low": -2.0, "high": n})
         ax = dot_and_interval([*map(str, range(n))], rows, plt.figure().gca())
         heights.append(ax.figure.get_figheight())
-    assert heights == [pytest.approx(1.4), pytest.approx(2.4), pytest.approx(8.6)]
+    assert heights == [pytest.approx(1.32), pytest.approx(2.16), pytest.approx(8.6)]
     assert ax.texts[0].get_text() == "−1.00"
     _, (one, _) = plt.subplots(1, 2)
     assert dot_and_interval(["a"], rows[:1], one).figure.get_figheight() == 4

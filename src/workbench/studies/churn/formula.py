@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from workbench.errors import WorkbenchError
 from workbench.figures import Axes, axes, dot_and_interval
-from workbench.messages import Label, Message, Number, Share, Span, join, say
+from workbench.messages import Label, Message, Number, Share, Span, as_message, join, say, spelt
 from workbench.methods.scorecard import Scale
 from workbench.result import COUNT, Decision, Quantity, Result, Table, Tile
 from workbench.studies.churn.terms import SEGMENT, Facts, FormulaTerm, as_questions, literal, plain, read_facts
@@ -331,11 +331,25 @@ class ChurnFormula(Result):
         said = say("The formula as one SQL expression: the same text on DuckDB, PostgreSQL and Spark.")
         return Table("sql", pd.DataFrame({"sql": [line.strip() for line in self.sql().splitlines()]}), said)
 
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw the odds ratios of the terms that move most."""
+    def picture_caption(self) -> Message:
+        """Say what the picture shows, and who is in the segment that leaves most of those drawn."""
+        caption, rows = as_message(self.PICTURE_CAPTION), self._furthest()
+        rows = rows[~rows["fact"].isin([*self.numbers, *self.categories])]
+        if rows.empty:
+            return caption
+        segment, term = (spelt(rows[column].iloc[0]) for column in ("fact", "term"))
+        said = say("{segment}, with the highest odds of them: {term}.", segment=segment, term=term)
+        return join(caption, say("A segment is customers alike in several facts."), said)
+
+    def _furthest(self) -> pd.DataFrame:
+        """Give the terms that move most, the highest odds first."""
         rows = self.table[self.table["coefficient"] != 0]
         weight = rows["coefficient"].abs() * np.sqrt(rows["rows"] * (self.rows - rows["rows"]).clip(lower=1))
-        rows = rows.loc[weight.nlargest(SHOWN).index].sort_values("odds_ratio", ascending=False)
+        return rows.loc[weight.nlargest(SHOWN).index].sort_values("odds_ratio", ascending=False)
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw the odds ratios of the terms that move most."""
+        rows = self._furthest()
         names = rows["term"].where(rows["fact"].isin([*self.numbers, *self.categories]), rows["fact"])
         ax = dot_and_interval(names.tolist(), rows.assign(estimate=rows["odds_ratio"]), axes(ax))
         ax.set_xscale("log")

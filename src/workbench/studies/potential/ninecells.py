@@ -134,7 +134,7 @@ class ValueGrid(Result):
                     n=row.customers,
                     **parts,
                 )
-            ax.text(x, y - 0.1, text, fontsize=8, **style)
+            ax.text(x, y - 0.1, text, fontsize=9, **style)
         for axis, name in ((ax.xaxis, "potential"), (ax.yaxis, "current")):
             low, high = self.cuts[name]
             ends = (

@@ -112,7 +112,7 @@ class OperatorRanks(Result):
             for place, start, width in zip(places, left, share, strict=True):
                 if width > 0.08:
                     ax.annotate(
-                        f"{rank + 1}", (start + width / 2, place), ha="center", va="center", fontsize=8, color=ink
+                        f"{rank + 1}", (start + width / 2, place), ha="center", va="center", fontsize=9, color=ink
                     )
             left += share
         ax.set_yticks(places, [cell_name(row) for row in self.table[[*self.others, "operator"]].to_numpy()])
