@@ -134,7 +134,6 @@ def heat_map(
     `texts` has the text of each cell, or the format of the numbers, or is empty.
     """
     from seaborn import heatmap
-    from seaborn.utils import relative_luminance
 
     written = (
         {"annot": bool(texts), "fmt": _ZERO.sub(r"\g<0>z", texts)}
@@ -148,12 +147,19 @@ def heat_map(
     for text in drawn.texts:  # seaborn writes white on colours of middle brightness
         x, y = map(int, text.get_position())
         text.set_text(text.get_text().replace("-", "−"))
-        text.set_color("white" if relative_luminance(colours[y * values.shape[1] + x]) < 0.25 else "black")
+        text.set_color(ink_on(colours[y * values.shape[1] + x]))
     drawn.set(xlabel="", ylabel="")
     drawn.yaxis.labelpad = 8
     drawn.tick_params(length=0, rotation=0)
     drawn.grid(visible=False)
     return drawn  # type: ignore[no-any-return]  # seaborn has no types
+
+
+def ink_on(colour: Any) -> str:
+    """Give the colour, white or black, of words that stand on a colour: the one that differs more (WCAG)."""
+    from seaborn.utils import relative_luminance
+
+    return "white" if relative_luminance(colour) < 0.179 else "black"
 
 
 def flows(
