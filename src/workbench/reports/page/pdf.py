@@ -199,12 +199,8 @@ def _table(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     _with_ends([column["name"] for column in shown], names, numbers, rows, table.get("language", "en"))
     caption, spoken = tables.caption(table, longest), table.get("language", "en")
     if len(table["columns"]) > WIDEST:
-        cut = say(
-            "The first {n} of {all} columns; all are in the sheet '{name}'.",
-            n=WIDEST,
-            all=len(table["columns"]),
-            name=table["name"],
-        )
+        told = {"n": WIDEST, "all": len(table["columns"]), "name": table["name"]}
+        cut = say("The first {n} of {all} columns; all are in the sheet '{name}'.", **told)
         caption = join(say("{caption}", caption=caption), cut).said(spoken)
     yield from _fitted(caption, names, numbers, rows, spoken)
 
@@ -259,10 +255,7 @@ def _fitted(
 
 def _parted(least: list[float]) -> list[list[int]]:
     """Give the columns of each block: one block, if the line is wide enough for all in the smallest type."""
-    size = _SIZES[-1]
-    if sum(ems * size + _AROUND for ems in least) <= _LINES["whole"]:
-        return [list(range(len(least)))]
-    parts = [[0]]
+    size, parts = _SIZES[-1], [[0]]
     for k in range(1, len(least)):
         if sum(least[j] * size + _AROUND for j in [*parts[-1], k]) > _LINES["whole"] and len(parts[-1]) > 1:
             parts.append([0])

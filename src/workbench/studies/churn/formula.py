@@ -332,24 +332,22 @@ class ChurnFormula(Result):
         return Table("sql", pd.DataFrame({"sql": [line.strip() for line in self.sql().splitlines()]}), said)
 
     def picture_caption(self) -> Message:
-        """Say what the picture shows, and who is in the segment that leaves most of those drawn."""
-        caption, rows = as_message(self.PICTURE_CAPTION), self._furthest()
-        rows = rows[~rows["fact"].isin([*self.numbers, *self.categories])]
-        if rows.empty:
+        """Say what the picture shows, and who is in the segment with the highest odds."""
+        caption, segments = (
+            as_message(self.PICTURE_CAPTION),
+            ~self.table["fact"].isin([*self.numbers, *self.categories]),
+        )
+        if not segments.any():
             return caption
-        segment, term = (spelt(rows[column].iloc[0]) for column in ("fact", "term"))
+        segment, term = map(spelt, self.table.loc[self.table["odds_ratio"].where(segments).idxmax(), ["fact", "term"]])
         said = say("{segment}, with the highest odds of them: {term}.", segment=segment, term=term)
         return join(caption, say("A segment is customers alike in several facts."), said)
 
-    def _furthest(self) -> pd.DataFrame:
-        """Give the terms that move most, the highest odds first."""
-        rows = self.table[self.table["coefficient"] != 0]
-        weight = rows["coefficient"].abs() * np.sqrt(rows["rows"] * (self.rows - rows["rows"]).clip(lower=1))
-        return rows.loc[weight.nlargest(SHOWN).index].sort_values("odds_ratio", ascending=False)
-
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the odds ratios of the terms that move most."""
-        rows = self._furthest()
+        rows = self.table[self.table["coefficient"] != 0]
+        weight = rows["coefficient"].abs() * np.sqrt(rows["rows"] * (self.rows - rows["rows"]).clip(lower=1))
+        rows = rows.loc[weight.nlargest(SHOWN).index].sort_values("odds_ratio", ascending=False)
         names = rows["term"].where(rows["fact"].isin([*self.numbers, *self.categories]), rows["fact"])
         ax = dot_and_interval(names.tolist(), rows.assign(estimate=rows["odds_ratio"]), axes(ax))
         ax.set_xscale("log")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -108,17 +109,11 @@ class OperatorRanks(Result):
         left = np.zeros(len(self.table))
         for rank, share in enumerate(shares.T):
             colour = 1 - np.array([1, 0.55, 0.3]) * (0.98 - 0.83 * rank / max(shares.shape[1] - 1, 1))
+            style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 9, "color": ink_on(colour)}
             ax.barh(places, share, left=left, color=colour)
             for place, start, width in zip(places, left, share, strict=True):
                 if width > 0.08:
-                    ax.annotate(
-                        f"{rank + 1}",
-                        (start + width / 2, place),
-                        ha="center",
-                        va="center",
-                        fontsize=9,
-                        color=ink_on(colour),
-                    )
+                    ax.annotate(f"{rank + 1}", (start + width / 2, place), **style)
             left += share
         ax.set_yticks(places, [cell_name(row) for row in self.table[[*self.others, "operator"]].to_numpy()])
         ax.set_xlim(0, 1)
