@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-import textwrap
 import unicodedata
 import warnings
 from collections.abc import Iterable, Sequence
@@ -68,7 +67,7 @@ def use_theme() -> None:
             "ytick.color": _INK,
             "text.color": _INK,
             "legend.frameon": False,
-            "figure.figsize": (7.2, 4.0),
+            "figure.figsize": (7.2, 3.6),
             "figure.dpi": 96,
             "figure.facecolor": "white",
             "axes.facecolor": "white",
@@ -105,9 +104,9 @@ def dot_and_interval(
 
     A figure of these axes alone is as high as its rows take, so that their names stay apart.
     """
-    ax, names = axes(ax), list(names)
+    ax, names = axes(ax), [in_lines(name, 48) for name in names]
     digits = _ZERO.sub(r"\g<0>z", digits)
-    fit(ax, len(names))
+    fit(ax, len(names), 0.2 * max((name.count("\n") + 1 for name in names), default=1))
     rows = np.arange(len(names))[::-1]
     ax.hlines(rows, table["low"], table["high"], color="C0", linewidth=1.5)
     ax.plot(table["estimate"], rows, "o", color="C0", markersize=4)
@@ -115,10 +114,10 @@ def dot_and_interval(
         ax.annotate(
             f"{value:{digits}}".replace("-", "−"),
             (value, row),
-            (0, 4),
+            (0, 3),
             textcoords="offset points",
             ha="center",
-            fontsize=8,
+            fontsize=9,
         )
     if zero:
         ax.axvline(0, color="0.6", linewidth=0.8)
@@ -136,7 +135,6 @@ def heat_map(
     `texts` has the text of each cell, or the format of the numbers, or is empty.
     """
     from seaborn import heatmap
-    from seaborn.utils import relative_luminance
 
     written = (
         {"annot": bool(texts), "fmt": _ZERO.sub(r"\g<0>z", texts)}
@@ -150,12 +148,19 @@ def heat_map(
     for text in drawn.texts:  # seaborn writes white on colours of middle brightness
         x, y = map(int, text.get_position())
         text.set_text(text.get_text().replace("-", "−"))
-        text.set_color("white" if relative_luminance(colours[y * values.shape[1] + x]) < 0.25 else "black")
+        text.set_color(ink_on(colours[y * values.shape[1] + x]))
     drawn.set(xlabel="", ylabel="")
     drawn.yaxis.labelpad = 8
     drawn.tick_params(length=0, rotation=0)
     drawn.grid(visible=False)
     return drawn  # type: ignore[no-any-return]  # seaborn has no types
+
+
+def ink_on(colour: Any) -> str:
+    """Give the colour, white or black, of words that stand on a colour: the one that differs more (WCAG)."""
+    from seaborn.utils import relative_luminance
+
+    return "white" if relative_luminance(colour) < 0.179 else "black"
 
 
 def flows(
@@ -177,7 +182,7 @@ def flows(
     starts = []
     sides = (0, counts.index, high.sum(axis=1), before), (0.98, counts.columns, high.sum(axis=0), after)
     for edge, index, sums, words in sides:
-        said = [textwrap.fill(text, 26) for text in words]
+        said = [in_lines(text, 26) for text in words]
         lines = np.array([text.count("\n") + 1 for text in said])
         needed = 0.03 * (lines[:-1] + lines[1:]) * high.sum() - (sums[:-1] + sums[1:]) / 2
         low = np.r_[0, np.cumsum(sums[:-1] + np.maximum(0.035 * high.sum(), needed))]
@@ -209,7 +214,7 @@ def fit(ax: Axes, rows: int, least: float = 0.2) -> None:
     """Let a figure of these axes alone be as high as its rows take: `least` inches each, not many more than that."""
     figure = ax.get_figure(root=True)
     if figure is not None and len(figure.axes) == 1:
-        figure.set_figheight(max(min(figure.get_figheight(), 0.5 * rows + 0.9), least * rows + 0.6))
+        figure.set_figheight(max(min(figure.get_figheight(), 0.42 * rows + 0.9), least * rows + 0.6))
 
 
 def legend(ax: Axes, columns: int = 3) -> None:
@@ -322,9 +327,15 @@ def _said(text: str, language: str) -> str:
     return text
 
 
-def in_lines(name: str) -> str:
-    """Break a name of the data that in one line would leave no room for what is drawn beside it."""
-    return _broken(name, 36) if width(name) > 36 else name
+def in_lines(name: str, columns: int = 36) -> str:
+    """Break a name that in one line would leave no room for what is drawn beside it; of a long one the beginning.
+
+    >>> in_lines("VIP-" + 36 * "x").split("\\n"), in_lines(99 * "名")[-2:]
+    (['VIP-xxxxxxxxxxxxxxxx', 'xxxxxxxxxxxxxxxxxxxx'], '名…')
+    """
+    while width(name) > 3 * columns:
+        name = name[:-2].rstrip() + "…"
+    return _broken(name, columns) if width(name) > columns else name
 
 
 def _broken(text: str, columns: int) -> str:
@@ -333,9 +344,9 @@ def _broken(text: str, columns: int) -> str:
     >>> _broken("高流量（MB）、低通话分钟，新客户", 20).split("\\n")
     ['高流量（MB）、低', '通话分钟，新客户']
     """
-    pieces = re.findall(r"[（《“]*(?:[!-~−]+|.)[，。、；：！？）》”]*\s*", text)
     wanted = max(1, math.ceil(width(text) / columns))
     for most in range(math.ceil(width(text) / wanted), columns + 1):
+        pieces = re.findall(rf"[（《“]*(?:[!-~−]{{1,{most}}}|.)[，。、；：！？）》”…]*\s*", text)
         lines = [""]
         for piece in pieces:
             if lines[-1] and width(lines[-1] + piece.rstrip()) > most:

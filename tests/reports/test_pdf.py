@@ -68,26 +68,28 @@ PROVINCES += "广西 海南 重庆 四川 贵州 云南 西藏 陕西 甘肃 青
         (pd.DataFrame({"operator": ["甲", "乙"]} | {p: [71.234, 72.5] for p in PROVINCES}), 2),
         (pd.DataFrame({"segment": ["A"], "definition": [SENTENCE], "what_to_do": [SENTENCE], "customers": [10]}), 1),
         (pd.DataFrame({"label": ["x"], **{f"text{i}": [SENTENCE] for i in range(9)}}), 2),
-        (pd.DataFrame({f"a_long_name_of_column_{i}": [i * 1234567.891] for i in range(14)}), 2),
+        (pd.DataFrame({f"a_long_name_of_column_{i}": [i * 1234567.891] for i in range(14)}), 1),
         (pd.DataFrame({"c": ["x"], "address": ["http://example.org/" + "a" * 500], "n": [3]}), 1),
         (pd.DataFrame({"a": [1e300], "b": [2e300]}), 1),
-        (pd.DataFrame({f"c{i}": [1e15 + i] for i in range(60)}), 15),
+        (pd.DataFrame({f"c{i}": [1e15 + i] for i in range(60)}), 10),
     ],
 )
 def test_no_cell_of_a_table_runs_into_its_neighbour(frame, parts):
     """By the font's own widths: the columns of each block fit on a line, and no word is wider than its column."""
     made = list(pdf._table(tables.payload(frame, name="t", caption="Shown")))
     assert len(made) == parts
-    for block in made:
-        size, needed = block["size"], 0.0
-        for k, column in enumerate(block["columns"]):
+    for block, room in ((b, room) for b in made for room in pdf._LINES if room in b["fits"]):
+        fit = block["fits"][room]
+        size, needed = fit["size"], 0.0
+        for k, (column, points) in enumerate(zip(block["columns"], fit["points"], strict=True)):
             cells = [column["name"], *(row[k] for row in block["rows"])]
             pieces = [p for c in cells[1:] for p in re.split("[\\s\u200b]", c)]
             whole = max(map(pdf._ems, cells)) * size + pdf._AROUND
             unbroken = max(map(pdf._ems, [*pieces, *column["name"].split()])) * size + pdf._AROUND
-            assert not column["points"] or unbroken <= column["points"] + 0.01, column
-            needed += column["points"] or whole
-        assert needed <= 174 / 25.4 * 72, "A4 less its margins"
+            assert not points or unbroken <= points + 0.01, column
+            needed += points or whole
+        assert needed <= pdf._LINES[room] + 0.1
+    assert all("whole" in block["fits"] for block in made) and pdf._LINES["whole"] < 595 - 72, "A4 less its margins"
     first, *_ = names = [label(c) for c in frame.columns]
     assert {block["columns"][0]["name"] for block in made} == {first}
     assert [first, *(c["name"] for block in made for c in block["columns"][1:])] == names
@@ -105,6 +107,35 @@ def test_a_table_of_thousands_of_columns_is_cut_with_a_note(tmp_path):
     line += f"|{'-|' * 30}\n{line}"
     assert len(list(pdf._markdown(line))) == 3
     write_pdf(tmp_path / "a.pdf", new_notebook(cells=[new_markdown_cell(line)]), title="t", facts=[])
+
+
+def test_the_ends_of_an_interval_stand_with_their_estimate():
+    """In its cell, also before its error; an end alone is said, a suppressed row stays, other ends stay columns."""
+    frame = pd.DataFrame(
+        {"group": ["a", "b", "c"], "n": [20, 20, 5], "rate": [0.5, 0.4, 0.3], "se": 0.1, "low": [0.25, None, 0.2],
+         "high": [0.75, 0.5, 0.4], "null_low": [-1.0, -2.0, -3.0], "null_high": [1.0, 2.0, 3.0]}
+    )  # fmt: skip
+    formats = dict.fromkeys(["rate", "low", "high"], "{:.0%}")
+    (made,) = pdf._table(tables.payload(frame, name="t", caption="c", formats=formats, counts="n"))
+    assert [row[2] for row in made["rows"]] == ["50% (25%\xa0to\xa075%)", "40% (at\xa0most\xa050%)", "–"]
+    assert [c["name"] for c in made["columns"]] == [label(c) for c in frame.columns if c not in ("low", "high")]
+
+
+def test_what_belongs_together_is_set_together():
+    """The decision is behind the answer, further findings before the next section; a table has its heading and lead."""
+    kinds = {
+        "h": {"kind": "heading", "level": 2},
+        "p": {"kind": "paragraph"},
+        "t": {"kind": "table", "fits": {"half": 0}},
+    }
+    kinds |= {"a": {"kind": "answer", "sentences": ["So.", "And more."]}, "d": {"kind": "decision"}}
+    blocks = [dict(kinds[letter]) for letter in "haphdhpthpp"]
+    front = pdf._decision_first(blocks, "zh")
+    assert [b["kind"][0] for b in blocks[:front]] == ["h", "a", "h", "d"]
+    units = list(pdf._units(blocks[front:]))
+    assert ["".join(b["kind"][0] for b in unit["blocks"]) for unit in units] == ["p", "hl", "hpt", "hp", "p"]
+    assert [unit["head"] for unit in units] == [False, True, True, True, False]
+    assert units[2]["at"] == ["half"] and units[0]["at"] == list(pdf._LINES)
 
 
 def test_a_pdf_is_accessible(tmp_path):

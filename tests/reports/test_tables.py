@@ -165,3 +165,11 @@ def test_provinces_stand_in_the_order_of_their_codes():
     assert [row[0] for row in tables.payload(ranked, name="t", caption="c")["rows"]] == names[::-1]
     other = alone.rename(index={"云南": "others"}).sort_index()
     assert [row[0] for row in tables.payload(other, name="t", caption="c")["rows"]] == sorted(other.index)
+
+
+def test_codes_joined_to_one_name_are_said_each():
+    """A cell that names several columns says each by its label."""
+    made = tables.payload(
+        pd.DataFrame({"by": ["contract · tenure_band", "tenure_band", "a_b c"]}), name="t", caption="c"
+    )
+    assert tables.shown(made) == [["contract · tenure"], ["tenure"], ["a_b c"]]

@@ -321,7 +321,7 @@ class Btyd(Result):
         model = stay * (self._process.expected(self.fit.theta, np.zeros_like(age), 0.0, age) @ count)
         ax.plot(at, model, color="C1")
         beside: dict[str, Any] = {"textcoords": "offset points", "ha": "right"}
-        ax.annotate(self._process.label, (at[40], model[40]), (-6, 4), color="C1", **beside)
+        ax.annotate(self._process.label, (at[40], model[40]), (-6, 4), **beside)
         actual = float(self.customers["repeats"].sum())
         ax.plot([at[-1]], [actual], "o", color="black")
         lower = 3 if actual >= model[-1] else -14

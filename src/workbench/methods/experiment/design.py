@@ -274,10 +274,10 @@ class CampaignPlan(Result):
         ax = axes(ax)
         scale = 100 if self.spread.kind == "share" else 1
         for arm, rows in self.table.groupby("arm", sort=False):
-            (line,) = ax.plot(100 * rows["holdout"], scale * rows["detectable"], "o-", markersize=4)
+            ax.plot(100 * rows["holdout"], scale * rows["detectable"], "o-", markersize=4)
             ax.fill_between(100 * rows["holdout"], scale * rows["low"], scale * rows["high"], alpha=0.2)
             end = (100 * rows["holdout"].iloc[-1], scale * rows["detectable"].iloc[-1])
-            ax.annotate(Label(str(arm)).said(), end, (5, -3), textcoords="offset points", color=line.get_color())
+            ax.annotate(Label(str(arm)).said(), end, (5, -3), textcoords="offset points")
         wanted = scale * self.table["wanted"].min()
         ax.axhline(wanted, color="0.5", linestyle="--", linewidth=1)
         ax.annotate("wanted", (1, wanted), (-4, 3), ("axes fraction", "data"), "offset points", ha="right")

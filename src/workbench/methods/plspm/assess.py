@@ -150,7 +150,7 @@ class ModelQuality(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw HTMT+ with its intervals, and the limit."""
-        rows = htmt_table(self.bootstrap)
+        rows = htmt_table(self.bootstrap).sort_values("htmt", ascending=False, kind="stable")
         ax = dot_and_interval(
             rows["first"] + " – " + rows["second"],
             rows.assign(estimate=rows["htmt"]),

@@ -32,7 +32,7 @@ def path_diagram(
         _arrow(ax, curve, value, value / strongest, edge in faint)
         marked.append(_label_place(curve, curves, marked))
         x, y = marked[-1]
-        ax.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=8, zorder=5, bbox=_LABEL)
+        ax.text(x, y, f"{value:.2f}", ha="center", va="center", fontsize=9, zorder=5, bbox=_LABEL)
     for name, (x, y) in place.items():
         explained = f"\nR² {r2[name]:.2f}" if name in r2.index else ""
         ax.text(x, y, f"{name}{explained}", ha="center", va="center", fontsize=9, zorder=4, bbox=_BOX)

@@ -125,6 +125,7 @@ class MeasurementInvariance(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the mean differences against where chance puts them."""
         rows = self.table.rename(columns={"mean_null_low": "low", "mean_null_high": "high"})
+        rows = rows.sort_values("mean_difference", key=np.abs, ascending=False, kind="stable")
         names = rows["construct"] + ": " + _sides(rows)
         label = self.say("difference of means (sd); lines: {level} of the permutations")
         return dot_and_interval(names, rows.assign(estimate=rows["mean_difference"]), ax, label=label, zero=True)
@@ -230,6 +231,7 @@ class GroupDifferences(Result):
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the differences of paths against where chance puts them."""
         rows = self.pairs.rename(columns={"difference": "estimate", "null_low": "low", "null_high": "high"})
+        rows = rows.sort_values("estimate", key=np.abs, ascending=False, kind="stable")
         names = rows["name"].str.replace("->", " → ") + ": " + _sides(rows)
         label = self.say("difference of paths; lines: {level} of the permutations")
         return dot_and_interval(names, rows, ax, label=label, zero=True)

@@ -44,7 +44,7 @@ class Saved(Protocol):
 
 
 TILES = 4
-_SCALE = 2
+_SCALE, _LARGEST = 2, 60_000  # pixels of a picture in one of a screen; characters of an SVG that a page takes
 MINIMUM = "WORKBENCH_MINIMUM_CELL"
 _LACKS = re.compile(r"Glyph (\d+) .*missing")
 
@@ -391,45 +391,52 @@ def _require_words(what: str, **texts: str) -> None:
 def _pictures(
     ax_or_figure: Axes | Figure, said_in: Iterable[str]
 ) -> tuple[tuple[str, dict[str, int]], dict[str, dict[str, Any]], set[str]]:
-    """Draw: the English PNG with its size; by language SVG where a page takes it, else PNG; what the font lacks."""
+    """Draw: a PNG for the notebook, with its size; by language SVG where a page takes it, else PNG; what a font lacks.
+
+    The PNG is in English if that is asked for or nothing is run, and of half the sharpness beside an SVG.
+    """
     from matplotlib import pyplot as plt
 
     figure: Any = ax_or_figure if hasattr(ax_or_figure, "savefig") else ax_or_figure.figure
     figure = figure.get_figure(root=True) or figure
     drawn: dict[str, dict[str, Any]] = {}
+    first: Any = None
     try:
         with warnings.catch_warnings(record=True) as warned:
             warnings.filterwarnings("always", message=_LACKS.pattern)
-            english = _png(_drawn(figure))
             paged, layout = lists.OUTPUT in os.environ, figure.get_layout_engine()
-            figure.set_layout_engine("none")  # all has its place, until it is said in another language
-            for language in sorted(set(said_in), key=lambda language: language != "en"):
+            asked = {*said_in} if paged else {"en", *said_in}
+            for language in sorted(asked, key=lambda language: language != "en"):
                 if language != "en":
                     figure.set_layout_engine(layout)
                     say_in(figure, language)
                 inline = svg.drawn(figure) if paged else {"svg": ""}
-                if paged := 0 < len(inline["svg"]) < len(english[0]):
-                    drawn[language] = inline
-                elif language != "en":
-                    png, size = _png(_drawn(figure))
-                    drawn[language] = {"png": png, **size}
+                paged = 0 < len(inline["svg"]) <= _LARGEST
+                figure.set_layout_engine("none" if paged else layout)  # all has its place
+                if not paged or not first:
+                    png, size = _png(figure, 1 if paged else _SCALE)
+                    first = first or (png, size)
+                if paged or language != "en":
+                    drawn[language] = inline if paged else {"png": png, **size}
     finally:
         plt.close(figure)
     lacks = [_LACKS.match(str(warning.message)) for warning in warned]
     for warning in (w for w, lack in zip(warned, lacks, strict=True) if not lack):
         warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    return english, drawn, {chr(int(lack[1])) for lack in lacks if lack}
+    return first, drawn, {chr(int(lack[1])) for lack in lacks if lack}
 
 
-def _png(drawn: Image.Image) -> tuple[str, dict[str, int]]:
-    """Give a picture in base64, and its size in CSS pixels."""
-    small, picture = io.BytesIO(), _few_colours(drawn)
+def _png(figure: Figure, scale: float) -> tuple[str, dict[str, int]]:
+    """Give a figure in base64, so many times sharper than a screen, and its size in CSS pixels."""
+    from PIL import Image
+
+    small, picture = io.BytesIO(), _drawn(figure, scale).quantize(256, dither=Image.Dither.NONE)
     picture.save(small, format="png", compress_level=6)  # an eighth larger, in a sixth of the time
-    size = {"width": round(picture.width / _SCALE), "height": round(picture.height / _SCALE)}
+    size = {"width": round(picture.width / scale), "height": round(picture.height / scale)}
     return base64.b64encode(small.getvalue()).decode("ascii"), size
 
 
-def _drawn(figure: Figure) -> Image.Image:
+def _drawn(figure: Figure, scale: float) -> Image.Image:
     """Draw a figure with a margin around all that is in it; once, unless something stands outside its canvas.
 
     matplotlib's own tight bounding box draws everything twice and lays it out twice.
@@ -438,7 +445,7 @@ def _drawn(figure: Figure) -> Image.Image:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from PIL import Image, ImageOps
 
-    figure.set_dpi(96 * _SCALE)
+    figure.set_dpi(96 * scale)
     canvas = FigureCanvasAgg(figure)
     canvas.draw()
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
@@ -449,21 +456,3 @@ def _drawn(figure: Figure) -> Image.Image:
         return Image.open(drawn).convert("RGB")
     inner = (math.floor(left), math.floor(picture.height - high), math.ceil(right), math.ceil(picture.height - low))
     return ImageOps.expand(picture.crop(inner), border=round(0.1 * figure.dpi), fill="white")
-
-
-def _few_colours(picture: Image.Image) -> Image.Image:
-    """Take a picture to 256 colours, white for itself: most of a figure is white, and need not be looked at."""
-    import numpy as np
-    from PIL import Image
-
-    pixels = np.asarray(picture)
-    drawn = np.asarray(picture.convert("L")) < 255
-    if not drawn.any():
-        return picture
-    inks = Image.fromarray(pixels[drawn][None]).quantize(255, dither=Image.Dither.NONE)
-    colours = np.array(inks.getpalette(), dtype=np.uint8).reshape(-1, 3)
-    indexed = np.full(drawn.shape, len(colours), dtype=np.uint8)
-    indexed[drawn] = np.asarray(inks)[0]
-    made = Image.fromarray(indexed)
-    made.putpalette(np.vstack([colours, [[255, 255, 255]]]).astype(np.uint8).tobytes())
-    return made

@@ -31,12 +31,18 @@ def drawn(figure: Figure) -> dict[str, Any]:
     Colours are attributes, by which the style sheet of the page finds those that differ in the dark.
     """
     import matplotlib as mpl
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.backends.backend_mixed import MixedModeRenderer
+    from matplotlib.backends.backend_svg import RendererSVG
 
-    made = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "workbench"}):
-        figure.savefig(made, format="svg", metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    box = figure.get_tightbbox(FigureCanvasAgg(figure).get_renderer())
+    made, (width, height) = io.StringIO(), figure.get_size_inches()
+    figure.set_dpi(72)
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": "workbench"}):  # savefig would lay all out twice
+        metadata = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        points = RendererSVG(72 * width, 72 * height, made, image_dpi=192, metadata=metadata)
+        renderer: Any = MixedModeRenderer(figure, width, height, 192, points)
+        figure.draw(renderer)
+        box = figure.get_tightbbox(renderer)
+        renderer.finalize()
     left, top = 72 * box.x0 - _MARGIN, 72 * (figure.get_figheight() - box.y1) - _MARGIN
     width, height = 72 * box.width + 2 * _MARGIN, 72 * box.height + 2 * _MARGIN
     size = {"width": round(width * 4 / 3), "height": round(height * 4 / 3)}
@@ -102,8 +108,8 @@ def _fields(one: Element, names: Mapping[str, str]) -> Iterator[tuple[str, str]]
     told = {field.rpartition("}")[2]: value for field, value in one.attrib.items()}
     style = (part.partition(":")[::2] for part in told.pop("style", "").split(";"))
     told |= {field.strip(): value.strip().removesuffix("px") for field, value in style}
-    for field in _FIELDS:
-        value = told.get(field, "")
+    for field in (field for field in _FIELDS if told.get(field)):
+        value = told[field]
         if field == "id":
             value = names.get(value, "")
         elif field == "href":

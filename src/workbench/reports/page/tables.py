@@ -153,13 +153,8 @@ def caption(table: Mapping[str, Any], longest: int | None) -> str:
     """Give the caption with what the reader does not see: rows beyond `longest`, rows suppressed."""
     notes = [say("{caption}", caption=table["caption"])]
     if longest is not None and len(table["rows"]) > longest:
-        cut = say(
-            "The first {n} of {all} rows; all are in the sheet '{name}'.",
-            n=longest,
-            all=len(table["rows"]),
-            name=table["name"],
-        )
-        notes.append(cut)
+        told = {"n": longest, "all": len(table["rows"]), "name": table["name"]}
+        notes.append(say("The first {n} of {all} rows; all are in the sheet '{name}'.", **told))
     if table["suppressed"]:
         notes.append(say("Rows on fewer than {n} are suppressed.", n=table["minimum"]))
     return join(*notes).said(table.get("language", "en"))
@@ -290,7 +285,8 @@ def _formatted(value: Any, column: Mapping[str, Any], table: Mapping[str, Any]) 
     if column["kind"] == "bool":
         return entry("yes" if value else "no", table.get("language", "en"))
     if not column["format"]:
-        return label(value, table.get("language", "en")) if _CODE.fullmatch(str(value)) else str(value)
+        spoken, parts = table.get("language", "en"), str(value).split(" · ")
+        return " · ".join(label(part, spoken) if _CODE.fullmatch(part) else part for part in parts)
     try:
         text = column["format"].format(value).removesuffix(f"%{_POINTS}")
     except (ValueError, IndexError, KeyError, TypeError, AttributeError) as error:

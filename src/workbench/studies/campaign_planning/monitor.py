@@ -110,7 +110,7 @@ class Monitoring(Result):
             ax.plot(day, self.days[side], color="0.5", linestyle=":", linewidth=1, label=what)
         if self.first_stop is not None:
             ax.axvline(self.first_stop, color="tab:red", linewidth=1)
-            ax.annotate("may stop", (self.first_stop, 1), xycoords=("data", "axes fraction"), color="tab:red", va="top")
+            ax.annotate("may stop", (self.first_stop, 1), xycoords=("data", "axes fraction"), va="top")
         ax.set_ylabel(self.say("effect on {outcome} ({unit})", unit=axis_unit(self.unit)))
         legend(ax)
         ax.figure.autofmt_xdate()

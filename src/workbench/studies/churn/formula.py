@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from workbench.errors import WorkbenchError
 from workbench.figures import Axes, axes, dot_and_interval
-from workbench.messages import Label, Message, Number, Share, Span, join, say
+from workbench.messages import Label, Message, Number, Share, Span, as_message, join, say, spelt
 from workbench.methods.scorecard import Scale
 from workbench.result import COUNT, Decision, Quantity, Result, Table, Tile
 from workbench.studies.churn.terms import SEGMENT, Facts, FormulaTerm, as_questions, literal, plain, read_facts
@@ -330,6 +330,18 @@ class ChurnFormula(Result):
         """Give the SQL as a page shows it, a row a line."""
         said = say("The formula as one SQL expression: the same text on DuckDB, PostgreSQL and Spark.")
         return Table("sql", pd.DataFrame({"sql": [line.strip() for line in self.sql().splitlines()]}), said)
+
+    def picture_caption(self) -> Message:
+        """Say what the picture shows, and who is in the segment with the highest odds."""
+        caption, segments = (
+            as_message(self.PICTURE_CAPTION),
+            ~self.table["fact"].isin([*self.numbers, *self.categories]),
+        )
+        if not segments.any():
+            return caption
+        segment, term = map(spelt, self.table.loc[self.table["odds_ratio"].where(segments).idxmax(), ["fact", "term"]])
+        said = say("{segment}, with the highest odds of them: {term}.", segment=segment, term=term)
+        return join(caption, say("A segment is customers alike in several facts."), said)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the odds ratios of the terms that move most."""

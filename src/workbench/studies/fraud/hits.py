@@ -291,7 +291,7 @@ class RuleHits(Result):
         net = rows["found"] - self.case_cost * rows["hits"]
         colors = ["C0" if worked == hits else "0.75" for worked, hits in zip(rows["worked"], rows["hits"], strict=True)]
         bars = ax.barh(range(len(rows)), net, height=0.7, color=colors)
-        ax.bar_label(bars, [say("{n} lines", n=int(hits)) for hits in rows["hits"]], padding=3, fontsize=8)
+        ax.bar_label(bars, [say("{n} lines", n=int(hits)) for hits in rows["hits"]], padding=3, fontsize=9)
         ax.set_yticks(range(len(rows)), [say("{text}", text=self._name(rule)) for rule in rows["rule"]])
         ax.invert_yaxis()
         ax.margins(x=0.2)

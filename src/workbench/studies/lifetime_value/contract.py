@@ -184,7 +184,7 @@ class LifetimeValue(Result):
         ax.vlines(at, rows["low"] / count, rows["high"] / count, color="C0")
         ax.plot(at, rows["per_contract"], "o", color="C0", markersize=4)
         for x, y in zip(at, rows["per_contract"], strict=True):
-            ax.annotate(f"{y:,.0f}", (x, y), (6, -3), textcoords="offset points", fontsize=8)
+            ax.annotate(f"{y:,.0f}", (x, y), (6, -3), textcoords="offset points", fontsize=9)
         ax.set_xticks(at, rows["tenure"])
         ax.set_xlabel("tenure today (months)")
         ax.set_ylabel(self.say("value of a contract over {n} months ({currency})", n=self.horizon))

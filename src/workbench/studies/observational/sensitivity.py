@@ -121,7 +121,7 @@ class Sensitivity(Result):
         top, said_at = min(100, 130 * max(self.robustness, *points["outcome_share"], 0.02)), -math.inf
         for row in points.sort_values("outcome_share").itertuples():
             said_at = max(100 * row.outcome_share, said_at + 0.05 * top, 0.02 * top)  # names stand one above the other
-            ax.annotate(Label(str(row.covariate)).said(), (100 * row.selection_share + right, said_at), fontsize=8)
+            ax.annotate(Label(str(row.covariate)).said(), (100 * row.selection_share + right, said_at), fontsize=9)
         ax.set_xlim(0, 100 * right)
         ax.set_ylim(0, top)
         ax.set_xlabel("share of the selection explained beyond the covariates (%)")

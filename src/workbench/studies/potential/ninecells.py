@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, axes, ink_on
 from workbench.messages import Count, Label, Message, Named, Number, Share, Span, Term, join, say, spelt
 from workbench.methods.resampling import interval
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
@@ -111,11 +111,11 @@ class ValueGrid(Result):
             self.table[["current_value", "potential_value"]] / self.table[["current_value", "potential_value"]].sum()
         )
         image = shares["potential_value"].to_numpy()[::-1].reshape(3, 3)
-        ax.imshow(image, cmap="Blues", vmin=0, vmax=1.3 * image.max(), origin="lower", aspect="auto")
+        drawn = ax.pcolormesh(image, cmap="Blues", vmin=0, vmax=1.3 * image.max())
         for row, (now, later) in zip(self.table.itertuples(), shares.to_numpy(), strict=True):
-            x, y = LEVELS.index(row.potential), LEVELS.index(row.current)
+            x, y = LEVELS.index(row.potential) + 0.5, LEVELS.index(row.current) + 0.5
             style: dict[str, Any] = {
-                "color": "white" if later > 0.65 * image.max() else "black",
+                "color": ink_on(drawn.to_rgba(later)),
                 "ha": "center",
                 "va": "center",
             }
@@ -134,7 +134,7 @@ class ValueGrid(Result):
                     n=row.customers,
                     **parts,
                 )
-            ax.text(x, y - 0.1, text, fontsize=8, **style)
+            ax.text(x, y - 0.1, text, fontsize=9, **style)
         for axis, name in ((ax.xaxis, "potential"), (ax.yaxis, "current")):
             low, high = self.cuts[name]
             ends = (
@@ -142,7 +142,7 @@ class ValueGrid(Result):
                 "middle",
                 say("high\n≥ {since}", since=Number(high, ",.1f")),
             )
-            axis.set_ticks(range(3), ends)
+            axis.set_ticks([0.5, 1.5, 2.5], ends)
             axis.set_label_text(self.say("{name} ({currency} a year)", name=Label(f"{name}_value")))
         ax.tick_params(length=0)
         ax.grid(False)

@@ -116,7 +116,7 @@ class Potential(Result):
         formats |= dict.fromkeys(["open_now", "expected", "value", "low", "high"], COUNT)
         return Table(
             "calibration",
-            self.services[["service", *formats]],
+            self.services[[c for c in ("service", "name", *formats) if c in self.services]],
             say(
                 "Calibration on unseen customers (slope 1 and intercept 0 are right on average), and what is to be "
                 "expected: take-ups, and their value in {unit} of margin in a first year.",

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, axes, in_lines
 from workbench.messages import Count, Message, Named, Number, Share, Span, Term, join, say, spelt, word
 from workbench.methods.resampling import interval
 from workbench.result import SHARE, Decision, Quantity, Result, Table, Tile
@@ -31,7 +31,7 @@ class WorthRaising(Result):
         Best first: the customer's column, current, gain (of a year, as of like customers), low, high, lever (the
         service, or "gap to peers", that makes most of it), reason, contact (whether it pays).
     levers : DataFrame
-        One row a lever, and one for all: lever, customers, gain, low, high.
+        One row a lever, and one for all: lever, customers, gain, low, high; `name` stands second where it was given.
     contacts : DataFrame
         One row a cost of contact, the one asked for first: cost, contacts, net, low, high, break_even (what contact
         must add, as a share, for these contacts to pay together).
@@ -142,12 +142,14 @@ class WorthRaising(Result):
         """Draw the gain by lever, with its interval and the customers behind it."""
         ax = axes(ax)
         rows = self.levers[(self.levers["lever"] != "all") & (self.levers["customers"] >= FEW)].iloc[::-1]
-        ax.barh(rows["lever"], rows["gain"], height=0.6, alpha=0.7)
-        ax.hlines(rows["lever"], rows["low"], rows["high"], color="0.2")
-        for row in rows.itertuples():
+        places = np.arange(len(rows))
+        ax.barh(places, rows["gain"], height=0.6, alpha=0.7)
+        ax.hlines(places, rows["low"], rows["high"], color="0.2")
+        ax.set_yticks(places, [*map(in_lines, rows["name" if "name" in rows else "lever"])])
+        for place, row in zip(places, rows.itertuples(), strict=True):
             each = Number(row.gain / row.customers, ",.1f")
             text = say("{n} customers, {each} each", n=row.customers, each=each)
-            ax.annotate(text, (row.high, row.lever), (5, 0), textcoords="offset points", va="center", fontsize=8)
+            ax.annotate(text, (row.high, place), (5, 0), textcoords="offset points", va="center", fontsize=9)
         ax.set_xlim(0, 1.5 * rows["high"].max())
         ax.xaxis.set_major_formatter("{x:,.0f}")
         ax.set_xlabel(self.say("expected gain ({currency} a year); levers of fewer than {n} customers left out", n=FEW))
@@ -186,8 +188,9 @@ def worth_raising(
     lever = np.array([*potential.services["service"], GAP], dtype=object)[parts.argmax(axis=1)]
     gain = table["potential"].to_numpy()
     ends = interval(gain, draws, level=potential.level) if len(draws) else np.full((2, len(gain)), np.nan)
-    services = potential.services.assign(name="") if "name" not in potential.services else potential.services
-    called = [spelt(*pair) for pair in zip(services["service"], services["name"].fillna(""), strict=True)]
+    services = potential.services.set_index("service")
+    names = {code: name for code, name in services.get("name", pd.Series(dtype=object)).items() if pd.notna(name)}
+    called = [spelt(names.get(code, code)) for code in services.index]
     best, pays = parts[:, :-1].argmax(axis=1).tolist(), lift * gain > contact_cost
     peers = {group: Named(group, word(group, "zh")) for group in table["peers"].unique()}
     reasons = [
@@ -207,6 +210,8 @@ def worth_raising(
     levers = levers.set_axis(["lever", "customers", "gain", "low", "high"], axis=1).sort_values(
         "gain", ascending=False, kind="stable", ignore_index=True
     )
+    if names:
+        levers.insert(1, "name", levers["lever"].map(lambda code: names.get(code, code)))
     contacts = []
     for cost in contact_cost * np.array([1, 0.5, 2, 4]):
         n, *sums = together(lift * gain > cost)
@@ -215,8 +220,8 @@ def worth_raising(
         reason=pd.Series([why if on else str(why) for why, on in zip(reasons, pays, strict=True)], table.index, object),
         contact=pays)  # fmt: skip
     table = table.sort_values(["gain", table.columns[0]], ascending=[False, True], ignore_index=True)
-    names = ["cost", "contacts", "net", "low", "high", "break_even"]
-    return WorthRaising(table, levers, pd.DataFrame(contacts, columns=names), float(lift), below, currency)
+    heads = ["cost", "contacts", "net", "low", "high", "break_even"]
+    return WorthRaising(table, levers, pd.DataFrame(contacts, columns=heads), float(lift), below, currency)
 
 
 def _reason(row, peers, service: Message, chance: float, gain: float, window: int, currency: str) -> Message:

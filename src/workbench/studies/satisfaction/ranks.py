@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.figures import Axes, axes
+from workbench.figures import Axes, axes, ink_on
 from workbench.messages import Listed, Message, Number, Share, Span, as_message, join, say, spelt
 from workbench.methods.cells import cell_name, listed, one_cell, plain, some_cells
 from workbench.methods.plspm import PathModel, PlsFit
@@ -107,13 +108,12 @@ class OperatorRanks(Result):
         shares = self.table.filter(like="probability_").to_numpy()
         left = np.zeros(len(self.table))
         for rank, share in enumerate(shares.T):
-            ink = "white" if rank == 0 else "black"
-            ax.barh(places, share, left=left, color="C0", alpha=1 - 0.85 * rank / max(shares.shape[1] - 1, 1))
+            colour = 1 - np.array([1, 0.55, 0.3]) * (0.98 - 0.83 * rank / max(shares.shape[1] - 1, 1))
+            style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 9, "color": ink_on(colour)}
+            ax.barh(places, share, left=left, color=colour)
             for place, start, width in zip(places, left, share, strict=True):
                 if width > 0.08:
-                    ax.annotate(
-                        f"{rank + 1}", (start + width / 2, place), ha="center", va="center", fontsize=8, color=ink
-                    )
+                    ax.annotate(f"{rank + 1}", (start + width / 2, place), **style)
             left += share
         ax.set_yticks(places, [cell_name(row) for row in self.table[[*self.others, "operator"]].to_numpy()])
         ax.set_xlim(0, 1)

@@ -121,12 +121,12 @@ class UpliftCurve(Result):
         ax = axes(ax)
         share, points = 100 * self.points["share"], self.points
         ax.fill_between(share, self.scale * points["low"], self.scale * points["high"], alpha=0.2, linewidth=0)
-        (line,) = ax.plot(share, self.scale * points["gain"])
+        ax.plot(share, self.scale * points["gain"])
         end = self.scale * points["gain"].iloc[-1]
         ax.plot([0, 100], [0, end], color="0.5", linestyle="--", linewidth=1)
         middle = int((points["share"] - 0.45).abs().argmin())
         best_first = share.iloc[middle], self.scale * points["gain"].iloc[middle]
-        ax.annotate("best first", best_first, (-8, 12), textcoords="offset points", ha="right", color=line.get_color())
+        ax.annotate("best first", best_first, (-8, 12), textcoords="offset points", ha="right")
         ax.annotate("at random", (60, 0.6 * end), (6, -12), textcoords="offset points", color="0.4")
         ax.set_xlim(0, 100)
         ax.set_xlabel("share of the list contacted (%)")

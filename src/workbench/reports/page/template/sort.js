@@ -1,6 +1,8 @@
 const read = cell => { const text = cell.textContent.trim(), n = parseFloat(text.replace(/[,<%\s]/g, "").replace("\u2212", "-")); return isNaN(n) ? text : n; };
 document.querySelectorAll("thead th").forEach(head => {
-  head.tabIndex = 0;
+  const button = document.createElement("button");
+  button.append(...head.childNodes);
+  head.append(button);
   const sort = () => {
     const body = head.closest("table").tBodies[0], up = head.ariaSort !== "ascending";
     head.parentNode.querySelectorAll("th").forEach(other => { other.ariaSort = null; });
@@ -9,8 +11,7 @@ document.querySelectorAll("thead th").forEach(head => {
     rows.sort(([a], [b]) => (typeof a === typeof b ? (a < b ? -1 : a > b) : typeof a === "number" ? -1 : 1) * (up ? 1 : -1));
     body.append(...rows.map(([, row]) => row));
   };
-  head.addEventListener("click", sort);
-  head.addEventListener("keydown", event => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); sort(); } });
+  button.addEventListener("click", sort);
 });
 const boxes = [...document.querySelectorAll(".table, .plot")];
 const shade = () => boxes.forEach(box => {
