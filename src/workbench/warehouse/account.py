@@ -28,7 +28,7 @@ class Account:
         followed (a parent was refused); lines (on which the records stand), most_refused (the share
         that the mapping allows).
     reasons : DataFrame
-        table, reason, records; a record with several reasons counts under each.
+        table, reason, records, and how many of these are lost; a record with several reasons counts under each.
     warnings : DataFrame
         table, rule, rows (that break it), of (rows that stand), said; of rules that refuse no row.
     notes : tuple of str
@@ -89,13 +89,14 @@ class Account:
             )
         ]  # fmt: skip
         for table, row in of.iterrows():
-            why = self.reasons.loc[self.reasons["table"] == table, "reason"]
+            here = self.reasons[self.reasons["table"] == table].set_index("reason")
+            own = here["lost"] - here.index.str.contains(" does not stand in ") * row["followed"]
             known: dict[str, Any] = {"table": refused.table(str(table)), "n": int(row["refused"])}
             known["all"] = int(row["raw"])
-            if row["refused"] and len(why):
+            if row["refused"] and (own > 0).any():
                 text = say(
                     "{table}: {n} of {all} records, most often because {why}.",
-                    why=refused.because(why.iloc[0]), **known,
+                    why=refused.because(str(own.idxmax())), **known,
                 )  # fmt: skip
             else:
                 text = say("{table}: {n} of {all} records.", **known)
@@ -129,7 +130,7 @@ class Account:
         for row in (head, *rows):
             numbers = "".join(map(_right, row[2:], (12, 12, 13)))
             lines.append(f"  {_left(row[0], width)}  {_left(row[1], wide)}{numbers}")
-        shown = self.reasons.head(10)
+        shown = self.reasons.head(10)[["table", "reason", "records"]]
         if len(shown):
             lines.append(say("  why in quarantine ({n} of {all} reasons)", n=len(shown), all=len(self.reasons)))
             lines += [
