@@ -64,7 +64,8 @@ def fit(needs: Needs, parameters: Iterable[Parameter], values: Mapping[str, Any]
     """Hold what a study needs, with the values of its parameters, against a warehouse; all lacks at once."""
     lacks, parts = _lacking(needs, values, warehouse)
     others = [{p.name: choice} for p in parameters for choice in p.choices if choice != values[p.name]] if lacks else []
-    others += [{"as_of": str(last + timedelta(days=1))} for _, last in _detail(warehouse) if lacks and "as_of" in values]
+    if lacks and "as_of" in values:
+        others += [{"as_of": str(last + timedelta(days=1))} for _, last in _detail(warehouse)]
     instead = [other for other in others if not _lacking(needs, {**values, **other}, warehouse)[0]]
     said = ", ".join(f"-p {name}={value}" for name, value in instead[0].items()) if instead else ""
     return Fit(tuple(lacks), tuple(parts), said)
