@@ -166,7 +166,7 @@ def churned(sample: Sample, name: str, last_day: str) -> Cell | None:
     if len(yes) != 1 or len(no) != 1 or len(set(sample.texts(name))) > 2:
         return None
     said = inline(from_=quoted(name), values=inline(**{quoted(*yes): last_day}), missing=f"[{quoted(*no)}]")
-    return Cell(said, (name,), "within which time did they leave? Taken as the last month; if ever, let since be the first day of all")
+    return Cell(said, (name,), "within which time did they leave? Taken as the last month: see since above")
 
 
 def added(column: Column, sample: Sample, names: list[str]) -> Cell | None:
