@@ -11,6 +11,16 @@ from workbench.messages import Count, Label, Message, Name, Named, Share, Term, 
 
 _COLUMN = r"(?P<column>[^\s]+)"
 
+# Reasons of rows that are no loss: a total, replaced, left out, a link that stands already, united, forgotten.
+NO_LOSS = (
+    "the row is a total",
+    "a later row of the same key replaces it",
+    "a prepare step leaves it out, as the mapping says",
+    "the same link stands in an earlier row",
+    "the customer is one with another, whose row says what is known of both",
+    "the customer asked to be forgotten",
+)
+
 
 def table(name: str) -> Label:
     """Say what a table of the warehouse holds.

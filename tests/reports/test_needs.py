@@ -122,6 +122,67 @@ def test_another_value_of_a_parameter_is_proposed(root):
     assert found.sentence("t") == "it needs rows of payment. With -p basis=bills it can run on what 't' has."
 
 
+SURVEY = """
+title = "Small"
+operator = "o"
+as_of = 2024-07-01
+[[file]]
+path = "s.csv"
+table = "survey_response"
+[file.columns]
+response_id = { row_number = true }
+wave = { constant = "one" }
+operator = { constant = "o" }
+service = { constant = "mobile" }
+weight = { constant = 1 }
+items = ["OVERALL"]
+"""
+
+
+def test_a_survey_that_names_nobody_makes_no_view_of_customers(root):
+    """What is announced as running runs: answers without customers are none of a customer's facts."""
+    (root / "data/mappings/t.toml").write_text(SURVEY, "utf-8")
+    (root / "data/raw/t/s.csv").write_text("OVERALL\n7\n8\n")
+    ingest("t", root=root)
+    for name in ("customer", "customer_view"):
+        one = Study(name, ROOT / "notebooks" / f"{name}.ipynb")
+        known = {p.name: one.default(p.name) for p in one.parameters}
+        assert (
+            "survey_response.customer_id"
+            in fit(one.needs, one.parameters, known, open_warehouse("t", root=root)).lacks[0]
+        )
+
+
+DETAIL = """
+[[file]]
+path = "d.csv"
+table = "detail_record"
+[file.columns]
+customer_id = "id"
+subscription_id = "id"
+started_at = "at"
+kind = { constant = "call" }
+zone = { constant = "local" }
+charge = { constant = 0 }
+"""
+
+
+def test_records_that_end_too_early_are_said_with_the_day_that_they_reach(root):
+    """Calls that end a week before the rest cost a study its day, not its report; without any nothing is lacking."""
+    needs = {"detail_record.started_at": "as_of"}
+    assert not lacks(root, needs).lacks
+    (root / "data/mappings/t.toml").write_text(MAPPING + DETAIL, "utf-8")
+    (root / "data/raw/t/d.csv").write_text("id,at\na,2024-01-01 10:00:00\nb,2024-06-23 10:00:00\n")
+    ingest("t", root=root)
+    assert lacks(root, needs).sentence("t") == (
+        "it needs records in detail_record of all 90 days before as_of = 2024-07-01 (they run from 2024-01-01 to "
+        "2024-06-23). With -p as_of=2024-06-24 it can run on what 't' has."
+    )
+    assert not lacks(root, needs, as_of="2024-06-24").lacks
+    assert lacks(root, needs, as_of="2024-03-30").lacks  # 89 days
+    assert not lacks(root, needs, as_of="2024-03-31").lacks
+
+
 @pytest.mark.parametrize(
     ("needs", "words"),
     [

@@ -88,6 +88,19 @@ def test_an_answer_is_a_frame(root, monkeypatch):
     assert found["s"].tolist() == [60.0 + 180.0, 120.0 + 240.0]
 
 
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [("OSError: [Errno 28] No space left on device", "No space left on device"), ("", "or more room on the disk")],
+)
+def test_an_answer_that_a_full_disk_cut_off_is_one_sentence(tmp_path, monkeypatch, error, words):
+    (tmp_path / adhoc.ANSWER).write_text("")
+    monkeypatch.setattr(
+        adhoc.subprocess, "run", lambda *_, **__: adhoc.subprocess.CompletedProcess([], 1, b"", error.encode())
+    )
+    with pytest.raises(WorkbenchError, match=words):
+        adhoc.ask({"seconds": 1}, tmp_path)
+
+
 def test_tables_features_and_views_have_names(ask):
     """A feature or view is made when it is named; names of the statement's own go before ours, in any case."""
     assert ask("SELECT count(*) FROM Customer").table.to_pydict() == {"count_star()": [3]}

@@ -475,6 +475,18 @@ def test_more_is_refused_than_allowed(door, monkeypatch):
     assert CliRunner().invoke(command, ["data", "check", "shop"], standalone_mode=False).return_value == 1
 
 
+def test_the_reason_named_is_that_of_records_that_are_lost(door):
+    """Three replaced rows outnumber the wrong date, and those who follow a refused parent the wrong amounts."""
+    rows = ["A,广东,2020-01-01"] * 4 + ["B,广东,20200101", "C,广东,2020-01-01"]
+    paid = ["B,2026-06-01,1"] * 5 + ["A,2026-06-01,x"] * 2 + ["A,2026-06-01,1"] * 9
+    keep = CUSTOMER.replace('table = "customer"', 'table = "customer"\nkeep = "last"')
+    files = {"c.csv": "\n".join(["id,prov,day", *rows, ""]), "pay/1.csv": "\n".join(["c,d,a", *paid, ""])}
+    _, warehouse = door(keep + payment(), files)
+    said = " ".join(warehouse.full_account().refusals(["payment", "customer"]))
+    assert "customers: 1 of 6 records, most often because the day of joining is not a date." in said
+    assert "payments: 2 of 16 records, most often because the amount is not a number. 5 more" in said
+
+
 def test_refused_records_are_exported_mended_and_taken_back(door, monkeypatch, tmp_path):
     """The mended row stands in the place of its line, once, with its pseudonym, as long as the repair lies there."""
     mapping = CUSTOMER.replace('joined_on = "day"', 'joined_on = "day"\nname_key = { from = "name", pseudonym = true }')

@@ -205,6 +205,31 @@ def test_a_key_that_several_customers_share_leads_to_none(root):
         assert len(lost) == 6 and {tuple(why) for why in lost["reasons"]} == {("customer_id is missing",)}
 
 
+def test_a_correction_replaces_and_knows_the_codes_of_what_it_corrects(root):
+    """A smaller file with keys of the larger one, whatever its name sorts before: later rows stay, and it is asked."""
+    crm = delivery("english")["crm.csv"]
+    head, *rows = crm.decode().splitlines()
+    late = [next(row for row in rows if "Business" not in row).replace("North", "East").replace("South", "East")]
+    text, made, raw = drafted(root, {"crm.csv": crm, "a_late.csv": "\n".join([head, *late, ""]).encode()})
+    assert [f.path for f in made.files if f.table.name == "customer"] == ["crm.csv", "a_late.csv"]
+    assert {f.keep for f in made.files if f.table.name == "customer"} == {"last"}
+    assert "its rows replace those of crm.csv with the same key: a correction?" in "\n".join(doubts(text))
+    kinds = [line for line in text.splitlines() if line.startswith("kind = ")]
+    assert len(kinds) == 2 and len(set(kinds)) == 1
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as one:
+        assert one.query("SELECT count(*) AS n FROM customer WHERE province = 'East'")["n"].tolist() == [1]
+        assert one.query("SELECT count(*) AS n FROM customer")["n"].tolist() == [N]
+
+
+def test_calls_by_numbers_in_full_width_find_their_customers(root):
+    """The drafted join brings numbers to one form as the ingest does: +86, spaces and full-width digits."""
+    wide = str.maketrans("0123456789", "０１２３４５６７８９")
+    _, _, raw = drafted(root, delivery("english", form=lambda p: p.translate(wide) if int(p) % 2 else f"+86 {p}"))
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        assert not len(made.refused("contact"))
+        assert made.query("SELECT count(DISTINCT customer_id) AS n FROM contact")["n"].tolist() == [N]
+
+
 def test_customers_that_nobody_lists_are_asked_about(root):
     """A key of another form joins with nothing: the draft says so, and names the column it was held against."""
     files = delivery("english", key=lambda i: f"000{i + 7}")

@@ -93,6 +93,8 @@ def test_one_file_of_any_name_stands_for_the_mapping_s_only_one(project):
     [
         ("months before 2024-07-01", "months before 2024-13-01", "Say for instance"),
         ("months before 2024-07-01", "moons before 2024-07-01", "Say for instance"),
+        ("months before 2024-07-01", "%Y%q", "Say it as strptime does"),
+        ("months before 2024-07-01", "yyyy-mm-dd", "Say it as strptime does"),
         ('kind = { constant = "person" }', 'kind = { sum = ["a", "b"] }', "sum is for"),
         ('table = "customer"', 'table = "customer"\nparameters = 3', "unknown key 'parameters'"),
     ],

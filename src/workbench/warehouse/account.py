@@ -29,7 +29,7 @@ class Account:
         followed (a parent was refused); lines (on which the records stand), most_refused (the share
         that the mapping allows).
     reasons : DataFrame
-        table, reason, records; a record with several reasons counts under each.
+        table, reason, records, and how many of these are lost; a record with several reasons counts under each.
     warnings : DataFrame
         table, rule, rows (that break it), of (rows that stand), said; of rules that refuse no row.
     notes : tuple of str
@@ -90,13 +90,14 @@ class Account:
             )
         ]  # fmt: skip
         for table, row in of.iterrows():
-            why = self.reasons.loc[self.reasons["table"] == table, "reason"]
+            here = self.reasons[self.reasons["table"] == table].set_index("reason")
+            own = here["lost"] - here.index.str.contains(" does not stand in ") * row["followed"]
             known: dict[str, Any] = {"table": refused.table(str(table)), "n": int(row["refused"])}
             known["all"] = int(row["raw"])
-            if row["refused"] and len(why):
+            if row["refused"] and (own > 0).any():
                 text = say(
                     "{table}: {n} of {all} records, most often because {why}.",
-                    why=refused.because(why.iloc[0]), **known,
+                    why=refused.because(str(own.idxmax())), **known,
                 )  # fmt: skip
             else:
                 text = say("{table}: {n} of {all} records.", **known)
@@ -131,7 +132,7 @@ class Account:
             gaps = [" " * (most - width(cell)) for cell, most in zip(row, wide, strict=True)]
             cells = [cell + gap if i < 2 else gap + cell for i, (cell, gap) in enumerate(zip(row, gaps, strict=True))]
             lines.append(f"  {'  '.join(cells)}")
-        shown = self.reasons.head(10)
+        shown = self.reasons.head(10)[["table", "reason", "records"]]
         if len(shown):
             lines.append(say("  why in quarantine ({n} of {all} reasons)", n=len(shown), all=len(self.reasons)))
             lines += [

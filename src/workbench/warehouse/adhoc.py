@@ -139,13 +139,14 @@ def ask(asked: dict[str, Any], folder: Path) -> dict[str, Any]:
         raise WorkbenchError(
             "the query was stopped after {seconds} seconds. Join on keys, choose fewer rows, or give it more time."
         ).of(f"{seconds:g}") from None
-    if not (folder / ANSWER).is_file():
+    try:
+        found = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # none, or cut off: a full disk
         if b"Error" in done.stderr and done.returncode > 0:
             raise WorkbenchError("the query failed: {error}").of(
                 done.stderr.decode(errors="replace").strip().splitlines()[-1]
-            )
-        raise WorkbenchError(TOO_MUCH)
-    found = json.loads((folder / ANSWER).read_text(encoding="utf-8"))
+            ) from None
+        raise WorkbenchError(TOO_MUCH) from None
     if "refused" in found:
         raise WorkbenchError(read(found["refused"]))
     return found

@@ -201,9 +201,11 @@ class Warehouse:
 
     def full_account(self, *, changed: bool = True) -> Account:
         """Give the account with the reasons of quarantine and the notes."""
+        from workbench.refused import NO_LOSS
+
         reasons = self.query(
-            'SELECT "table", reason, count(*) AS records FROM '
-            '(SELECT "table", unnest(reasons) AS reason FROM quarantine) '
+            'SELECT "table", reason, count(*) AS records, count(*) FILTER (NOT no_loss) AS lost FROM (SELECT "table", '
+            f"unnest(reasons) AS reason, list_has_any(reasons, {[*NO_LOSS]}) AS no_loss FROM quarantine) "
             'GROUP BY ALL ORDER BY records DESC, "table", reason'
         )
         return Account(self.source, self.version, self.account(), reasons, self.warnings(), self.notes, changed)

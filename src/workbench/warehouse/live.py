@@ -163,7 +163,7 @@ class LiveWarehouse(Warehouse):
 
     def full_account(self, *, changed: bool = True) -> Account:
         """Give the account, which is empty, with the note that nothing here can be repeated."""
-        reasons = pd.DataFrame({"table": [], "reason": [], "records": []})
+        reasons = pd.DataFrame({"table": [], "reason": [], "records": [], "lost": []})
         return Account(self.source, self.version, self.account(), reasons, self.warnings(), self.notes, changed)
 
     def warnings(self) -> pd.DataFrame:

@@ -28,7 +28,10 @@ class Link:
         """The SELECT of a `[[prepare]]` step that joins them; a key of several customers gives none."""
         key, here, customer = f"b.{quoted(self.there)}", f"f.{quoted(self.here)}", f"b.{quoted(self.customer)}"
         if PHONE in holds(self.by, self.there):
-            key, here = (f"right(regexp_replace({cell}, '[^0-9]', '', 'g'), 11)" for cell in (key, here))
+            wide = "'０１２３４５６７８９', '0123456789'"
+            key, here = (
+                f"right(regexp_replace(translate({cell}, {wide}), '[^0-9]', '', 'g'), 11)" for cell in (key, here)
+            )
         return (
             f"SELECT f.*, b.customer AS {LINKED}\nFROM rows_of f LEFT JOIN (\n"
             f"  SELECT {key} AS key, any_value({customer}) AS customer FROM customers_of b\n"

@@ -11,11 +11,12 @@ import tomllib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from itertools import permutations
 from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse import schema
-from workbench.warehouse.draft.linked import LINKED, holds, link, stem
+from workbench.warehouse.draft.linked import HALF, LINKED, holds, link, stem
 from workbench.warehouse.draft.sample import Sample, bare
 from workbench.warehouse.draft.values import Cell, added, cell, churned, inline, numbered, quoted, tenure, words
 
@@ -99,11 +100,39 @@ def propose(
     as_of = max(known) + timedelta(days=1) if known else today.replace(day=1)
     order = list(schema.tables())
     blocks.sort(key=lambda b: order.index(b.table.name))
+    _corrections(blocks)
     made = Proposal(as_of, bool(known), blocks, {}, [], [s for s in samples if id(s) not in mains])
     for block in blocks:
         _fill(block, made, operator)
     _parameters(made, models)
     return made
+
+
+def _corrections(blocks: list[Block]) -> None:
+    """Take a file whose keys stand in a larger one of its table for a correction, which replaces those rows."""
+
+    def keys(block: Block) -> set[tuple[str, ...]]:
+        of = [source for name in block.table.key for source in block.cells[name].sources]
+        return set(zip(*(block.sample.columns[name] for name in of), strict=True))
+
+    for main, block in permutations(list(blocks), 2):
+        if (
+            main.table is not block.table
+            or not main.table.key
+            or not set(main.sample.columns) == set(block.sample.columns)
+        ):
+            continue
+        mine, theirs = keys(block), keys(main)
+        if len(mine) >= len(theirs) or len(mine & theirs) < max(HALF * len(mine), 1):
+            continue
+        blocks.remove(block)
+        blocks.insert(blocks.index(main) + 1, block)
+        main.keys["keep"] = block.keys["keep"] = '"last"'
+        doubt = f"its rows replace those of {main.sample.path.name} with the same key: a correction?"
+        for name, one in main.cells.items():
+            if "values = " in one.toml and block.cells.get(name, one).sources == one.sources:
+                block.cells[name] = one
+        block.cells[main.table.key[0]] = replace(block.cells[main.table.key[0]], doubt=doubt)
 
 
 def _one_customer(blocks: list[Block]) -> None:

@@ -16,10 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.errors import WorkbenchError
+from workbench.refused import NO_LOSS
 from workbench.warehouse import schema
 from workbench.warehouse.pseudonyms import read_key
 
-FORGOTTEN = "the customer asked to be forgotten"
+FORGOTTEN = NO_LOSS[-1]
 
 
 class Forgotten:

@@ -39,6 +39,7 @@ VALUE_KEYS = (
 )  # fmt: skip
 TOTALS = ("合计", "总计", "小计", "Total", "Grand total")
 ORIGINS = ("from", "constant", "template", "row_number", "sum")
+WRITTEN = re.compile(r"[^%]*(%(-?[dHIjmMSy]|[aAbBcfgGhnpTuUVwWxXYzZ%])[^%]*)+")
 BEFORE = re.compile(r"(day|week|month|year)s before (\d{4}-\d\d-\d\d)")
 NAME = re.compile(r"[^\W\d]\w*")
 PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
@@ -502,6 +503,10 @@ def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Origi
         raise unknown("number", number, NUMBERS, where)
     if "before" in (format := text_of(raw, "format", where, "")) and not _is_before(format):
         raise WorkbenchError('format is {format}. Say for instance "months before 2026-06-30".').of(
+            repr(format), at=where
+        )
+    if "format" in raw and "before" not in format and format != EXCEL and not WRITTEN.fullmatch(format):
+        raise WorkbenchError('format is {format}. Say it as strptime does, for instance "%Y%m%d", or "excel".').of(
             repr(format), at=where
         )
     kind = raw.get("pseudonym")

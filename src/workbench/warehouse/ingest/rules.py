@@ -13,6 +13,7 @@ from datetime import date
 
 import pyarrow as pa
 
+from workbench.refused import NO_LOSS
 from workbench.warehouse import clear
 from workbench.warehouse.ingest.mapping import BEFORE, EXCEL, PERCENT, PLACEHOLDER, TOTALS, FileBlock, Origin
 from workbench.warehouse.rulebook import REFUSE, WARN, Lookup, Rulebook, bound, said
@@ -21,12 +22,8 @@ from workbench.warehouse.sql import literal, quoted
 
 DATE_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]0?0:00(:00(\.0+)?)?)?"
 NUMERIC_FORM = r"[-+]?\d+(\.\d+)?[eE][-+]?\d+|\d{5,}\.0+"
-TOTAL = "the row is a total"
-REPLACED = "a later row of the same key replaces it"
-LEFT_OUT = "a prepare step leaves it out, as the mapping says"
-AGAIN = "the same link stands in an earlier row"
-UNITED = "the customer is one with another, whose row says what is known of both"
-SET_ASIDE = (TOTAL, REPLACED, LEFT_OUT, AGAIN, UNITED)  # rows that are no loss
+TOTAL, REPLACED, LEFT_OUT, AGAIN, UNITED, _ = NO_LOSS
+SET_ASIDE = NO_LOSS[:-1]
 NO_ORDER = "NULL::VARCHAR"
 EXCEL_DAYS = (61, 2_958_465)  # before 1 March 1900 Excel counts a day that was none
 TIMESTAMP_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6}0*)?)?)?"
