@@ -65,10 +65,16 @@ def pytest_collection_modifyitems(items):
     items.sort(key=order)
 
 
-def pytest_collection_finish():
-    """Let no later collection of garbage look through the thousands of collected tests and the loaded libraries."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Let no collection of garbage look through the thousands of tests and the loaded libraries, now or later."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.collect()
+        gc.freeze()
+        gc.enable()
 
 
 def pytest_sessionfinish():

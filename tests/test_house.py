@@ -2,6 +2,7 @@
 
 import ast
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
@@ -23,18 +24,27 @@ def room(module):
     return "/".join(parts[:2]) if len(parts) > 1 and (inner / "__init__.py").is_file() else parts[0]
 
 
+@cache
+def parsed():
+    """Give the tree of each file of the package."""
+    return {file: ast.parse(file.read_text(encoding="utf-8")) for file in PACKAGE.rglob("*.py")}
+
+
+@cache
 def imports():
     """Give each module with each that it imports, also inside functions and for types alone."""
-    for file in PACKAGE.rglob("*.py"):
+    found = []
+    for file, tree in parsed().items():
         module = ".".join(file.relative_to(SOURCE).with_suffix("").parts).removesuffix(".__init__")
-        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        for node in ast.walk(tree):
             names = []
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("workbench"):
                 inner = [f"{node.module}.{a.name}" for a in node.names]
                 names = [n if _is_module(n) else node.module for n in inner]
             elif isinstance(node, ast.Import):
                 names = [a.name for a in node.names if a.name.startswith("workbench")]
-            yield from ((module, name) for name in names)
+            found += [(module, name) for name in names]
+    return found
 
 
 def arrows():
@@ -80,15 +90,19 @@ LAZY = {("ground", to) for to in ("warehouse", "warehouse/ingest", "studies/segm
 
 def circles(found):
     """Give the rooms, or the files, that import each other, directly or around."""
-    reach = {start: {to for begin, to in found if begin == start} for start, _ in found}
-    grew = True
-    while grew:
-        grew = False
-        for seen in reach.values():
-            more = set().union(*(reach.get(to, set()) for to in seen)) - seen
-            seen |= more
-            grew |= bool(more)
-    return sorted(name for name, seen in reach.items() if name in seen)
+    leads = {}
+    for start, to in found:
+        leads.setdefault(start, set()).add(to)
+
+    def reached(start):
+        seen, ahead = set(), [start]
+        while ahead:
+            new = leads.get(ahead.pop(), set()) - seen
+            seen |= new
+            ahead += new
+        return seen
+
+    return sorted(name for name in leads if name in reached(name))
 
 
 def test_a_circle_is_found():
@@ -106,7 +120,6 @@ def test_files_and_the_package_keep_to_their_size():
 def test_a_class_has_its_name_for_itself():
     """One name, one meaning: nobody reads a `Plan` of reports where a path model is meant."""
     found = Counter()
-    for file in PACKAGE.rglob("*.py"):
-        tree = ast.parse(file.read_text(encoding="utf-8"))
+    for tree in parsed().values():
         found.update(n.name for n in tree.body if isinstance(n, ast.ClassDef) and not n.name.startswith("_"))
     assert [name for name, count in found.items() if count > 1] == []
