@@ -2,6 +2,7 @@
 
     python tests/reference/engines.py                  DuckDB, PostgreSQL and Spark as they are installed
     python tests/reference/engines.py spark=FOLDER     another version, made by `pip install --target FOLDER`
+    python tests/reference/engines.py postgres=FOLDER  another server, whose `initdb` is in the folder
 
 Each engine answers in a process of its own from tables in an order of its own. An engine that is not here is left out
 with one line; what it said before is lost, so run it where all of them are.
@@ -263,8 +264,8 @@ def asked_apart(engine: str, place: str, folder: Path, out: Path) -> tuple[str, 
     """Ask an engine in a process of its own."""
     import postgres
 
-    path = os.pathsep.join(filter(None, [place, *sys.path]))
-    with postgres.server() if engine == "postgres" else postgres.none() as url:
+    path = os.pathsep.join(filter(None, [place * (engine != "postgres"), *sys.path]))
+    with postgres.server(place) if engine == "postgres" else postgres.none() as url:
         if url is None:
             print("postgres is left out: no server of PostgreSQL, or no psycopg, is installed")
             return None
