@@ -1,4 +1,7 @@
-"""An installed server of PostgreSQL for tests: on a socket of its own, as another user where this one is root."""
+"""A server of PostgreSQL for tests: on a socket of its own, as another user where this one is root.
+
+WORKBENCH_TEST_POSTGRES names the folder of another one's `initdb` and `postgres`, as in an unpacked wheel.
+"""
 
 from __future__ import annotations
 
@@ -21,24 +24,28 @@ TYPES |= {"TIMESTAMP": "timestamp"}
 
 
 @contextmanager
-def server() -> Iterator[str | None]:
+def server(bin_folder: str = "") -> Iterator[str | None]:
     """Start a server, give its URL, stop it; None where none is installed, or nothing that speaks to it."""
-    initdb = shutil.which("initdb") or next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))), None)
+    named = bin_folder or os.environ.get("WORKBENCH_TEST_POSTGRES")
+    installed = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    initdb = shutil.which("initdb", path=named) or (None if named else next(iter(installed), None))
     if not initdb or importlib.util.find_spec("psycopg") is None:
         yield None
         return
-    bin_folder, place = Path(initdb).resolve().parent, Path(tempfile.mkdtemp(prefix="pg-"))  # sockets want short paths
+    binaries, place = Path(initdb).resolve().parent, Path(tempfile.mkdtemp(prefix="pg-"))  # sockets want short paths
     become = {"user": "nobody", "group": "nogroup", "extra_groups": []} if os.geteuid() == 0 else {}
     try:
         if become:
             shutil.chown(place, "nobody", "nogroup")
         quiet = {"check": True, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL, "cwd": place, **become}
         data = place / "data"
-        made = [bin_folder / "initdb", "-D", data, "-U", "wb", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8"]
-        subprocess.run([*made, "--locale-provider=icu", "--icu-locale=en"], **quiet)  # sorts as a language does
+        made = [binaries / "initdb", "-D", data, "-U", "wb", "--auth=trust", "-E", "UTF8", "--locale=C.UTF-8"]
+        language = [*made, "--locale-provider=icu", "--icu-locale=en"]  # sorts as a language does; wheels have no ICU
+        if subprocess.run(language, **quiet | {"check": False}).returncode:
+            subprocess.run(made, **quiet)
         hba = data / "pg_hba.conf"
         hba.write_text("local all locked scram-sha-256\nlocal all all trust\n", encoding="utf-8")  # one has a password
-        control = [bin_folder / "pg_ctl", "-D", data, "-w", "-l", place / "log"]
+        control = [binaries / "pg_ctl", "-D", data, "-w", "-l", place / "log"]
         subprocess.run([*control, "-o", f"-c listen_addresses= -c fsync=off -k {place}", "start"], **quiet)
         try:
             yield f"postgresql://wb@/postgres?host={place}"

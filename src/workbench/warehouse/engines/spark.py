@@ -195,6 +195,12 @@ def _ticked(name: str) -> str:
 
 def _plain(frame: Any) -> pa.Table:
     """Give an answer as Arrow; decimals as numbers."""
-    found = frame.toArrow() if hasattr(frame, "toArrow") else pa.Table.from_batches(frame._collect_as_arrow())
+    if hasattr(frame, "toArrow"):
+        found = frame.toArrow()
+    else:  # Spark 3.5, where an answer without rows has no batch that would say its columns
+        from pyspark.sql.pandas.types import to_arrow_schema  # type: ignore[import-not-found,unused-ignore]
+
+        batches = frame._collect_as_arrow()
+        found = pa.Table.from_batches(batches, None if batches else to_arrow_schema(frame.schema))
     kinds = [pa.float64() if pa.types.is_decimal(f.type) else f.type for f in found.schema]
     return found.cast(pa.schema(list(zip(found.column_names, kinds, strict=True))))
