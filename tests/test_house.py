@@ -7,7 +7,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 PACKAGE = SOURCE / "workbench"
-LARGEST_FILE, LARGEST_PACKAGE = 600, 73_100
+LARGEST_FILE, LARGEST_PACKAGE = 600, 73_700
 
 
 def room(module):

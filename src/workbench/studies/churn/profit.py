@@ -15,7 +15,7 @@ from workbench.figures import Axes, axes
 from workbench.messages import Count, Message, Number, Share, Span, Term, join, say
 from workbench.methods import clusters
 from workbench.methods.resampling import bootstrap_weights, canonical_order, interval
-from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Table, Tile
+from workbench.result import SHARE, Decision, Quantity, Result, Tile
 
 GRID, FEWEST = 400, 30
 """Cuts that a resample tries; fewer of a list contacted, or not, do not value it."""
@@ -125,12 +125,6 @@ class ChurnProfit(Result):
         yield Quantity("churn_profit", self.profit, self.currency, *self.profit_interval)
         yield Quantity("churn_best_share", self.share, "share", *self.share_interval)
         yield Quantity("churn_profit_held_out", self.held_out, self.currency, *self.held_out_interval)
-
-    def lists_table(self) -> Table:
-        """Give the two lists side by side."""
-        said = say("Two lists of one length: likeliest to leave, and most to gain by the measured effect of contact.")
-        forms = dict.fromkeys(["net", "low", "high"], COUNT) | {"shared": SHARE}
-        return Table("lists", self.lists, said, forms, "customers")
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the curve."""

@@ -124,11 +124,18 @@ class Spark:
     @contextmanager
     def _standing(self, session: Any, query: Rendered, given: Mapping[str, pd.DataFrame]) -> Iterator[None]:
         """Let the steps of a query stand as temporary views for a while, the kept ones in memory."""
+        from pyspark.sql.pandas.types import from_arrow_schema  # type: ignore[import-not-found,unused-ignore]
+
         kept = []
         try:
             for name, frame in given.items():
                 table = pa.Table.from_pandas(frame, preserve_index=False)
-                session.createDataFrame(table).createOrReplaceTempView(name)
+                if session.version.startswith("3."):  # takes no Arrow table
+                    rows = [tuple(row.values()) for row in table.to_pylist()]
+                    made = session.createDataFrame(rows, from_arrow_schema(table.schema, prefer_timestamp_ntz=True))
+                else:
+                    made = session.createDataFrame(table)
+                made.createOrReplaceTempView(name)
             for step in query.steps:
                 frame = session.sql(step.select)
                 if step.kept:
