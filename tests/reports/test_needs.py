@@ -153,36 +153,6 @@ def test_a_survey_that_names_nobody_makes_no_view_of_customers(root):
         )
 
 
-DETAIL = """
-[[file]]
-path = "d.csv"
-table = "detail_record"
-[file.columns]
-customer_id = "id"
-subscription_id = "id"
-started_at = "at"
-kind = { constant = "call" }
-zone = { constant = "local" }
-charge = { constant = 0 }
-"""
-
-
-def test_records_that_end_too_early_are_said_with_the_day_that_they_reach(root):
-    """Calls that end a week before the rest cost a study its day, not its report; without any nothing is lacking."""
-    needs = {"detail_record.started_at": "as_of"}
-    assert not lacks(root, needs).lacks
-    (root / "data/mappings/t.toml").write_text(MAPPING + DETAIL, "utf-8")
-    (root / "data/raw/t/d.csv").write_text("id,at\na,2024-01-01 10:00:00\nb,2024-06-23 10:00:00\n")
-    ingest("t", root=root)
-    assert lacks(root, needs).sentence("t") == (
-        "it needs records in detail_record of all 90 days before as_of = 2024-07-01 (they run from 2024-01-01 to "
-        "2024-06-23). With -p as_of=2024-06-24 it can run on what 't' has."
-    )
-    assert not lacks(root, needs, as_of="2024-06-24").lacks
-    assert lacks(root, needs, as_of="2024-03-30").lacks  # 89 days
-    assert not lacks(root, needs, as_of="2024-03-31").lacks
-
-
 @pytest.mark.parametrize(
     ("needs", "words"),
     [

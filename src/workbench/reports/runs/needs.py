@@ -5,9 +5,8 @@ The parameters cell says it, once, beside the source that it reads::
     needs = {"bill.month": 3, "campaign.campaign_id": "campaign", "contact": 0, "basis=payments": {"payment": 1}}
 
 A table with as many rows; a column (or the names in a map of values) with as many different values, or with the value
-of a parameter (of a path model its items, of a number as many; ``{"detail_record.started_at": "as_of"}``: records that
-cover the features of that day); 0 is what only parts of the study rest on. ``"a|b"`` is one of several. What stands
-under ``"parameter=value"`` is needed with that value only.
+of a parameter (of a path model its items, of a number as many); 0 is what only parts of the study rest on. ``"a|b"`` is
+one of several. What stands under ``"parameter=value"`` is needed with that value only.
 """
 
 from __future__ import annotations
@@ -16,7 +15,6 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -64,8 +62,6 @@ def fit(needs: Needs, parameters: Iterable[Parameter], values: Mapping[str, Any]
     """Hold what a study needs, with the values of its parameters, against a warehouse; all lacks at once."""
     lacks, parts = _lacking(needs, values, warehouse)
     others = [{p.name: choice} for p in parameters for choice in p.choices if choice != values[p.name]] if lacks else []
-    if lacks and "as_of" in values:
-        others += [{"as_of": str(last + timedelta(days=1))} for _, last in _detail(warehouse)]
     instead = [other for other in others if not _lacking(needs, {**values, **other}, warehouse)[0]]
     said = ", ".join(f"-p {name}={value}" for name, value in instead[0].items()) if instead else ""
     return Fit(tuple(lacks), tuple(parts), said)
@@ -117,12 +113,9 @@ def _lacking(needs: Needs, values: Mapping[str, Any], warehouse: Warehouse) -> t
 def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Warehouse) -> Message:
     """Say what of one table or column is lacking; "" for nothing."""
     from workbench.warehouse import schema
-    from workbench.warehouse.features import as_date
     from workbench.warehouse.views import long_twin
 
     table, _, column = key.partition(".")
-    if least == "as_of":
-        return _uncovered(table, as_date(values[least]), warehouse)
     if not _count(warehouse, f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 1)"):
         return say("rows of {table}", table=table)
     if not column:
@@ -147,25 +140,6 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
         return say("values of {column} ({meaning})", column=key, meaning=Word(meaning))
     lack = {"least": str(least), "column": key, "n": str(number)}
     return say("{least} different values of {column} (found: {n})", **lack)
-
-
-def _detail(warehouse: Warehouse) -> list[tuple[date, date]]:
-    from workbench.warehouse.features import spans
-
-    return [span for table, span in spans(warehouse).items() if table == "detail_record"]
-
-
-def _uncovered(table: str, day: date, warehouse: Warehouse) -> Message:
-    """Say that records do not cover the days that features of a day look back on; "" if they do, or there are none."""
-    from workbench.warehouse.features import DETAIL_DAYS
-
-    for first, last in _detail(warehouse):
-        if not first + timedelta(days=DETAIL_DAYS) <= day <= last + timedelta(days=1):
-            return say(
-                "records in {table} of all {days} days before as_of = {day} (they run from {first} to {last})",
-                table=table, days=DETAIL_DAYS, day=day, first=first, last=last,
-            )  # fmt: skip
-    return Message()
 
 
 def _value_lack(key: str, rows: str, value: str, parameter: str, warehouse: Warehouse) -> Message:
