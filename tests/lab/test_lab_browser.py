@@ -145,13 +145,22 @@ class Page:
             return None
 
     def click(self, selector, words=""):
-        """Click it, again if something lay over it or it was drawn anew."""
+        """Click it, again if something lay over it or it was drawn anew.
+
+        Lab asks which kernel it shall be where the one that a notebook names has not started yet.
+        """
         from selenium.common.exceptions import WebDriverException
 
+        until = time.monotonic() + PATIENCE
         while True:
             try:
                 return self.see(selector, words).click()
             except WebDriverException:
+                if time.monotonic() > until:
+                    raise
+                with suppress(WebDriverException):
+                    if asked := self._shown(".jp-Dialog .jp-mod-accept", "Select"):
+                        asked.click()
                 time.sleep(0.2)
 
     def write(self, selector, text):

@@ -250,7 +250,11 @@ class Ledger:
         with self._clearly():
             con = sqlite3.connect(self.path, timeout=60, isolation_level=None)
             con.row_factory = sqlite3.Row
-            con.execute("PRAGMA synchronous = FULL")
+            try:
+                con.execute("PRAGMA synchronous = FULL")
+            except sqlite3.Error:
+                con.close()
+                raise
             return con
 
     def _prepare(self) -> None:
