@@ -190,6 +190,7 @@ def test_what_lacks_is_said_before_a_kernel_starts(root, monkeypatch):
 
 def test_without_a_study_those_run_that_can(root, capsys, monkeypatch):
     """The others are named with what they lack, on standard error; `list --source` says the same."""
+    monkeypatch.delenv("COLUMNS", raising=False)
     study(
         root,
         "can",

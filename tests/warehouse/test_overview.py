@@ -170,5 +170,5 @@ def test_a_source_without_a_table_of_customers(operator, tmp_path):
     found = customer_view(shop, "1998-07-01")
     assert found["customer_id"].tolist() == ["a"] and found["last_paid_amount"].tolist() == [7.0]
     assert found["joined_on"].tolist() == [pd.Timestamp("1997-01-01")] and found["last_bill_month"].isna().all()
-    assert tables_behind(shop)[["table", "department"]].values.tolist() == [["payment", "p"]]
+    assert tables_behind(shop)[["table", "department"]].values.tolist() == [["payment", "billing"]]
     assert customer_events(shop, "a", "1998-07-01")["what"].tolist() == ["top-up or purchase"] * 2
