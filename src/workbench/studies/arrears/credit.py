@@ -336,8 +336,8 @@ def expected_loss(
     Raises
     ------
     WorkbenchError, CannotAnswer
-        If columns are not what they should be, a day lies after `as_of` or the last over a month before it, an account
-        stands twice in a month, a month is left out, or fewer than four months are over.
+        If columns are not what they should be, a day lies after `as_of`, an account stands twice in a
+        month, a month is left out, or fewer than four months are over.
     """
     if not 0 < level < 1:
         raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
@@ -360,10 +360,6 @@ def expected_loss(
     aside = {reason: n for reason, n in aside.items() if n}
     table[unpaid] = given.mask(early).clip(0, most)
     last = table["when"].max()
-    if end - last > pd.Timedelta(days=31):
-        raise WorkbenchError(
-            "'{month}' of accounts ends on {day}, more than a month before as_of, {as_of}: its arrears are not today's."
-        ).of(month, f"{last:%Y-%m-%d}", as_of)
     table = table[(table["owed"] > 0) & ~table[state].isin(OUT)].sort_values(["when", customer])
     over = np.sort(table.loc[table[unpaid].notna(), "when"].unique())
     now = table[table["when"] == last]
@@ -384,13 +380,13 @@ def expected_loss(
     known = known.dropna(subset=["seen", "rate"])
     past = known[known["when"] < over[-2]]
     first, test = (_held_against(known[known["when"] == when], past, state) for when in over[-2:])
-    factor, low, high = _ratio(first, first.moved, 1.0, level)
-    others = test.moved
-    if factor > 0 and (low > 1 or high < 1):
-        others = others.add((first.apart / first.seen).sub(first.moved, fill_value=0.0), fill_value=0.0)
-    else:
-        factor = 1.0
-    ratio, low, high = _ratio(test, others, factor, level)
+    calibration = first[1] / first[0] if first[0] > 0 else np.nan
+    low, high = _ends(calibration, first[2], level)
+    factor = calibration if calibration > 0 and (low > 1 or high < 1) else 1.0
+    ratio, parts = (test[1] / test[0] if test[0] > 0 else np.nan) / factor, test[2]
+    if factor != 1:
+        parts = parts.sub(first[2], fill_value=0.0)
+    low, high = _ends(ratio, parts, level)
     rates[["loss", "low", "high"]] = (rates[["loss", "low", "high"]] * factor).clip(upper=1)
     each = now.assign(loss=now[state].map(rates.set_index("state")["loss"]))
     each = each.assign(expected=each["owed"] * each["loss"])
@@ -401,51 +397,32 @@ def expected_loss(
     apart = each["expected"].isna()
     return ExpectedLoss(
         shown[["state", "customers", "owed", "loss", "low", "high", "expected"]], people.reset_index(drop=True),
-        test.told * factor, test.seen, ratio, low, high, factor,
+        float(test[0] * factor), float(test[1]), ratio, low, high, float(factor),
         float(each.loc[apart, "owed"].sum()), level, currency, int(each.loc[apart, customer].nunique()), aside,
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class _Held:
-    """A month held against its forecast: sums expected and seen, and by customer what was owed, what was seen apart
-    from the forecast at the ratio of both, and the influence on what was expected, as a part of it."""  # fmt: skip
+def _held_against(part: pd.DataFrame, past: pd.DataFrame, state: str) -> tuple[float, float, pd.Series]:
+    """Sums of what was expected and seen, and by customer the influence on their ratio, as a part of it.
 
-    told: float
-    seen: float
-    owed: pd.Series
-    apart: pd.Series
-    moved: pd.Series
-
-
-def _held_against(part: pd.DataFrame, past: pd.DataFrame, state: str) -> _Held:
-    """Hold a month against its forecast; rates are sums of the past over others: whoever was in it moves them."""
-    expected = part["owed"] * part["rate"]
-    told, seen = float(expected.sum()), float(part["seen"].sum())
-    apart = part["seen"] - expected * (seen / told if told > 0 else 0.0)
-    weight = part.groupby(state)["owed"].sum() / past.groupby(state)["owed"].sum()
-    moved = (past["seen"] - past["owed"] * past["rate"]) * past[state].map(weight) / (told or 1.0)
-    owed, apart = (values.groupby(part["name"]).sum() for values in (part["owed"], apart))
-    return _Held(told, seen, owed, apart, moved.groupby(past["name"]).sum())
-
-
-def _ratio(month: _Held, others: pd.Series, factor: float, level: float) -> tuple[float, float, float]:
-    """Ratio of what was seen to what was expected, and the ratios that it does not contradict (a score interval).
-
-    What is seen errs as a share does at the ratio in question; `others`, by customer, is by which part of it the
-    expectation errs.
+    Rates are sums of the past over others: whoever was in it moves what is expected, too.
     """
-    told, owed = month.told * factor, float(month.owed.sum())
-    if not told > 0:
-        return np.nan, np.nan, np.nan
-    ratio, z2 = month.seen / told, float(norm.isf((1 - level) / 2) ** 2)
-    most = owed**2 / float((month.owed**2).sum())
-    rows = min(clusters.worth(month.seen / owed, float((month.apart**2).sum()) / owed**2, most), most)
-    both = float((month.apart * others).sum()) / (month.seen or 1.0)
-    bend = 1 - z2 * (float((others**2).sum()) - 2 * both - 1 / rows)
-    middle = ratio + z2 * owed / told / rows / 2
-    half = np.sqrt(max(middle**2 - bend * ratio**2, 0.0))
-    return ratio, float(middle - half) / bend, float(middle + half) / bend if bend > 0 else np.inf
+    told, seen = float((part["owed"] * part["rate"]).sum()), float(part["seen"].sum())
+    if not told > 0 or not seen > 0:
+        return told, seen, pd.Series(dtype=float)
+    now = (part["seen"] / seen - part["owed"] * part["rate"] / told).groupby(part["name"]).sum()
+    weight = part.groupby(state)["owed"].sum() / past.groupby(state)["owed"].sum()
+    moved = (past["seen"] - past["owed"] * past["rate"]) * past[state].map(weight) / told
+    return told, seen, now.sub(moved.groupby(past["name"]).sum(), fill_value=0.0)
+
+
+def _ends(ratio: float, parts: pd.Series, level: float) -> tuple[float, float]:
+    """Ends of a ratio by the influence of each customer; NaN where nothing was seen."""
+    if not len(parts):
+        return np.nan, np.nan
+    error = ratio * np.sqrt(float((parts**2).sum()) * len(parts) / max(len(parts) - 1, 1))
+    half = float(norm.isf((1 - level) / 2) * error)
+    return max(ratio - half, 0.0), ratio + half
 
 
 def _one_a_month(table: pd.DataFrame, customer: str, month: str) -> None:
