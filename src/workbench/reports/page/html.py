@@ -73,7 +73,7 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
     if sum(min(len(t["rows"]), LONGEST_TABLE) * len(t["columns"]) for t in shown) > MANY_CELLS:
         headings.longest //= 2
     if spoken != "en":
-        about = [p | {"name": label(p["name"], spoken, "parameter"), "value": _value(p, spoken)} for p in about]
+        about = [p | {"name": label(p["name"], spoken, "parameter"), "value": value_said(p, spoken)} for p in about]
     first, *folded = _sections(block for cell in notebook["cells"] for block in _blocks(cell, headings, spoken))
     kinds = {block["kind"] for section in (first, *folded) for block in section["blocks"]}
     return _template("report.html").render(
@@ -91,7 +91,7 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
     )
 
 
-def _value(parameter: Mapping[str, Any], language: str) -> Any:
+def value_said(parameter: Mapping[str, Any], language: str) -> Any:
     """Say a parameter's value above the answer: a day, or a choice that has a word; names from data stay."""
     value = parameter["value"]
     if not isinstance(value, str) or parameter["name"] in OF_DATA:

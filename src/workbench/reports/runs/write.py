@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from workbench.catalogue import label as named
 from workbench.errors import WorkbenchError
 from workbench.messages import Day, as_message, say, word
 from workbench.recognised import sentence
@@ -116,9 +117,14 @@ def _write_language(job: Job, notebook: Any, said: Said, manifest: dict[str, Any
     ]
     lines = [(word(name, language), value, word(note, language)) for name, value, note in lines]
     links = [_link("results.json", "Numbers (json)", language), _link("report.ipynb", "Notebook", language)]
-    said_of = [f"{p['name']} = {p.get('called', p['value'])}" for p in manifest["parameters"]]
+    said_of = [f"{named(p['name'], language, 'parameter')}{colon}{_told(p, language)}" for p in told["parameters"]]
     version = say("data version {version}, {finished}", version=job.data_version or "none", finished=told["finished"])
-    facts = [", ".join(said_of), version.said(language), *told["refusals"][:1], *told["warnings"][:1]]
+    facts = [
+        ("；" if language == "zh" else "; ").join(said_of),
+        version.said(language),
+        *told["refusals"][:1],
+        *told["warnings"][:1],
+    ]
     before = _before(job, language)
     writers: dict[str, tuple[str, str, Callable[[Path], None]]] = {
         "pdf": (
@@ -167,6 +173,11 @@ def _before(job: Job, language: str) -> dict[str, str]:
                 for tile in tiles
             }
     return {}
+
+
+def _told(parameter: Mapping[str, Any], language: str) -> str:
+    """Say a parameter's value on paper: what it is called, or a day in words; "–" for none."""
+    return str(parameter.get("called", page.value_said(parameter, language))) or "–"
 
 
 def _tile(tile: Mapping[str, str], language: str) -> str:
