@@ -36,7 +36,7 @@ $(READY): requirements.lock pyproject.toml
 	    cert="$${PIP_CERT:-$$($(BIN)/python -m pip config get global.cert 2>/dev/null)}"; \
 	    if [ -n "$$cert" ]; then export SSL_CERT_FILE="$$cert"; fi; \
 	    echo "environment: installing with uv"; \
-	    $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock 2>$(VENV)/uv.log \
+	    $(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r requirements.lock 2>$(VENV)/uv.log \
 	      && $(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e . 2>>$(VENV)/uv.log \
 	      && touch $@; \
 	  fi; true
