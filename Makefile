@@ -56,6 +56,8 @@ report: $(READY)
 # Where there is no data yet, the sample operator that is made for the notebooks is that of the tests too.
 SAMPLE_IS_NEW := $(if $(wildcard data/raw/sample data/warehouse/sample),,yes)
 
+# Hundreds of processes read the same modules: they are compiled once, also where the environment forbids it.
+test check: export PYTHONDONTWRITEBYTECODE :=
 test check: $(READY)
 	@$(MAKE) --no-print-directory -j2 lint sample
 	@WORKBENCH_SAMPLE_IS_NEW=$(SAMPLE_IS_NEW) $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile \
