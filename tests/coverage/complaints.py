@@ -1,4 +1,4 @@
-"""What follows a complaint, the effect of an arm, and what becomes of overdue bills, of ten events to hundreds."""
+"""What follows a complaint, the effect of an arm, what becomes of overdue bills and arrears, of few events to many."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer
-from workbench.studies.arrears import cure
+from workbench.studies.arrears import cure, expected_loss
 from workbench.studies.departures import recovery
 
 RUNS = 200
@@ -100,12 +100,45 @@ class Bills:
             yield f"bills paid within {days} days", float(np.mean(each)), *ends
 
 
+@dataclass(frozen=True)
+class Debts:
+    """Accounts in two states of arrears, seven months of which six are over; what is lost is lost whole."""
+
+    count: int
+    shares: tuple[float, float] = (0.5, 0.9)
+    uneven: bool = False
+
+    def __str__(self) -> str:
+        """Say it as the table does."""
+        lost = " and ".join(f"{100 * share:.0f}%" for share in self.shares)
+        return f"{self.count:,} accounts a month that owe {'un' * self.uneven}evenly, {lost} lost"
+
+    def measured(self, seed: int) -> Iterator[tuple[str, float, float, float]]:
+        """What was seen of what was expected, and the share of a state's arrears that is open still."""
+        rng, months = np.random.default_rng([seed, self.count]), pd.date_range("2024-01-01", periods=9, freq="MS")
+        n = self.count * len(months)
+        worse, owed = rng.random(n) < 0.3, np.exp(rng.normal(3, 1.5, n)) if self.uneven else rng.gamma(2, 40, n)
+        when = np.repeat(months, self.count)
+        open_ = owed * (rng.random(n) < np.where(worse, self.shares[1], self.shares[0]))
+        accounts = pd.DataFrame({"id": np.tile(np.arange(self.count), len(months)), "month": when, "owed": owed,
+            "state": np.where(worse, "90+", "21-30"), "open": np.where(when > months[5], np.nan, open_)})  # fmt: skip
+        found = expected_loss(accounts, customer="id", month="month", state="state", owed="owed", unpaid="open",
+            as_of=months[-1])  # fmt: skip
+        yield "arrears seen of what was expected, ratio", 1.0, found.low, found.high
+        for share, state in zip(self.shares, ("21-30", "90+"), strict=True):
+            row = found.table[found.table["state"] == state]
+            ends = (np.nan, np.nan) if row.empty else (row["low"].iloc[0], row["high"].iloc[0])
+            if found.factor == 1:
+                yield "share of a state's arrears open still", share, *ends
+
+
 WORLDS = [
     *(Complaints(count, hazard) for count, hazard in ((1_000, 0.001), (4_000, 0.001), (1_000, 0.004))),
     *(Bills(count) for count in (50, 400)),
+    *(Debts(*given) for given in ((15,), (150,), (40, (0.05, 0.2)), (40, (0.9, 0.98)), (40, (0.5, 0.9), True))),
 ]
 
 
-def measured(world: Complaints | Bills, seed: int) -> Iterator[tuple[str, float, float, float]]:
+def measured(world: Complaints | Bills | Debts, seed: int) -> Iterator[tuple[str, float, float, float]]:
     """Draw one sample of a world."""
     return world.measured(seed)

@@ -998,7 +998,7 @@ CASES = [
             state=n("state"),
             owed=n("owed"),
             unpaid=n("open"),
-            as_of="2026-07-01",
+            as_of="2026-06-14",
         ),
         ageing,
     ),

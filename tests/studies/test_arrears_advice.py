@@ -85,7 +85,7 @@ def test_basis_counts_what_was_set_apart(work):
         state="state",
         owed="owed",
         unpaid="open",
-        as_of="2026-07-01",
+        as_of="2026-06-14",
     )
     history = ageing()["history"].assign(owed=-1.0)
     asked = {"customer": "id", "month": "on", "state": "state", "owed": "owed", "out": []}

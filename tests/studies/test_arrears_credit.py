@@ -1,5 +1,8 @@
 """Credit points and expected loss: by hand, against known truth, and what is refused."""
 
+import sys
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -118,6 +121,66 @@ def test_what_is_not_known_yet_tells_no_loss():
     assert found.set_aside == {"'open' given before 90 days were over, not used": 1_200}
     odd = table.assign(open=table["open"].where(table["id"] != 0, 9_999.0).where(table["id"] != 1, -5.0))
     assert list(loss(odd).set_aside.values()) == [6, 9, 9]
+
+
+def test_arrears_of_long_ago_are_not_todays():
+    table = months(np.random.default_rng(14))
+    asked = {"customer": "id", "month": "month", "state": "state", "owed": "owed", "unpaid": "open"}
+    with pytest.raises(CannotAnswer, match="accounts ends on 2025-10-15, more than a month before as_of, 2028-10-15"):
+        expected_loss(table, **asked, as_of="2028-10-15")
+
+
+def test_ends_of_the_ratio_by_hand():
+    """Half of 40,000 equal debts was lost: of 100 later ones 40, so .8 of what was expected, and Wilson's ends / .5."""
+    sizes, lost = [20_000, 20_000, 100, 100, 0, 0, 100], [10_000, 10_000, 50, 40, 0, 0, 0]
+    table = pd.DataFrame({
+        "id": np.arange(sum(sizes)), "month": np.repeat(pd.date_range("2025-01-01", periods=7, freq="MS"), sizes),
+        "state": "90+", "owed": 10.0,
+        "open": 10.0 * np.concatenate([np.arange(n) < k for n, k in zip(sizes, lost, strict=True)]),
+    })  # fmt: skip
+    idle = pd.DataFrame({"id": -1, "month": pd.date_range("2025-05-01", periods=2, freq="MS"), "state": "paid up"})
+    table["open"] = table["open"].mask(table["month"] == "2025-07-01")
+    table = pd.concat([table, idle.assign(owed=0.0)], ignore_index=True)
+    names = {"customer": "id", "month": "month", "state": "state", "owed": "owed", "unpaid": "open"}
+    found, z = expected_loss(table, **names, as_of="2025-07-20"), 1.959964
+    middle, half = 0.4 + z**2 / 200, z * np.sqrt(0.4 * 0.6 / 100 + z**2 / 40_000)
+    ends = np.array([middle - half, middle + half]) / (1 + z**2 / 100) / 0.5
+    assert found.ratio == pytest.approx(0.8) and (found.low, found.high) == pytest.approx(ends, abs=0.004)
+
+
+def draws(count, runs, **world):
+    """How often the ends of the ratio, of small worlds without change, lay below and above 1; and how many had ends."""
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "coverage"))
+    import complaints
+
+    one = complaints.Debts(count, **world)
+    ends = np.array([
+        found[2:] for seed in range(runs) for found in one.measured(seed) if found[0].startswith("arrears seen")
+    ])  # fmt: skip
+    told = ends[~np.isnan(ends).any(axis=1)]
+    return (told[:, 1] < 1).mean(), (told[:, 0] > 1).mean(), len(told)
+
+
+def test_the_ratio_of_few_losses_does_not_fail_by_luck():
+    """40 accounts a month, 5% and 20% lost: ends by the plain error lay below 1 in 13% of such worlds."""
+    below, above, told = draws(40, 100, shares=(0.05, 0.2))
+    assert told > 90 and below < 0.06 and above < 0.08
+
+
+@pytest.mark.prove
+@pytest.mark.parametrize("world", [{}, {"shares": (0.9, 0.98)}, {"shares": (0.05, 0.2)}, {"uneven": True}])
+@pytest.mark.parametrize("count", [15, 40, 150])
+def test_ends_of_the_ratio_hold(count, world):
+    """In 1,000 worlds each without change; wider than need be only where amounts are very uneven."""
+    below, above, told = draws(count, 1_000, **world)
+    assert told < 200 or below + above < 0.065 + 3 * (0.05 * 0.95 / told) ** 0.5
+
+
+def test_a_month_in_which_nothing_was_open_has_an_interval():
+    """Of 400 accounts that owe alike half is expected: seen nothing, the ratio has an upper end above 0, and fails."""
+    table = months(np.random.default_rng(14))
+    found = loss(table.assign(open=table["open"].where(table["month"] != "2025-06-15", 0.0)))
+    assert (found.ratio, found.low) == (0, 0) and 0 < found.high < 0.05
 
 
 def test_too_few_months_tell_no_loss():

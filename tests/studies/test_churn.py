@@ -307,3 +307,29 @@ def test_questions_say_what_the_leaves_say(dropped):
     rows = rows.astype({"x": "Float64", "z": "Float64"})
     found = duckdb.sql(f"SELECT {formula.sql()} AS p FROM rows").df()["p"].to_numpy()
     assert np.abs(found - formula.probability(panel)).max() < 1e-12 and len(leaves) > 4
+
+
+def test_a_level_that_the_fit_had_not_seen_counts_as_the_mean(panel, formula):
+    """Nobody's town was missing or 'd': neither is taken for the reference, and the card says so."""
+    other = panel.iloc[:3].assign(town=["a", None, "d"], x=[0.0, np.nan, 0.0])
+    added = formula.contributions(other)
+    assert added["town"].iloc[1:].to_numpy() == pytest.approx([0, 0], abs=1e-9) and abs(added["town"].iloc[0]) > 0.05
+    terms = formula.card()["term"].astype(str)
+    assert {f"{f} unknown (of nobody so far: counts as the mean)" for f in ("x", "town")} <= {*terms}
+    asked = duckdb.sql(f"SELECT {formula.sql('logit')} FROM other").df().iloc[:, 0].to_numpy()
+    assert asked == pytest.approx(formula.logit(formula.read(other)), abs=1e-12)
+
+
+def test_the_card_is_whole_on_the_page_and_says_where_the_unknown_stand(panel):
+    """By hand from the words alone: who has a gap is in one segment; both parts make up the card."""
+    table = panel.assign(x=panel["x"].where(panel.index % 7 > 0), town=panel["town"].where(panel.index % 5 > 0))
+    found = churn_formula(table, features=FACTS, bins=24)
+    parts = [part.frame for part in (found.points_card(), found.segments_card())]
+    pd.testing.assert_frame_equal(pd.concat(parts), found.card())
+    assert all(len(part) <= 40 for part in parts) and set(parts[0]["fact"]).isdisjoint(parts[1]["fact"])
+    segments = [t for t in found.parts if t.fact == "segment"]
+    gap = found.read(pd.DataFrame({"x": [np.nan], "z": [0.0], "town": [None]}))
+    (mine,) = [str(t.said()) for t in segments if t(gap)[0]]
+    words = mine.split(" and ")
+    assert [w for w in words if w.startswith("x ")] == [w for w in words if w.startswith("x ") and "(or unknown)" in w]
+    assert sum("(or unknown)" in str(t.said()) for t in segments) < len(segments)

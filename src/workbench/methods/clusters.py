@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from scipy.stats import norm
 
 from workbench.methods import intervals
 
@@ -19,9 +18,15 @@ def share(y: np.ndarray, who: np.ndarray, level: float = 0.95) -> tuple[float, f
     p, codes = y.mean(), np.unique(who, return_inverse=True)[1]
     sums = np.bincount(codes, y - p)
     groups, variance = len(sums), float((sums**2).sum()) / len(y) ** 2
-    worth = p * (1 - p) / (variance * groups / (groups - 1)) if variance > 0 and groups > 1 else float(groups)
-    low, high = map(float, intervals.share(p * worth, worth, level=level))
-    return float(p), low, high
+    return float(p), *_wilson(float(p), variance * groups / max(groups - 1, 1), float(groups), level)
+
+
+def _wilson(p: float, variance: float, most: float, level: float) -> tuple[float, float]:
+    """Wilson's interval at so many rows as the variance stands for; at `most` where nothing varied."""
+    spread = p * (1 - p)
+    n = spread / variance if variance > 1e-12 * spread > 0 else most
+    low, high = intervals.share(p * n, n, level=level)
+    return float(low), float(high)
 
 
 def difference(
@@ -43,20 +48,19 @@ def difference(
     return float(one.value - zero.value), float(low), float(high), float(p)
 
 
-def ratio(
-    top: np.ndarray, bottom: np.ndarray, who: np.ndarray, level: float = 0.95, *, most: float = 1.0
-) -> tuple[float, float, float]:
-    """Ratio of two sums with its linearised interval, from 0 to `most`; NaN where the lower sum is not above 0.
+def ratio(top: np.ndarray, bottom: np.ndarray, who: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
+    """Share of a sum, parts of which `top` are, with Wilson's interval at the effective number of customers.
 
-    >>> ratio(np.array([1.0, 3.0]), np.array([2.0, 2.0]), np.array([1, 2]), most=9.0)[0]
-    1.0
+    NaN where the sum is not above 0.
+
+    >>> [round(float(x), 3) for x in ratio(np.array([0.0, 2.0, 2.0]), np.array([2.0, 2.0, 2.0]), np.arange(3))]
+    [0.667, 0.159, 0.955]
     """
-    top, bottom = np.asarray(top, float), np.asarray(bottom, float)
-    total = float(bottom.sum())
+    codes = np.unique(who, return_inverse=True)[1]
+    upper, lower = np.bincount(codes, top), np.bincount(codes, bottom)
+    total = float(lower.sum())
     if not total > 0:
         return np.nan, np.nan, np.nan
-    value = float(top.sum()) / total
-    sums = np.bincount(np.unique(who, return_inverse=True)[1], top - value * bottom)
-    error = np.sqrt(float((sums**2).sum()) * len(sums) / max(len(sums) - 1, 1)) / total
-    half = float(norm.isf((1 - level) / 2) * error)
-    return value, max(value - half, 0.0), min(value + half, most)
+    p, groups = float(upper.sum()) / total, len(lower)
+    variance = float(((upper - p * lower) ** 2).sum()) / total**2 * groups / max(groups - 1, 1)
+    return p, *_wilson(p, variance, total**2 / float((lower**2).sum()), level)

@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
+from scipy.stats import t
 
 from workbench.columns import by_id, day, days, number, take
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes, dot_and_interval
 from workbench.messages import Message, Number, Share, Span, join, say
 from workbench.methods import clusters
+from workbench.methods.intervals import crossing
 from workbench.methods.intervals import share as wilson
 from workbench.methods.resampling import canonical_order
 from workbench.methods.scorecard import Card, compare, fit_card
@@ -21,6 +22,10 @@ from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.arrears.rolls import OUT, called
 
 FOLDS, FEWEST = 5, 30
+CALIBRATED = 0.99
+"""A forecast is multiplied only by what is this sure: at 95% luck alone would do so once in twenty times."""
+PRIOR = 100
+"""So many rows does it count how much sums varied in all months, beside those of the month in question."""
 _CENT = 0.005
 
 
@@ -336,8 +341,8 @@ def expected_loss(
     Raises
     ------
     WorkbenchError, CannotAnswer
-        If columns are not what they should be, a day lies after `as_of`, an account stands twice in a
-        month, a month is left out, or fewer than four months are over.
+        If columns are not what they should be, a day lies after `as_of` or the last over a month before it, an account
+        stands twice in a month, a month is left out, or fewer than four months are over.
     """
     if not 0 < level < 1:
         raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
@@ -360,6 +365,11 @@ def expected_loss(
     aside = {reason: n for reason, n in aside.items() if n}
     table[unpaid] = given.mask(early).clip(0, most)
     last = table["when"].max()
+    if end - last > pd.Timedelta(days=31):
+        raise CannotAnswer(
+            say("not answerable: accounts ends on {day}, more than a month before as_of, {as_of}: it tells no arrears "
+                "of today.", day=f"{last:%Y-%m-%d}", as_of=f"{end:%Y-%m-%d}")
+        )  # fmt: skip
     table = table[(table["owed"] > 0) & ~table[state].isin(OUT)].sort_values(["when", customer])
     over = np.sort(table.loc[table[unpaid].notna(), "when"].unique())
     now = table[table["when"] == last]
@@ -380,13 +390,14 @@ def expected_loss(
     known = known.dropna(subset=["seen", "rate"])
     past = known[known["when"] < over[-2]]
     first, test = (_held_against(known[known["when"] == when], past, state) for when in over[-2:])
-    calibration = first[1] / first[0] if first[0] > 0 else np.nan
-    low, high = _ends(calibration, first[2], level)
-    factor = calibration if calibration > 0 and (low > 1 or high < 1) else 1.0
-    ratio, parts = (test[1] / test[0] if test[0] > 0 else np.nan) / factor, test[2]
-    if factor != 1:
-        parts = parts.sub(first[2], fill_value=0.0)
-    low, high = _ends(ratio, parts, level)
+    spread = _spread(known, past, state)
+    factor, low, high = _ratio(first, spread, first.moved, 1.0, CALIBRATED)
+    others = test.moved
+    if factor > 0 and (low > 1 or high < 1):
+        others = others.add((first.apart / first.seen).sub(first.moved, fill_value=0.0), fill_value=0.0)
+    else:
+        factor = 1.0
+    ratio, low, high = _ratio(test, spread, others, factor, level)
     rates[["loss", "low", "high"]] = (rates[["loss", "low", "high"]] * factor).clip(upper=1)
     each = now.assign(loss=now[state].map(rates.set_index("state")["loss"]))
     each = each.assign(expected=each["owed"] * each["loss"])
@@ -397,32 +408,82 @@ def expected_loss(
     apart = each["expected"].isna()
     return ExpectedLoss(
         shown[["state", "customers", "owed", "loss", "low", "high", "expected"]], people.reset_index(drop=True),
-        float(test[0] * factor), float(test[1]), ratio, low, high, float(factor),
+        test.told * factor, test.seen, ratio, low, high, factor,
         float(each.loc[apart, "owed"].sum()), level, currency, int(each.loc[apart, customer].nunique()), aside,
     )  # fmt: skip
 
 
-def _held_against(part: pd.DataFrame, past: pd.DataFrame, state: str) -> tuple[float, float, pd.Series]:
-    """Sums of what was expected and seen, and by customer the influence on their ratio, as a part of it.
+@dataclass(frozen=True)
+class _Held:
+    """A month held against its forecast: rows, and sums expected and seen; by state the squares of what was owed; by
+    customer what was seen apart from the forecast at the ratio of both, and by which part of it the past moved it."""
 
-    Rates are sums of the past over others: whoever was in it moves what is expected, too.
-    """
-    told, seen = float((part["owed"] * part["rate"]).sum()), float(part["seen"].sum())
-    if not told > 0 or not seen > 0:
-        return told, seen, pd.Series(dtype=float)
-    now = (part["seen"] / seen - part["owed"] * part["rate"] / told).groupby(part["name"]).sum()
+    rows: int
+    told: float
+    seen: float
+    squares: pd.Series
+    apart: pd.Series
+    moved: pd.Series
+
+
+def _held_against(part: pd.DataFrame, past: pd.DataFrame, state: str) -> _Held:
+    """Hold a month against its forecast; rates are sums of the past over others: whoever was in it moves them."""
+    expected = part["owed"] * part["rate"]
+    told, seen = float(expected.sum()), float(part["seen"].sum())
+    apart = part["seen"] - expected * (seen / told if told > 0 else 0.0)
     weight = part.groupby(state)["owed"].sum() / past.groupby(state)["owed"].sum()
-    moved = (past["seen"] - past["owed"] * past["rate"]) * past[state].map(weight) / told
-    return told, seen, now.sub(moved.groupby(past["name"]).sum(), fill_value=0.0)
+    moved = (past["seen"] - past["owed"] * past["rate"]) * past[state].map(weight) / (told or 1.0)
+    apart, moved = apart.groupby(part["name"]).sum(), moved.groupby(past["name"]).sum()
+    return _Held(len(part), told, seen, (part["owed"] ** 2).groupby(part[state]).sum(), apart, moved)
 
 
-def _ends(ratio: float, parts: pd.Series, level: float) -> tuple[float, float]:
-    """Ends of a ratio by the influence of each customer; NaN where nothing was seen."""
-    if not len(parts):
-        return np.nan, np.nan
-    error = ratio * np.sqrt(float((parts**2).sum()) * len(parts) / max(len(parts) - 1, 1))
-    half = float(norm.isf((1 - level) / 2) * error)
-    return max(ratio - half, 0.0), ratio + half
+def _spread(known: pd.DataFrame, past: pd.DataFrame, state: str) -> pd.DataFrame:
+    """Give by state its rate, half an account added; how much sums vary, 1 if each were lost whole or not at all; and
+    how many rows tell so, as large sums tell most of it."""
+    one, two, four = (known["owed"].pow(k).groupby(known[state]).sum() for k in (0, 2, 4))
+    worth = past.groupby(state)["owed"].sum() ** 2 / past["owed"].pow(2).groupby(past[state]).sum()
+    rate = (worth * past.groupby(state)["rate"].first() + 0.5) / (worth + 1)
+    apart = (known["seen"] - known["owed"] * known["rate"]).pow(2).groupby(known[state]).sum()
+    more = two / one * rate * (1 - rate)
+    return pd.DataFrame({"rate": rate, "varies": (apart + more) / (more * (one + 1)), "rows": two**2 / four})
+
+
+def _ratio(
+    month: _Held, spread: pd.DataFrame, others: pd.Series, factor: float, level: float
+) -> tuple[float, float, float]:
+    """Ratio of what was seen to what was expected, and the ratios that it does not contradict (a score interval).
+
+    What is seen varies at another ratio as the shares of its states do there, and as much as this month did and, for
+    `PRIOR` rows, all months together; `others`, by customer, is by which part of it the expectation errs. Without ends
+    where no ratio however high is contradicted.
+    """
+    told = month.told * factor
+    if not told > 0:
+        return np.nan, np.nan, np.nan
+    ratio, by = month.seen / told, spread.loc[month.squares.index]
+    each, rate = (month.squares * by["varies"]).to_numpy() / told**2, by["rate"].to_numpy() * factor
+
+    def toss(r: np.ndarray) -> np.ndarray:
+        chance = np.multiply.outer(r, rate).clip(0, 1)
+        varies: np.ndarray = (chance * (1 - chance)) @ each
+        return varies
+
+    own, error = float((month.apart**2).sum()) / told**2, float((others**2).sum())
+    prior = float(toss(np.array(1.0))) * PRIOR / month.rows
+    scale = (own + prior) / (float(toss(np.array(ratio))) + prior) if prior > 0 else 0.0
+    both = float((month.apart * others).sum()) / told / np.sqrt(own * error) if own * error > 0 else 0.0
+    parts = each * rate * (1 - rate.clip(0, 1))
+    df = max(parts.sum() ** 2 / max((parts**2 / by["rows"].to_numpy()).sum(), 1e-300), 1.0)
+
+    def score(r: np.ndarray) -> np.ndarray:
+        varies = toss(r) * scale
+        z: np.ndarray = (ratio - r) / np.sqrt((varies + r * r * error - 2 * r * both * np.sqrt(varies * error)) + 1e-30)
+        return z
+
+    z, most = t.isf((1 - level) / 2, df), 10 * max(1 / rate.min(), ratio)
+    low = crossing(score, np.zeros(1), np.array([ratio]), z)[0] if ratio > 0 else 0.0
+    high = crossing(score, np.array([ratio]), np.array([most]), -z)[0]
+    return (ratio, float(low), float(high)) if high < 0.99 * most else (ratio, np.nan, np.nan)
 
 
 def _one_a_month(table: pd.DataFrame, customer: str, month: str) -> None:

@@ -293,7 +293,7 @@ def _segments(facts: Facts, y: np.ndarray, leaves: int) -> list[FormulaTerm]:
 def _estimate(
     parts: list[FormulaTerm], facts: Facts, y, who, aside: dict[str, Message]
 ) -> tuple[tuple[FormulaTerm, ...], float]:
-    """Coefficients by maximum likelihood; of a gap that the fit has not seen, that of the mean."""
+    """Coefficients by maximum likelihood; of a gap or level that the fit has not seen, that of the mean."""
     gaps = {f for f, values in facts.items() if values.dtype.kind != "f" or np.isnan(values).any()}
     counted = {k: t(facts) for k, t in enumerate(parts) if not (t.gap and t.fact not in gaps)}
     means = {k: float(values.mean()) for k, values in counted.items()}
@@ -317,10 +317,12 @@ def _estimate(
     for k, b, se in zip(places, beta[1:], np.sqrt(np.diag(cov))[1:], strict=True):
         found[k] = replace(found[k], coefficient=float(b), se=float(se))
     for k, term in enumerate(parts):
+        own = [t for t in found if t.fact == term.fact and not t.gap]
         if term.gap and term.fact not in gaps:
             middle = {term.fact: np.array([facts[term.fact].mean()])}
-            own = [t for t in found if t.fact == term.fact and not t.gap]
             found[k] = replace(term, coefficient=float(sum(t.coefficient * t(middle)[0] for t in own)))
+        elif term.fact != SEGMENT and facts[term.fact].dtype.kind != "f" and not counted[k].any():
+            found[k] = replace(term, coefficient=float(sum(t.coefficient * t.mean for t in own)))
     return tuple(found), float(beta[0])
 
 

@@ -23,7 +23,7 @@ from workbench.studies.churn.terms import SEGMENT, Facts, FormulaTerm, as_questi
 
 FORMAT = 1
 CARD = Scale()
-SHOWN = 20
+SHOWN, PAGE = 20, 40
 LOSS = 0.02
 """AUC from which what being explicit costs is much."""
 _KEPT = ("intercept", "horizon", "months", "rows", "left", "customers", "level", "level_se", "slope", "slope_se",
@@ -324,7 +324,24 @@ class ChurnFormula(Result):
             "whole points move a probability by up to {rounding}.",
             base=600, rounding=Share(self.rounding),
         )  # fmt: skip
-        return Table("card", self.card(), said, {"exact": "{:.2f}", "points": "{:g}"})
+        return self._card("card", said, slice(0, self._turn))
+
+    def segments_card(self) -> Table:
+        """Give the rest of the card: the facts for which the first part had no room, and the segments."""
+        said = say(
+            "The points card, second part: each customer is in one segment. Where a condition says (or unknown), it "
+            "holds for customers of whom that fact is not known."
+        )
+        return self._card("card_segments", said, slice(self._turn, None))
+
+    def _card(self, name: str, caption: Message, rows: slice) -> Table:
+        return Table(name, self.card().iloc[rows], caption, {"exact": "{:.2f}", "points": "{:g}"})
+
+    @property
+    def _turn(self) -> int:
+        """The row of the card on which the second part begins: a fact is not parted."""
+        facts = ["", *(t.fact for t in self.parts if t.coefficient or t.reference)]
+        return next((facts.index(f) for k, f in enumerate(facts) if k >= PAGE or f == SEGMENT), len(facts))
 
     def expression(self) -> Table:
         """Give the SQL as a page shows it, a row a line."""

@@ -67,7 +67,9 @@ class TermCondition:
         return f"({name} IS NULL OR {text})" if self.gaps else text
 
     def said(self) -> Message:
-        """Say it in words."""
+        """Say it in words, and where it holds for what is missing too."""
+        if self.gaps and (self.levels or self.low <= self.high):
+            return say("{condition} (or unknown)", condition=replace(self, gaps=False).said())
         fact = Label(self.fact)
         if self.levels:
             names = Listed(tuple(map(Word, self.levels)), "or")
@@ -149,6 +151,8 @@ class FormulaTerm:
             return say("each unit of {fact} above {knot}", fact=Label(self.fact), knot=Number(self.knot, ",.10g"))
         if self.knot is not None:
             return say("each unit of {fact}", fact=Label(self.fact))
+        if self.gap and self.coefficient and np.isnan(self.se):
+            return say("{fact} unknown (of nobody so far: counts as the mean)", fact=Label(self.fact))
         return reduce(_both, [condition.said() for condition in self.conditions])
 
     def toml(self) -> str:
