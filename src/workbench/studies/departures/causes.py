@@ -73,8 +73,9 @@ class Incidence(Result):
         any_, rows = self.row(), self.table[(self.table["group"] == ALL) & (self.table["cause"] != ANY)]
         rows = rows[rows["months"] == any_["months"]].sort_values(["incidence", "cause"], ascending=[False, True])
         parts = [say("{cause} {share}", cause=Label(r.cause), share=Share(r.incidence)) for r in rows.itertuples()]
-        told: dict[str, Any] = {"share": Share(any_["incidence"]), "months": int(any_["months"]), "causes": Listed(parts, ""),
-            "span": Span(any_["low"], any_["high"], ".1%")}  # fmt: skip
+        span = Span(any_["low"], any_["high"], ".1%")
+        told: dict[str, Any] = {"share": Share(any_["incidence"]), "months": int(any_["months"]), "span": span}
+        told["causes"] = Listed(parts, "")
         said = [say("Of customers who join, {share} leave within {months} months {span}: {causes}.", **told)]
         if self.window < any_["months"]:
             said = [
