@@ -29,6 +29,7 @@ def months(table, records, *, first="2026-01", department="d", delay=0, customer
             "records": records,
             "customers": records if customers is None else customers,
             "last_on": when.to_timestamp(how="end").normalize() + pd.Timedelta(days=delay),
+            "day_bits": 2.0**when.days_in_month - 1,
         }
     )
     return rows[rows["records"] > 0]
@@ -69,6 +70,46 @@ def test_a_month_is_due_once_the_usual_delay_has_passed():
     assert seen(bills).table["missing"].tolist() == [0]
     assert seen(bills, as_of="2026-07-07").table["missing"].tolist() == [1]
     assert seen(months("contact", [9, 9, 9, 9, 9]), as_of="2026-06-20").table["missing"].tolist() == [0]
+
+
+def days_of(table, lacking, *, a_day=10, first="2026-01-01", last="2026-06-30", weekends=True):
+    """One row a month, with so many records on each day but those that lack."""
+    when = pd.date_range(first, last)
+    when = when[~when.isin(lacking) & (weekends | (when.day_of_week < 5))]
+    rows = pd.DataFrame({"month": when.to_period("M").to_timestamp(), "last_on": when, "records": a_day,
+        "day_bits": 2.0 ** (when.day - 1)})  # fmt: skip
+    found = rows.groupby("month").agg({"last_on": "max", "records": "sum", "day_bits": "sum"}).reset_index()
+    return found.assign(table=table, department="d", customers=found["records"])
+
+
+def test_days_that_lack_at_the_end_and_within_a_month():
+    """Calls end a week early and lack two days of March; the first month begins on its tenth, which is no gap."""
+    week, two = pd.date_range("2026-06-24", "2026-06-30"), pd.date_range("2026-03-10", "2026-03-11")
+    early = days_of("detail_record", week, first="2026-01-10")
+    row = seen(early, days_of("payment", two, a_day=12)).table.set_index("table")
+    assert row.loc["detail_record", ["days_missing", "missing", "thin", "days_old"]].tolist() == [7, 0, 0, 8]
+    assert row.loc["detail_record", "gaps"] == "7 days from 2026-06-24 to 2026-06-30 missing"
+    assert row.loc["detail_record", "first"] == pd.Timestamp("2026-01-10")
+    assert row.loc["payment", "gaps"] == "2 days from 2026-03-10 to 2026-03-11 missing"
+    assert seen(days_of("payment", two[:1], a_day=25)).table["gaps"].tolist() == ["2026-03-10 missing"]
+    assert "7 days from 2026-06-24" in seen(early).headline()
+
+
+def test_days_of_rest_and_quiet_days_are_no_gap():
+    """Weekends, eight days of a feast, and a day without one of three a day; a run of seven at that pace is one."""
+    feast = pd.date_range("2026-02-15", "2026-02-22")
+    assert seen(days_of("ticket", feast, weekends=False)).holed.empty
+    assert seen(days_of("contact", [pd.Timestamp("2026-03-10")], a_day=3)).holed.empty
+    assert seen(days_of("contact", feast, a_day=3)).table["days_missing"].tolist() == [8]
+    assert seen(days_of("payment", []), as_of="2026-07-02").holed.empty
+
+
+def test_a_month_that_runs_lacks_its_days_so_far():
+    """As of 11 July, calls to 30 June lack ten days of July; a month without any is missing, not its days."""
+    found = seen(days_of("detail_record", []), as_of="2026-07-11").table
+    assert found["gaps"].tolist() == ["10 days from 2026-07-01 to 2026-07-10 missing"]
+    none = seen(days_of("detail_record", pd.date_range("2026-04-01", "2026-04-30"))).table.iloc[0]
+    assert (none["gaps"], none["missing"], none["days_missing"]) == ("2026-04 missing", 1, 0)
 
 
 def test_a_table_in_waves_is_not_judged_and_no_table_is_no_error():

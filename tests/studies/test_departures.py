@@ -15,6 +15,7 @@ from workbench.result import Refusal
 from workbench.studies.departures import churn_change, decision, directions, incidence, recovery
 from workbench.studies.departures.outcomes import arms_compared
 from workbench.studies.departures.spells import read
+from workbench.studies.lifetime_value import lifetime_value
 
 AS_OF, SINCE = pd.Timestamp("2026-01-01"), pd.Timestamp("2024-01-01")
 LIVES = {"started": "on", "left": "off", "since": SINCE, "as_of": AS_OF}
@@ -127,6 +128,56 @@ def test_what_was_not_observed_has_no_incidence():
         incidence(table, cause="why", months=[0], **LIVES)
     unknown = incidence(table.assign(why=None), cause="why", **LIVES)
     assert unknown.table["cause"].unique().tolist() == ["any_cause", "unknown"]
+
+
+def snapshot(churn, rng, *, ever):
+    """One flat table of 2026-01-01: 300 customers joined each of 72 months, a share leaves each month.
+
+    Its yes under churn means last month, or (`ever`) at any time; both are told as a last day in December.
+    """
+    months = np.repeat(np.arange(1, 73), 300)
+    lasted = rng.geometric(churn, len(months))
+    gone = lasted <= months if ever else lasted == months
+    kept = ever | (lasted >= months)
+    tenure = np.minimum(lasted, months)[kept]
+    on = [AS_OF - pd.DateOffset(months=int(m)) for m in tenure]
+    off = pd.Series(pd.NaT, range(len(on))).mask(gone[kept], pd.Timestamp("2025-12-31"))
+    return pd.DataFrame({"on": on, "off": off, "why": None}), tenure, gone[kept]
+
+
+def test_a_snapshot_of_one_month_says_what_it_rests_on():
+    """By hand: what stays is the product of a month's shares, tenure by tenure; the sentence names the one month."""
+    table, tenure, gone = snapshot(0.06, np.random.default_rng(0), ever=False)
+    found = incidence(table, cause="why", **LIVES | {"since": "2025-12-01"})
+    stay = np.prod([1 - gone[tenure == m].mean() for m in range(1, 25)])
+    assert found.row()["incidence"] == pytest.approx(1 - stay) == pytest.approx(1 - 0.94**24, abs=0.08)
+    assert "leave within 24 months" in found.headline() and "if all months are like the 1 on record" in found.headline()
+    assert "if all months" not in incidence(lives(4_000, np.random.default_rng(2)), cause="why", **LIVES).headline()
+
+
+def test_departures_of_all_times_told_as_of_one_month_are_refused():
+    """A twentieth a month would read as more: nobody joined in the thousands for those of long ago to be here."""
+    table, *_ = snapshot(0.06, np.random.default_rng(0), ever=True)
+    with pytest.raises(CannotAnswer, match="contradict who is here"):
+        incidence(table, cause="why", **LIVES | {"since": "2025-12-01"})
+    asked = {"started": "on", "left": "off", "margin": 10.0, "horizon": 6, "discount": 0.08, "as_of": AS_OF}
+    with pytest.raises(CannotAnswer, match="contradict who is here"):
+        lifetime_value(table, since="2025-12-01", **asked)
+
+
+def test_ibm_is_no_month_of_departures(shared_data):
+    """27% in one month, 62% of those new, and 233 who joined in the last: 3.4 million would have 24 months before."""
+    table = pd.read_csv(shared_data / "ibm_telco_churn.csv.gz").query("tenure > 0")
+    day, gone = pd.Timestamp("2018-02-01"), (table["Churn"] == "Yes").to_numpy()
+    on = [day - pd.DateOffset(months=m) for m in table["tenure"]]
+    off = pd.Series(pd.NaT, range(len(on))).mask(gone, pd.Timestamp("2018-01-31"))
+    told = pd.DataFrame({"on": on, "off": off, "why": None})
+    shares = pd.Series(gone).groupby(table["tenure"].to_numpy()).mean()
+    stays = pd.Series(~gone).groupby(table["tenure"].to_numpy()).sum()
+    joined = stays / (1 - shares).cumprod()
+    assert joined[24] == pytest.approx(3_453_841, abs=1) and (joined > len(table)).idxmax() == 7
+    with pytest.raises(CannotAnswer, match=r"8,083 customers or more joined in one month, 8 months before"):
+        incidence(told, started="on", left="off", cause="why", since="2018-01-01", as_of=day)
 
 
 def test_exact_intervals_of_counts():

@@ -880,8 +880,8 @@ customer_id, 1 FROM opportunity UNION ALL SELECT 'market', month, CAST(month + I
 AS DATE), NULL, 1 FROM market UNION ALL SELECT 'marketing_cost', month, CAST(month + INTERVAL '1 MONTH' - INTERVAL '1
 DAY' AS DATE), NULL, 1 FROM marketing_cost) SELECT fact, CAST(DATE_TRUNC('MONTH', day) AS DATE) AS month,
 CAST(SUM(records) AS DOUBLE PRECISION) AS records, CAST(COUNT(DISTINCT customer_id) AS DOUBLE PRECISION) AS customers,
-MAX(seen_on) AS last_on FROM dated WHERE seen_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY fact,
-CAST(DATE_TRUNC('MONTH', day) AS DATE);
+MAX(seen_on) AS last_on, CAST(SUM(DISTINCT POWER(2, EXTRACT(DAY FROM day) - 1)) AS DOUBLE PRECISION) AS day_bits FROM
+dated WHERE seen_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY fact, CAST(DATE_TRUNC('MONTH', day) AS DATE);
 
 -- week_profile
 WITH event AS (SELECT asked."group", CAST((CAST(detail_record.started_at AS DATE) - CAST('1990-01-01' AS DATE)) AS

@@ -10,7 +10,7 @@ import pandas as pd
 
 from workbench.columns import category, days
 from workbench.errors import CannotAnswer, require_columns
-from workbench.messages import Number, say
+from workbench.messages import Message, Number, say
 from workbench.methods.btyd.purchases import day_of, placeholders_aside, refuse
 from workbench.methods.survival.table import life_table
 
@@ -117,8 +117,8 @@ def _position(moments: pd.Series, step: Step) -> pd.Series:
     return (moments - pd.Timestamp("1900-01-01")).dt.days
 
 
-def require_records(part: pd.DataFrame, group: str) -> None:
-    """Refuse a time at the beginning or end of records in which no departure is on record and some must have been."""
+def require_records(part: pd.DataFrame, group: str, step: Step) -> None:
+    """Refuse records that lack departures at their beginning or end, and departures that contradict who is here."""
     gone = part[~part["alive"]]
     if len(gone) < FEWEST_DEPARTURES:
         return
@@ -136,6 +136,31 @@ def require_records(part: pd.DataFrame, group: str) -> None:
             "{where} on record end on {last}, and about {late} were to be expected from then to as_of: they are not "
             "recorded to its end. Choose an earlier as_of."
         ).of(where, gone["left"].max().date(), Number(late, ",.0f"))
+    _require_possible(part, where, step)
+
+
+def _require_possible(part: pd.DataFrame, where: Message, step: Step) -> None:
+    """Refuse rates by which more must have joined in one month, for those still here, than all who are on record.
+
+    Whoever ever left, told as if they had left lately, gives such rates. With late entry the rates of a month may stand
+    for years: who is here is then the only witness. The share still there is taken at the high end of its interval.
+    """
+    table = life_table(part["entry"], part["exit"], -part["alive"].astype(int))
+    told, month = (table.thin or len(table.at_risk) + 1) - 1, 1 if step == "month" else _STRETCH
+    tenure = part.loc[part["here"] & part["tenure"].between(table.start, told), "tenure"]
+    counts = ((tenure - table.start) // month).value_counts().sort_index()
+    youngest = table.start + month * counts.index.to_numpy()
+    there = table.surviving()
+    for at, here in zip(youngest, counts, strict=True):
+        if here <= len(part) * there[at - 1]:
+            continue
+        joined = here / max(1 - float(table.ends([at])[0][0, 0]), 1e-9)
+        if joined > len(part):
+            raise CannotAnswer(
+                "{where} on record contradict who is here: by their rates {joined} customers or more joined in one "
+                "month, {months} months before as_of, for {here} of them to be here; {all} are on record. It looks as "
+                "if departures of other times were given days of this time. Give each its own day."
+            ).of(where, Number(joined, ",.0f"), round(at / month), here, len(part))
 
 
 def _by_luck(expected: float, seen: int) -> float:

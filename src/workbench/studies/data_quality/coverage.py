@@ -1,4 +1,4 @@
-"""Did every department deliver every month, and how old is the last row?"""
+"""Did every department deliver every month and day, and how old is the last row?"""
 
 from __future__ import annotations
 
@@ -19,10 +19,14 @@ from workbench.studies.data_quality.known_faults import quality_rules
 THIN = 0.5  # of a usual month
 USUAL = 30  # records: below that a thin month may be chance (14 or fewer where 30 are usual: one month in 1,000)
 DENSE = 0.8  # of its months: a table that has rows in so many is drawn against the months near
+EXPECTED = 20  # records of a usual month's pace: of days without any, chance leaves no more than so many
+RESTS = 5  # times the usual rest between two days with rows (a weekend): a longer one is no rest
 _NEAR = 3  # months before and after that say what is usual
 _SHOWN = 24  # months in the picture
-_TABLE = ["department", "table", "records", "first", "last", "months", "missing", "thin", "days_old", "gaps"]
-_MONTHS = ["department", "table", "month", "records", "customers", "share", "gap"]
+_GAPS = ["missing", "thin", "days_missing"]
+_TABLE = ["department", "table", "records", "first", "last", "months", *_GAPS, "days_old", "gaps"]
+_DARK = ["days_missing", "dark_from", "dark_to"]
+_MONTHS = ["department", "table", "month", "records", "customers", "share", "gap", *_DARK]
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,14 @@ class Coverage(Result):
     Attributes
     ----------
     table : DataFrame
-        One row a table of dated facts: department, table, records, first and last (days; of the first month its first),
-        months (with rows), missing and thin (months; missing value where the table is not judged), days_old (days from
-        the last row to the day of the study; 1 is the day before), gaps (which months, in words).
+        One row a table of dated facts: department, table, records, first and last (days; of what is known by month the
+        first of one), months (with rows), missing and thin (months; missing value where the table is not judged),
+        days_missing (in other months), days_old (days from the last row to the day of the study; 1 is the day before),
+        gaps (which months and days, in words).
     months : DataFrame
         One row a table and month from its first to the last that is due: department, table, month, records, customers,
-        share (of a usual month: the median of those near), gap ("", "missing" or "thin").
+        share (of a usual month: the median of those near), gap ("", "missing", "thin" or "days"), days_missing,
+        dark_from and dark_to (first and last of these).
     """
 
     table: pd.DataFrame
@@ -48,19 +54,24 @@ class Coverage(Result):
     CHART: ClassVar[str] = say("Heat map, a row a table, a column a month; darker is less than usual, red is missing")
     CAPTION: ClassVar[str] = (
         "Tables of dated facts by department: months with rows, months that lack, months with less than half of the "
-        "usual rows, and days since the last row. Tables that may come in waves are not judged."
+        "usual rows, days that lack in other months, and days since the last row. Tables that may come in waves are "
+        "not judged."
     )
-    FORMATS = dict.fromkeys(["records", "missing", "thin", "days_old"], "{:,.0f}")
+    FORMATS = dict.fromkeys(["records", *_GAPS, "days_old"], "{:,.0f}")
 
     @property
     def gaps(self) -> pd.DataFrame:
-        """The months that lack or are thin, one a row."""
+        """The months that lack, are thin or lack days, one a row."""
         return self.months[self.months["gap"] != ""]
+
+    @property
+    def holed(self) -> pd.DataFrame:
+        """The tables with gaps."""
+        return self.table[self.table["table"].isin(self.gaps["table"])]
 
     def headline(self) -> Message:
         """Say which tables lack months, or that none does."""
-        judged = self.table[self.table["missing"].notna()]
-        holes = judged[judged["missing"] + judged["thin"] > 0]
+        judged, holes = self.table[self.table["missing"].notna()], self.holed
         if self.table.empty:
             return say("No table of dated facts holds a row: what came in when is not known.")
         if judged.empty:
@@ -82,7 +93,7 @@ class Coverage(Result):
         )  # fmt: skip
 
     def gaps_of(self, table: str) -> Message:
-        """Say which months of a table are missing or thin."""
+        """Say which months and days of a table are missing, and which months are thin."""
         return _gaps(self.months[self.months["table"] == table])
 
     def _with_gaps(self, table: str) -> Message:
@@ -155,13 +166,15 @@ def coverage(deliveries: pd.DataFrame, *, as_of: date | str) -> Coverage:
 
     A month is due once the table's usual delay has passed (bills are issued some days after their month). It is thin
     where 30 rows or more are usual and it has fewer than half of that; usual is the median of the months near it, three
-    before and three after. The first month of a table, which may begin within it, is not called thin.
+    before and three after. The first month of a table, which may begin within it, is not called thin. Of a table that
+    has rows on every day, or every working day, days lack where 20 rows or more are usual in so many days, and they are
+    more than five times a rest between two days with rows that a tenth of its rests exceed; also at its end.
 
     Parameters
     ----------
     deliveries : DataFrame
-        One row a table and month with rows: table, department, month, records, customers, last_on; none where no
-        table of dated facts was delivered.
+        One row a table and month with rows: table, department, month, records, customers, last_on, day_bits (days with
+        rows); none where no table of dated facts was delivered.
     as_of : date or str
         Exclusive.
 
@@ -174,7 +187,7 @@ def coverage(deliveries: pd.DataFrame, *, as_of: date | str) -> Coverage:
     if deliveries.empty:
         return Coverage(pd.DataFrame(columns=_TABLE), pd.DataFrame(columns=_MONTHS), day)
     known = columns.take(
-        deliveries, "deliveries", key=["table", "month"], numbers=["records", "customers"],
+        deliveries, "deliveries", key=["table", "month"], numbers=["records", "customers", "day_bits"],
         categories=["table", "department"], dates=["month", "last_on"],
     ).table  # fmt: skip
     parts = [_of_one(rows, day) for _, rows in known.groupby("table", sort=True)]
@@ -191,11 +204,12 @@ def _of_one(rows: pd.DataFrame, day: pd.Timestamp) -> tuple[dict[str, object], p
     ends = rows.index + pd.offsets.MonthEnd(1)
     delay = max(float(np.median((rows["last_on"] - ends).dt.days)), 0.0)
     due = (day - pd.Timedelta(days=delay)).to_period("M").to_timestamp() - pd.DateOffset(months=1)
-    expected = pd.date_range(rows.index[0], max(due, rows.index[-1]), freq="MS")
+    monthly, daily = (name in known for known in (quality_rules().monthly, quality_rules().daily))
+    now = [(day - pd.Timedelta(days=1)).to_period("M").to_timestamp()] if daily else []
+    expected = pd.date_range(rows.index[0], max(due, rows.index[-1], *now), freq="MS")
     months = rows[["records", "customers"]].reindex(expected, fill_value=0.0).rename_axis("month").reset_index()
     months.insert(0, "table", name)
     months.insert(0, "department", department)
-    monthly = name in quality_rules().monthly
     dense = len(rows) >= DENSE * len(months)
     usual = _usual(months["records"].to_numpy(), dense or monthly)
     months["share"] = months["records"] / usual
@@ -205,18 +219,46 @@ def _of_one(rows: pd.DataFrame, day: pd.Timestamp) -> tuple[dict[str, object], p
         thin = (months["share"] < THIN) & (usual >= USUAL) & (months.index > 0) & late
         months.loc[thin, "gap"] = "thin"
         months.loc[(months["records"] == 0) & late, "gap"] = "missing"
+    there = _days(rows["day_bits"])
+    months = months.join(_dark(there, months, usual, day) if daily else pd.DataFrame(columns=_DARK))
+    months["days_missing"] = months["days_missing"].astype(float).fillna(0.0)
+    months.loc[months["days_missing"] > 0, "gap"] = "days"
     return {
         "department": department,
         "table": name,
         "records": float(rows["records"].sum()),
-        "first": rows.index[0],
+        "first": there[0],
         "last": rows["last_on"].max(),
         "months": len(rows),
         "missing": float((months["gap"] == "missing").sum()) if monthly else np.nan,
         "thin": float((months["gap"] == "thin").sum()) if monthly else np.nan,
+        "days_missing": float(months["days_missing"].sum()) if monthly else np.nan,
         "days_old": float((day - rows["last_on"].max()).days),
         "gaps": _gaps(months) if monthly else "not judged",
     }, months
+
+
+def _days(bits: pd.Series) -> pd.DatetimeIndex:
+    """The days with rows, out of the bits of each month."""
+    return pd.DatetimeIndex(
+        [month + pd.Timedelta(days=k) for month, sum_ in bits.astype(int).items() for k in range(31) if sum_ >> k & 1]
+    )
+
+
+def _dark(there: pd.DatetimeIndex, months: pd.DataFrame, usual: np.ndarray, day: pd.Timestamp) -> pd.DataFrame:
+    """Days without rows that are neither chance nor a rest, by month; months that lack as a whole have none."""
+    rests = np.diff(there).astype("timedelta64[D]").astype(int) - 1
+    longest = RESTS * np.quantile(rests, 0.9, method="higher") if len(rests) else 0
+    pace = pd.Series(usual / (365.25 / 12), months["month"])
+    dark: list[pd.Timestamp] = []
+    for last, then in zip(there, [*there[1:], max(day, there[-1] + pd.Timedelta(days=1))], strict=True):
+        lacking = pd.date_range(last + pd.Timedelta(days=1), then - pd.Timedelta(days=1))
+        if len(lacking) > longest and len(lacking) * pace[last.to_period("M").to_timestamp()] >= EXPECTED:
+            dark.extend(lacking)
+    days = pd.DataFrame({"day": dark, "month": pd.PeriodIndex(dark, freq="M").to_timestamp()})
+    days = days[~days["month"].isin(months.loc[months["gap"] == "missing", "month"])]
+    found = days.groupby("month")["day"].agg(days_missing="size", dark_from="min", dark_to="max")
+    return found.reindex(months["month"]).reset_index(drop=True)
 
 
 def _usual(records: np.ndarray, dense: bool) -> np.ndarray:
@@ -229,10 +271,16 @@ def _usual(records: np.ndarray, dense: bool) -> np.ndarray:
 
 
 def _gaps(months: pd.DataFrame) -> Message:
-    """Say which of the months are missing and which are thin; nothing where none is."""
+    """Say which of the months are missing or thin, and which days lack in others; nothing where none is."""
     lacking, few = (months.loc[months["gap"] == gap, "month"] for gap in ("missing", "thin"))
     said = [say("{months} missing", months=_months(lacking))] if len(lacking) else []
     said += [say("{months} thin", months=_months(few))] if len(few) else []
+    dark = months[months["gap"] == "days"]
+    if len(dark) == 1 and dark["days_missing"].iloc[0] == 1:
+        said.append(say("{months} missing", months=Day(dark["dark_from"].iloc[0])))
+    elif len(dark):
+        ends = {"first": Day(dark["dark_from"].min()), "last": Day(dark["dark_to"].max())}
+        said.append(say("{n} days from {first} to {last} missing", n=Count(dark["days_missing"].sum()), **ends))
     return say("{gaps}", gaps=Listed(said, "")) if said else say("")
 
 

@@ -23,9 +23,10 @@ class KnownFault:
 
 @dataclass(frozen=True)
 class QualityRules:
-    """Tables with rows in every month, rules by name, and the tables that each study rests on."""
+    """Tables with rows in every month, and on every day, rules by name, and the tables that each study rests on."""
 
     monthly: tuple[str, ...]
+    daily: tuple[str, ...]
     rules: dict[str, KnownFault]
     studies: dict[str, tuple[str, ...]]
 
@@ -38,8 +39,10 @@ def quality_rules() -> QualityRules:
     ('subscription',)
     """
 
-    def known(monthly: tuple[str, ...], rule: dict[str, Any], study: dict[str, list[str]]) -> QualityRules:
+    def known(
+        monthly: tuple[str, ...], daily: tuple[str, ...], rule: dict[str, Any], study: dict[str, list[str]]
+    ) -> QualityRules:
         rules = {n: made(partial(KnownFault, n), entry, say("rule '{id}'", id=n)) for n, entry in rule.items()}
-        return QualityRules(monthly, rules, {name: tuple(tables) for name, tables in study.items()})
+        return QualityRules(monthly, daily, rules, {name: tuple(tables) for name, tables in study.items()})
 
     return read_rules(None, __package__, "rules.toml", known)

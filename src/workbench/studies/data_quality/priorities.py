@@ -212,7 +212,7 @@ def _losing(lost: LostRecords, customers: int) -> Iterable[Fault]:
 
 def _lacking(seen: Coverage, customers: int) -> Iterable[Fault]:
     usual = seen.months[seen.months["gap"] == ""].groupby("table")["customers"].median()
-    for row in seen.table[seen.table["missing"].fillna(0) + seen.table["thin"].fillna(0) > 0].itertuples():
+    for row in seen.holed.itertuples():
         table, gaps, n = refused.table(row.table), seen.gaps_of(row.table), float(np.floor(usual.get(row.table, 0.0)))
         known: dict[str, Any] = {"who": _who(row.department), "table": table, "gaps": gaps}
         yield Fault(
@@ -298,8 +298,8 @@ def studies_touched(
                 said.append(say("{n} customers with {what}: {means}", n=r.customers, **words))
             else:
                 said.append(say("fewer than {n} customers with {what}: {means}", n=minimum, **words))
-        gaps = seen.table[seen.table["table"].isin(rests) & (seen.table["missing"] + seen.table["thin"] > 0)]
-        said += [say("{table}: {gaps}", table=refused.table(t), gaps=seen.gaps_of(t)) for t in gaps["table"]]
+        gaps = [t for t in seen.holed["table"] if t in rests]
+        said += [say("{table}: {gaps}", table=refused.table(t), gaps=seen.gaps_of(t)) for t in gaps]
         gone = lost.table[lost.table["table"].isin(rests) & (lost.table["lost"] > 0)]
         if len(gone):
             worst = gone.loc[gone["share"].idxmax()]

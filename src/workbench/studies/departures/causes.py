@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -40,6 +41,8 @@ class Incidence(Result):
     set_aside : dict of str to int
     longest : int
         Last month asked for.
+    window : int
+        Months for which departures are on record.
     too_few : dict of str to int
         Customers of each group that has no row because fewer than 5 of it left.
     """
@@ -52,6 +55,7 @@ class Incidence(Result):
     level: float
     step: Step
     longest: int
+    window: int
     too_few: dict[str, int] = field(default_factory=dict)
 
     NAME, COUNTS, CHART = "incidence", "customers", say("Shares gone by month of tenure, a band a cause")
@@ -69,9 +73,18 @@ class Incidence(Result):
         any_, rows = self.row(), self.table[(self.table["group"] == ALL) & (self.table["cause"] != ANY)]
         rows = rows[rows["months"] == any_["months"]].sort_values(["incidence", "cause"], ascending=[False, True])
         parts = [say("{cause} {share}", cause=Label(r.cause), share=Share(r.incidence)) for r in rows.itertuples()]
-        said = [say("Of customers who join, {share} leave within {months} months {span}: {causes}.",
-            share=Share(any_["incidence"]), months=int(any_["months"]), causes=Listed(parts, ""),
-            span=Span(any_["low"], any_["high"], ".1%"))]  # fmt: skip
+        span = Span(any_["low"], any_["high"], ".1%")
+        told: dict[str, Any] = {"share": Share(any_["incidence"]), "months": int(any_["months"]), "span": span}
+        told["causes"] = Listed(parts, "")
+        said = [say("Of customers who join, {share} leave within {months} months {span}: {causes}.", **told)]
+        if self.window < any_["months"]:
+            said = [
+                say(
+                    "Of customers who join, {share} leave within {months} months {span} if all months are like the "
+                    "{window} on record: {causes}.",
+                    window=self.window, **told,
+                )
+            ]  # fmt: skip
         if ALL in self.begins:
             said.append(say("Counted from month {n} of tenure on.", n=Number(self.begins[ALL], ".0f")))
         if ALL in self.thin and self.thin[ALL] <= self.longest:
@@ -190,13 +203,14 @@ def incidence(
     known = observe(lives, started, left, since, day_of(as_of, "as_of"), None, step)
     table = known.table
     table["cause"] = why.reindex(table.index).where(~table["alive"])
-    require_records(table, ALL)
+    require_records(table, ALL, known.step)
     causes = sorted(table["cause"].dropna().unique())
     parts = [(ALL, table)]
     if names:
         keys = pd.Series(list(zip(*cells, strict=True)), lives.index)
         parts += _by_group(table, keys.reindex(table.index))
     length = 1.0 if known.step == "month" else DAYS["month"]
+    window = round((known.closed - known.opened) / length)
     rows: list[pd.DataFrame] = []
     begins: dict[str, float] = {}
     thin: dict[str, float] = {}
@@ -231,7 +245,7 @@ def incidence(
                 months=Listed(asked, "or"), few=FEWEST,
             )
         )  # fmt: skip
-    return Incidence(found, curve, begins, thin, known.set_aside, level, known.step, asked[-1], too_few)
+    return Incidence(found, curve, begins, thin, known.set_aside, level, known.step, asked[-1], window, too_few)
 
 
 def _told(

@@ -298,7 +298,7 @@ def lifetime_value(
         cell[mine] = who + cells
         cells += len(tenure)
         part = table[table["group"] == group]
-        require_records(part, group)
+        require_records(part, group, step)
         worths.append(_worth(part, tenure, ends, factor, known, extrapolate, resamples, np.random.default_rng(seed)))
     worth = _Worths(worths, factor, ends)
     uncounted = float(worth.beyond[cell].mean())

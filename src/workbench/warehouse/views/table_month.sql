@@ -8,6 +8,8 @@
 -- customers [customers]: Different customers; 0 where rows name none.
 -- last_on []: Last day with a row; of bills the last day of issue, of what is known by month
 --     its last day.
+-- day_bits []: The days of that month on which it happened, added up: 1 for the first, 2 for the second, 4 for the third,
+--     and so on; 1 of what is known by month.
 WITH dated AS (
     SELECT 'detail_record' AS fact, day_on AS day, day_on AS seen_on, customer_id, events AS records FROM customer_day
     UNION ALL
@@ -46,7 +48,8 @@ SELECT
     CAST(DATE_TRUNC('month', day) AS DATE) AS month,
     CAST(SUM(records) AS DOUBLE) AS records,
     CAST(COUNT(DISTINCT customer_id) AS DOUBLE) AS customers,
-    MAX(seen_on) AS last_on
+    MAX(seen_on) AS last_on,
+    CAST(SUM(DISTINCT POWER(2, EXTRACT(DAY FROM day) - 1)) AS DOUBLE) AS day_bits
 FROM dated
 WHERE seen_on < CAST($as_of AS DATE)
 GROUP BY fact, CAST(DATE_TRUNC('month', day) AS DATE)
