@@ -54,6 +54,22 @@ LONGEST = (
 )
 
 
+class OnlyWithExamples:
+    """Collects doctests of the files that have some: every worker would load and search all the others."""
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_collect_file(self, file_path):
+        """Leave out doctests of a file that shows no prompt."""
+        found = yield
+        shows = file_path.suffix != ".py" or b">>> " in file_path.read_bytes()
+        return [node for node in found if shows or type(node).__name__ != "DoctestModule"]
+
+
+def pytest_configure(config):
+    """Look at all files, not at those of this folder alone."""
+    config.pluginmanager.register(OnlyWithExamples())
+
+
 def pytest_collection_modifyitems(items):
     """Order the files: the longest, the notebooks, all others."""
     place = {name: at for at, name in enumerate(LONGEST)}

@@ -8,7 +8,7 @@ import string
 from datetime import date
 
 import pytest
-from catalogues import CELLS, REFUSALS, SOURCE, TREES, called, lacking, named_by, put, written
+from catalogues import SOURCE, called, lacking, named_by, notebook_cells, put, refusals, trees, written
 
 from workbench import catalogue, messages
 from workbench.messages import (
@@ -31,29 +31,34 @@ from workbench.messages import (
 from workbench.result import OWN
 from workbench.warehouse import rulebook, schema
 
-WRITTEN = written()
+CELLS = notebook_cells()
 
 
 def test_every_template_has_a_chinese_entry():
     """None is missing, or kept out because its places differ."""
     known = catalogue.catalogue("zh")
-    missing = {place: text for text, place in WRITTEN.items() if text not in known}
+    missing = {place: text for text, place in written().items() if text not in known}
     assert not missing, json.dumps(missing, indent=1)
 
 
 def test_a_template_is_given_its_values():
     """Also in branches that nobody walks: each place has a value at the call, and each value a place."""
-    for name, tree in TREES:
+    for name, tree in trees():
         filled = set()
         for node in ast.walk(tree):
             if isinstance(node, ast.Call) and named_by(node.func) == "of" and isinstance(node.func.value, ast.Call):
-                if named_by(node.func.value.func) in REFUSALS:
+                if named_by(node.func.value.func) in refusals():
                     filled.add(id(refusal := node.func.value))
                     starred = any(isinstance(value, ast.Starred) for value in node.args)
                     wanted = catalogue.places(refusal.args[0].value)
                     assert starred or len(wanted) == len(node.args), f"{name}:{node.lineno}"
         for node in ast.walk(tree):
-            if isinstance(node, ast.Call) and named_by(node.func) in REFUSALS and id(node) not in filled and node.args:
+            if (
+                isinstance(node, ast.Call)
+                and named_by(node.func) in refusals()
+                and id(node) not in filled
+                and node.args
+            ):
                 text = node.args[0]
                 plain = not isinstance(text, ast.Constant) or "{" not in text.value
                 assert plain, f"{name}:{node.lineno}: its places have no values: .of(…)"
@@ -71,9 +76,9 @@ def test_no_f_string_reaches_a_reader():
 
     Also where it is glued to another text, chosen, or given a name in the function before.
     """
-    said_by = {*REFUSALS, "answer", "show", "echo", "secho", "ClickException", "UsageError", "BadParameter"}
+    said_by = {*refusals(), "answer", "show", "echo", "secho", "ClickException", "UsageError", "BadParameter"}
     glued = {}
-    for place, tree in TREES:
+    for place, tree in trees():
         for body in [tree, *(node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef))]:
             named: dict[str, list[ast.expr]] = {}
             for node in ast.walk(body):
@@ -83,7 +88,7 @@ def test_no_f_string_reaches_a_reader():
                 fills = (
                     isinstance(call, ast.Call) and named_by(call.func) == "of" and isinstance(call.func.value, ast.Call)
                 )
-                if fills and named_by(call.func.value.func) in REFUSALS:
+                if fills and named_by(call.func.value.func) in refusals():
                     found = [value for value in call.args if isinstance(value, ast.JoinedStr)]
                     glued |= {f"{place}:{call.lineno}": ast.unparse(text) for text in found if has_words(text)}
                 if isinstance(call, ast.Call) and named_by(call.func) in said_by:
@@ -135,7 +140,7 @@ def test_a_notebook_says_in_chinese_what_it_writes(place, cell):
 
 def test_a_template_has_plain_places():
     """No format, conversion or position stands in a template: values say themselves."""
-    for text, place in WRITTEN.items():
+    for text, place in written().items():
         for _, name, form, conversion in string.Formatter().parse(text):
             assert name is None or (name.isidentifier() and not form and conversion is None), (place, text)
 
@@ -294,4 +299,4 @@ def test_a_new_sentence_gets_an_empty_entry_at_its_place():
     text = 'msgid ""\nmsgstr ""\n\nmsgid "c"\nmsgstr "三"\n\nmsgid "d"\nmsgstr "四"\n'
     made = put(text, {'b "x"\ny': "a.py:1", "d": "a.py:2"}, ["c"])
     assert made == 'msgid ""\nmsgstr ""\n\nmsgid ""\n"b \\"x\\"\\n"\n"y"\nmsgstr ""\n\nmsgid "d"\nmsgstr "四"\n'
-    assert not lacking("zh.po", {next(iter(WRITTEN)): "here"}) and lacking("zh.po", {"Nobody says so.": "here"})
+    assert not lacking("zh.po", {next(iter(written())): "here"}) and lacking("zh.po", {"Nobody says so.": "here"})

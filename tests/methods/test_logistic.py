@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-import statsmodels.api as sm
+from statsmodels.discrete.discrete_model import Logit
+from statsmodels.tools import add_constant
 
 from workbench.methods.regression import logistic, repeated
 
@@ -14,7 +15,7 @@ def test_coefficients_and_errors_are_those_of_statsmodels(n):
     x = rng.normal(size=(n, 3)) * [1, 100, 0.01] + [0, 500, 2]
     y = rng.random(n) < 1 / (1 + np.exp(-(x - [0, 500, 2]) @ [1.0, 0.005, 30]))
     clusters = rng.integers(0, n // 5, n)
-    model = sm.Logit(y * 1, sm.add_constant(x))
+    model = Logit(y * 1, add_constant(x))
     plain = model.fit(disp=0)
     robust = model.fit(disp=0, cov_type="cluster", cov_kwds={"groups": clusters})
     for cov, peer in ((None, plain), (clusters, robust)):

@@ -8,6 +8,7 @@ it changes nothing and ends with 1 if there are any. An empty entry is said in E
 import ast
 import json
 import sys
+from functools import cache
 from pathlib import Path
 
 from babel.messages.pofile import read_po
@@ -19,9 +20,9 @@ from workbench.warehouse import dictionary, features, schema, sqlfiles
 SOURCE = Path(workbench.__file__).parent
 NOTEBOOKS = [*sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb")), SOURCE / "lab" / "study.ipynb"]
 MAKERS = {"say": "a template", "Term": "a word"}
-REFUSALS = {"WorkbenchError"}
 
 
+@cache
 def notebook_cells() -> list[tuple[str, ast.Module]]:
     """Every code cell of the notebooks, but for the parameters, with the place where it stands."""
     return [
@@ -32,11 +33,14 @@ def notebook_cells() -> list[tuple[str, ast.Module]]:
     ]
 
 
-CELLS = notebook_cells()
-TREES = [
-    *((str(file.relative_to(SOURCE)), ast.parse(file.read_text("utf-8"))) for file in sorted(SOURCE.rglob("*.py"))),
-    *CELLS,
-]
+@cache
+def trees() -> list[tuple[str, ast.Module]]:
+    """Every module of the package and every cell, with the place where it stands: read when first asked for."""
+    files = sorted(SOURCE.rglob("*.py"))
+    return [
+        *((str(file.relative_to(SOURCE)), ast.parse(file.read_text("utf-8"))) for file in files),
+        *notebook_cells(),
+    ]
 
 
 def called(node: ast.AST) -> str:
@@ -46,7 +50,7 @@ def called(node: ast.AST) -> str:
     if isinstance(node.func, ast.Attribute) and ast.unparse(node.func) in ("self.say", "messages.say"):
         return "say"
     name = named_by(node.func)
-    return name if isinstance(node.func, ast.Name) or name in REFUSALS else ""
+    return name if isinstance(node.func, ast.Name) or name in refusals() else ""
 
 
 def named_by(node: ast.expr) -> str:
@@ -54,17 +58,22 @@ def named_by(node: ast.expr) -> str:
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""
 
 
-for _ in range(3):
-    for _, tree in TREES:
-        for node in ast.walk(tree):
-            if isinstance(node, ast.ClassDef) and REFUSALS & {named_by(base) for base in node.bases}:
-                REFUSALS.add(node.name)
+@cache
+def refusals() -> frozenset[str]:
+    """The names of `WorkbenchError` and of every class that stands on it."""
+    found, before = {"WorkbenchError"}, set()
+    classes = [node for _, tree in trees() for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
+    while found != before:
+        before = set(found)
+        found |= {node.name for node in classes if found & {named_by(base) for base in node.bases}}
+    return frozenset(found)
 
 
+@cache
 def written() -> dict[str, str]:
     """Every template and word in the package and the notebooks, by text, with the place where it stands."""
     found = {}
-    for name, tree in TREES:
+    for name, tree in trees():
         for node in ast.walk(tree):
             if isinstance(node, ast.Assign | ast.AnnAssign) and isinstance(node.value, ast.Constant):
                 targets = node.targets if isinstance(node, ast.Assign) else [node.target]
@@ -75,7 +84,7 @@ def written() -> dict[str, str]:
                 rules = [one for one in (node.args[0], *node.args[1].keys) if isinstance(one, ast.Constant)]
                 rules = [one for one in rules if " " in one.value]  # else a name of the code
                 found |= {rule.value: f"{name}:{rule.lineno}" for rule in rules}
-            if maker in {*MAKERS, *REFUSALS} and node.args:
+            if maker in {*MAKERS, *refusals()} and node.args:
                 first, place = node.args[0], f"{name}:{node.lineno}"
                 texts = [n for n in (first.body, first.orelse)] if isinstance(first, ast.IfExp) else [first]
                 for text in texts:

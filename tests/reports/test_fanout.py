@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib.util import find_spec
 
 import nbformat
 import pytest
@@ -12,8 +13,10 @@ from nbformat.v4 import new_code_cell, new_notebook
 
 from workbench.reports.runs.ledger import Ledger
 
-pytest.importorskip("distributed", reason="skipped: distributed is not installed")
-pytestmark = pytest.mark.prove  # processes of four kinds take half a minute
+pytestmark = [
+    pytest.mark.prove,  # processes of four kinds take half a minute
+    pytest.mark.skipif(find_spec("distributed") is None, reason="skipped: distributed is not installed"),
+]
 
 CELLS = [
     new_code_cell("n: int = 0  # number: which one", metadata={"tags": ["parameters"]}),

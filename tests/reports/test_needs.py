@@ -1,6 +1,7 @@
 """A study says what it needs, once; what a source lacks of it is said in one sentence, before a kernel starts."""
 
 import re
+import shutil
 from pathlib import Path
 
 import nbformat
@@ -58,17 +59,24 @@ since: date = "2022-07-01"  # date: from
 """
 
 
-@pytest.fixture
-def root(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
     """A project with three customers, billed for two months."""
+    root = tmp_path_factory.mktemp("built")
     for folder in ("data/mappings", "data/models", "data/raw/t", "notebooks"):
-        (tmp_path / folder).mkdir(parents=True)
-    (tmp_path / "data/mappings/t.toml").write_text(MAPPING, "utf-8")
+        (root / folder).mkdir(parents=True)
+    (root / "data/mappings/t.toml").write_text(MAPPING, "utf-8")
     rows = ["id,month,amount", "a,2024-05-01,10", "b,2024-05-01,20", "c,2024-06-01,30"]
-    (tmp_path / "data/raw/t/c.csv").write_text("\n".join(rows) + "\n")
-    ingest("t", root=tmp_path)
+    (root / "data/raw/t/c.csv").write_text("\n".join(rows) + "\n")
+    ingest("t", root=root)
+    return root
+
+
+@pytest.fixture
+def root(built, tmp_path, monkeypatch):
+    """Each test's own copy of it."""
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
-    return tmp_path
+    return shutil.copytree(built, tmp_path, dirs_exist_ok=True)
 
 
 def study(root, name, needs, *cells):

@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import shutil
 import stat
 import zipfile
 
@@ -89,21 +90,30 @@ CASE-04,CUST-01,complaint
 }
 
 
-@pytest.fixture
-def root(tmp_path, monkeypatch):
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
     """A project with three customers, mended records, lists and reports of two versions of its warehouse."""
+    root = tmp_path_factory.mktemp("built")
+    for folder in ("data/mappings", "data/raw/shop", "data/repairs/shop", "reports/lists", "reports/site/who/default"):
+        (root / folder).mkdir(parents=True)
+    for name, text in FILES.items():
+        (root / f"data/raw/shop/{name}.csv").write_text(text, encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("WORKBENCH_KEY", raising=False)
+        build(root)
+        write_quarantine(open_warehouse("shop", root=root).refused("ticket").head(2), root / "mend.csv")
+        mended = (root / "mend.csv").read_text("utf-8-sig").replace(",quarrel,", ",fault,")
+        (root / "data/repairs/shop/mended.csv").write_text(mended, encoding="utf-8")
+        build(root)
+    return root
+
+
+@pytest.fixture
+def root(built, tmp_path, monkeypatch):
+    """Each test's own copy of it."""
     monkeypatch.delenv("WORKBENCH_KEY", raising=False)
     monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
-    for folder in ("data/mappings", "data/raw/shop", "data/repairs/shop", "reports/lists", "reports/site/who/default"):
-        (tmp_path / folder).mkdir(parents=True)
-    for name, text in FILES.items():
-        (tmp_path / f"data/raw/shop/{name}.csv").write_text(text, encoding="utf-8")
-    build(tmp_path)
-    write_quarantine(open_warehouse("shop", root=tmp_path).refused("ticket").head(2), tmp_path / "mend.csv")
-    mended = (tmp_path / "mend.csv").read_text("utf-8-sig").replace(",quarrel,", ",fault,")
-    (tmp_path / "data/repairs/shop/mended.csv").write_text(mended, encoding="utf-8")
-    build(tmp_path)
-    return tmp_path
+    return shutil.copytree(built, tmp_path, dirs_exist_ok=True)
 
 
 def build(root, customer='"c"'):

@@ -7,10 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 import sqlglot
-import statsmodels.api as sm
 from scipy.special import expit, logit
 from sklearn.metrics import roc_auc_score
 from sklearn.model_selection import StratifiedKFold
+from statsmodels.discrete.discrete_model import Logit
+from statsmodels.tools import add_constant
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.studies.churn import ChurnFormula, churn_formula
@@ -80,7 +81,7 @@ def test_ibm_folds(ibm):
     for rest, held in StratifiedKFold(5, shuffle=True, random_state=0).split(p, y):
         fit = churn_formula(ibm.iloc[rest], features=SIX, form="straight", segments=0, **PLAIN)
         p[held] = fit.probability(ibm.iloc[held])
-    line = sm.Logit(y, sm.add_constant(logit(p))).fit(disp=0)
+    line = Logit(y, add_constant(logit(p))).fit(disp=0)
     assert roc_auc_score(y, p) == pytest.approx(0.83387, abs=5e-6)
     assert np.mean((p - y) ** 2) == pytest.approx(0.140477, abs=5e-7)
     assert line.params.tolist() == pytest.approx([-0.0033, 0.9952], abs=5e-5)
@@ -156,7 +157,7 @@ def test_errors_have_customers_as_clusters(panel):
     """statsmodels' sandwich on the months that were fitted."""
     found = churn_formula(panel, features=["x", "z"], form="straight", segments=0, rival="none")
     fit = panel[panel["month"] < "2026-05-01"]
-    model = sm.Logit(fit["left"] * 1, sm.add_constant(fit[["x", "z"]]))
+    model = Logit(fit["left"] * 1, add_constant(fit[["x", "z"]]))
     peer = model.fit(disp=0, cov_type="cluster", cov_kwds={"groups": fit["customer_id"]})
     own = {t.fact: t for t in found.parts if t.knot == 0}
     assert [own[f].coefficient / found.slope for f in "xz"] == pytest.approx(peer.params[["x", "z"]].tolist(), abs=1e-9)

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-import statsmodels.api as sm
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import t as student
+from statsmodels.regression.linear_model import OLS
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.studies.uplift import effect_groups, uplift_curve
@@ -163,7 +163,7 @@ def test_calibration_slope_is_a_regression_with_a_robust_error():
     table = campaign(members=160)
     found = effect_groups(table, groups=2, **HOW)
     s, t = table["s"] - table["s"].mean(), table["t"]
-    peer = sm.OLS(table["y"].to_numpy(), np.column_stack([np.ones(len(s)), s, t, t * s])).fit(cov_type="HC2")
+    peer = OLS(table["y"].to_numpy(), np.column_stack([np.ones(len(s)), s, t, t * s])).fit(cov_type="HC2")
     parts = []
     for own in (t == 1, t == 0):  # Bell and McCaffrey (2002): tr(M)² / tr(M²), by the matrices themselves
         x = np.column_stack([np.ones(own.sum()), s[own]])
