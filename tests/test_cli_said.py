@@ -136,9 +136,9 @@ def test_lists_status_and_a_run_are_said_in_chinese(root, call):
         (["run", "-p", "source=smaple"], "data/mappings中没有名为“smaple”的数据来源。是否指“sample”？"),
         (["run", "-p", "source=sample"], "“sample”没有数据仓库。请运行：workbench data ingest sample"),
         (["data", "check"], "没有“sample”的数据仓库。请运行：workbench data ingest sample"),
-        (["run", "--jobs", "0"], "'--jobs'的取值无效：0不在范围x>=1内。请看--help。"),
-        (["run", "--forse"], "没有选项'--forse'。"),
-        (["new"], "缺少参数'STUDY'。请看--help。"),
+        (["run", "--jobs", "0"], "“--jobs”的取值无效：0不在范围x>=1内。请看--help。"),
+        (["run", "--forse"], "没有选项“--forse”。"),
+        (["new"], "缺少参数“STUDY”。请看--help。"),
         (["run", "--period", "2026-13"], "“2026-13”不是时期：没有这样的月或年。"),
         (["run", "--period", "9000"], "时期“9000”在"),
         (["run", "--plan", "monthly"], "reports/plans中没有名为“monthly”的计划。"),
@@ -154,6 +154,12 @@ def test_refusals_are_said_in_chinese(arguments, words, root, call):
     assert (code, said) == (2, "")
     assert complained.startswith("workbench: ") and words in complained
     assert not ENGLISH.search(COMMAND.sub("", complained)), complained
+
+
+def test_what_the_system_refuses_is_said_in_chinese(root, call):
+    """Its words are an entry, at every door where a file is opened."""
+    code, said, _ = call("handoff", "verify", str(root / "nothing.zip"))
+    assert code == 2 and said.splitlines()[-1].endswith("nothing.zip”：没有该文件或文件夹")
 
 
 def test_a_refusal_of_a_notebook_is_said_in_chinese(root, call):

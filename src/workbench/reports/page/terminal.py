@@ -84,6 +84,7 @@ def complaint(error: click.ClickException) -> str:
     if spoken() == LANGUAGES[0]:
         return said
     said = re.sub(r"(?<=[一-鿿。]) (?=\W|[一-鿿])", "", said).rstrip(".。")  # click glues what it says with spaces
+    said = re.sub(r"'([^']*)'", r"“\1”", said)
     return said if said.endswith("？") else f"{said}。"
 
 
