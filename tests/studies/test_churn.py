@@ -14,6 +14,7 @@ from sklearn.model_selection import StratifiedKFold
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.studies.churn import ChurnFormula, churn_formula
+from workbench.studies.churn.terms import TermCondition
 
 SIX = ["tenure", "MonthlyCharges", "one", "two", "fibre", "echeck"]
 PLAIN = {"month": None, "rival": "none"}
@@ -307,3 +308,10 @@ def test_questions_say_what_the_leaves_say(dropped):
     rows = rows.astype({"x": "Float64", "z": "Float64"})
     found = duckdb.sql(f"SELECT {formula.sql()} AS p FROM rows").df()["p"].to_numpy()
     assert np.abs(found - formula.probability(panel)).max() < 1e-12 and len(leaves) > 4
+
+
+def test_the_ends_of_a_share_are_said_in_per_cent():
+    """To the last digit, as the card is filled in; a number of another unit is said as it is."""
+    assert TermCondition("prepaid_share", 0.2917, np.inf).said() == "prepaid share from 29.17%"
+    assert TermCondition("discount_share", -np.inf, 0.03997).said().said("zh") == "优惠占比低于3.997%"
+    assert TermCondition("tenure_months", 4.5, 19).said().said("zh") == "在网时长（月）不低于4.5且低于19"
