@@ -19,7 +19,7 @@ from workbench.recognised import sentence
 from workbench.reports.handoff import crate
 from workbench.reports.page.languages import languages, spoken
 from workbench.reports.page.tables import width
-from workbench.reports.page.terminal import print_table
+from workbench.reports.page.terminal import KINDS, print_table
 from workbench.reports.runs.parameters import Parameter, split_assignments
 from workbench.reports.runs.periods import parse
 
@@ -88,9 +88,10 @@ def call(capsys):
 
 @pytest.mark.parametrize("path", [path for path, _ in _commands()], ids=" ".join)
 def test_help_is_said_in_chinese(path, root, call):
-    """No two English words in a row but in commands; no line wider than the terminal; English again when asked."""
+    """No two English words in a row but in commands, none of click's own; no line cut or wider than the terminal."""
     said = call(*path, "--help")[1]
-    assert said.startswith("用法：") and "显示本帮助并退出。" in said
+    assert said.startswith("用法：") and "显示本帮助并退出。" in said and "…" not in said
+    assert not any(kind in said for kind in KINDS)
     for line in said.splitlines():
         assert not ENGLISH.search(COMMAND.sub("", line)), line
         assert width(line) <= 80 or line.startswith("    workbench "), line
@@ -135,9 +136,9 @@ def test_lists_status_and_a_run_are_said_in_chinese(root, call):
         (["run", "-p", "source=smaple"], "data/mappings中没有名为“smaple”的数据来源。是否指“sample”？"),
         (["run", "-p", "source=sample"], "“sample”没有数据仓库。请运行：workbench data ingest sample"),
         (["data", "check"], "没有“sample”的数据仓库。请运行：workbench data ingest sample"),
-        (["run", "--jobs", "0"], "'--jobs'的取值无效：0不在范围x>=1内。请看--help。"),
-        (["run", "--forse"], "没有选项'--forse'。"),
-        (["new"], "缺少参数'STUDY'。请看--help。"),
+        (["run", "--jobs", "0"], "“--jobs”的取值无效：0不在范围x>=1内。请看--help。"),
+        (["run", "--forse"], "没有选项“--forse”。"),
+        (["new"], "缺少参数“STUDY”。请看--help。"),
         (["run", "--period", "2026-13"], "“2026-13”不是时期：没有这样的月或年。"),
         (["run", "--period", "9000"], "时期“9000”在"),
         (["run", "--plan", "monthly"], "reports/plans中没有名为“monthly”的计划。"),
@@ -153,6 +154,12 @@ def test_refusals_are_said_in_chinese(arguments, words, root, call):
     assert (code, said) == (2, "")
     assert complained.startswith("workbench: ") and words in complained
     assert not ENGLISH.search(COMMAND.sub("", complained)), complained
+
+
+def test_what_the_system_refuses_is_said_in_chinese(root, call):
+    """Its words are an entry, at every door where a file is opened."""
+    code, said, _ = call("handoff", "verify", str(root / "nothing.zip"))
+    assert code == 2 and said.splitlines()[-1].endswith("nothing.zip”：没有该文件或文件夹")
 
 
 def test_a_refusal_of_a_notebook_is_said_in_chinese(root, call):

@@ -16,7 +16,7 @@ from workbench import __version__
 from workbench.catalogue import prose
 from workbench.cli_data import data, ensure_sample, fit_lines
 from workbench.cli_sql import sql
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, by_system
 from workbench.messages import Listed, Number, Term, say, word
 from workbench.project import project_root
 from workbench.reports.handoff import commands
@@ -43,7 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status = 1
     except OSError as error:
-        what = f"'{error.filename}': {error.strerror or error}" if error.filename else str(error.strerror or error)
+        what = by_system(error)
         status = _refuse(say("{what}. Check the path, its permissions and the room on the disk.", what=what))
     except (click.Abort, KeyboardInterrupt):
         status = _refuse(say("stopped; what was published before stands."), 130)

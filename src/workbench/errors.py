@@ -36,6 +36,16 @@ class WorkbenchError(Exception):
         return sentence(self.args[0] if self.args and isinstance(self.args[0], str) else str(self), language)
 
 
+def by_system(error: OSError, file: object = "") -> Message:
+    """Say what the system refused: the file, if it names one, and why, in words with an entry of their own.
+
+    >>> by_system(FileNotFoundError(2, "No such file or directory", "a.zip")).said("zh")
+    '“a.zip”：没有该文件或文件夹'
+    """
+    why, name = as_message(error.strerror or str(error)), str(error.filename or file)
+    return say("'{name}': {why}", name=name, why=why) if name else why
+
+
 class CannotAnswer(WorkbenchError):
     """The data cannot support the answer that was asked for; the message says why."""
 

@@ -14,9 +14,10 @@ from nbformat.v4 import new_code_cell, new_notebook, output_from_msg
 
 from workbench.cli import workbench
 from workbench.errors import WorkbenchError
-from workbench.reports.handoff.compare import Reading, compare, read_report, significance
+from workbench.reports.handoff.compare import Change, Comparison, Reading, compare, read_report, significance
 from workbench.reports.handoff.verify import pairs
 from workbench.reports.page import tables
+from workbench.reports.page.html import comparison_page
 
 
 def _number(value, low=None, high=None, unit="yuan", rtol=1e-6):
@@ -231,6 +232,16 @@ def test_the_command_says_it_in_chinese(tmp_path, monkeypatch):
     text = re.sub(r"<style>.*?</style>|<[^>]+>", "|", (tmp_path / "d.html").read_text("utf-8"), flags=re.DOTALL)
     assert not re.search("[A-Za-z]{2,} [a-z]{2,}", text), text
     assert 'lang="zh-CN"' in (tmp_path / "d.html").read_text("utf-8") and "全部记录的数字" in text
+
+
+def test_cells_that_differ_are_named_in_the_language_of_the_page():
+    """Names of rows and columns are said, that of the sheet stays; a number without a unit shows none."""
+    number = {"name": "r[a=1,b=2]", "value": 1.0, "unit": "1", "low": None, "high": None, "rtol": 0}
+    rows = (Change("r[a=1,b=2]", "same", number, number),)
+    cells = (Change("ahead · purchases expected · estimate", "differs", {"value": "5"}, {"value": "6"}),)
+    page = {"title": "A", "headline": "B", "lists": {}, "good": False, "causes": True, "language": "zh"}
+    made = comparison_page(reports={"A": Comparison(rows, cells, 1, ())}, **page)
+    assert "ahead · 预计购买次数 · 估计值</td>" in made and "r[a=1,<wbr>b=2]</td>" in made and "<td>1</td>" not in made
 
 
 def test_half_a_report_is_refused(tmp_path):

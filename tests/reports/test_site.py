@@ -50,6 +50,13 @@ class _Tags(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
+def test_a_site_without_reports_is_in_the_language_asked_for(tmp_path, monkeypatch):
+    """As before the first run: nothing published says a language."""
+    monkeypatch.setenv("WORKBENCH_LANG", "zh,en")
+    assert '<html lang="zh-CN"' in write_site(tmp_path).read_text("utf-8")
+    assert '<html lang="zh-CN"' in (tmp_path / "reports/site/glossary.html").read_text("utf-8")
+
+
 def test_one_line_a_report_newest_period_first_with_its_history_and_trend(tmp_path):
     """Three months of a study are one row: the last one, the earlier ones to open, the number over time."""
     for period, value in (("2026-08", 70.0), ("2026-10", 75.0), ("2026-09", 72.0)):

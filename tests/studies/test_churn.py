@@ -15,6 +15,7 @@ from statsmodels.tools import add_constant
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.studies.churn import ChurnFormula, churn_formula
+from workbench.studies.churn.terms import TermCondition
 
 SIX = ["tenure", "MonthlyCharges", "one", "two", "fibre", "echeck"]
 PLAIN = {"month": None, "rival": "none"}
@@ -334,3 +335,10 @@ def test_the_card_is_whole_on_the_page_and_says_where_the_unknown_stand(panel):
     words = mine.split(" and ")
     assert [w for w in words if w.startswith("x ")] == [w for w in words if w.startswith("x ") and "(or unknown)" in w]
     assert sum("(or unknown)" in str(t.said()) for t in segments) < len(segments)
+
+
+def test_the_ends_of_a_share_are_said_in_per_cent():
+    """To the last digit, as the card is filled in; a number of another unit is said as it is."""
+    assert TermCondition("prepaid_share", 0.2917, np.inf).said() == "prepaid share from 29.17%"
+    assert TermCondition("discount_share", -np.inf, 0.03997).said().said("zh") == "优惠占比低于3.997%"
+    assert TermCondition("tenure_months", 4.5, 19).said().said("zh") == "在网时长（月）不低于4.5且低于19"

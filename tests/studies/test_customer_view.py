@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.messages import word
 from workbench.reports.page import tables
 from workbench.reports.page.notebook import Markdown
 from workbench.result import Refusal
@@ -95,6 +96,13 @@ def history(events=EVENTS, **given):
     )
 
 
+def test_what_a_respondent_asks_for_is_said_in_chinese():
+    """Wave and service are one name, as in the cells of other events."""
+    asked = pd.DataFrame([("2026-06-30", "survey_response", "took part in a survey", "2025, mobile: asks for price",
+        "r9", np.nan, "")], columns=EVENTS.columns)  # fmt: skip
+    assert word(history(asked).table["detail"][0], "zh") == "2025·移动业务：希望改进资费"
+
+
 def test_the_time_line():
     """Newest first, of the period alone, with units; use by month apart; what came before is counted."""
     found = history()
@@ -148,10 +156,23 @@ def test_the_facts_of_a_customer():
     found = study.customer_profile(facts)
     values = [text.replace("\xa0", " ") for text in found.table["value"]]
     assert values == [
-        *("person", "no", "1987", "2020-03-01", "2", "2026-06", "1,234.50 yuan/month", "0 yuan", "2026-06-01 09:30"),
+        *(
+            "person",
+            "no",
+            "1987",
+            "2020-03-01",
+            "2 lines",
+            "2026-06",
+            "1,234.50 yuan/month",
+            "0 yuan",
+            "2026-06-01 09:30",
+        ),
     ]
     assert found.headline().replace("\xa0", " ") == "Person, customer since 2020-03-01, brings 1,234.50 yuan/month."
     assert study.customer_profile(facts[1:3]).headline() == "Customer."
+    counted = facts[4:5].assign(value=1.0)
+    assert study.customer_profile(counted).table["value"].tolist() == ["1\xa0line"]
+    assert word(found.table["value"][4], "zh") == "2户"
 
 
 def told(*results):

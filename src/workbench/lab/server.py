@@ -20,7 +20,7 @@ from workbench.errors import WorkbenchError, unknown
 from workbench.lab.execution import FILES
 from workbench.lab.start import EXTENSIONS
 from workbench.lab.template import new_study
-from workbench.messages import word
+from workbench.messages import TAGS, word
 from workbench.reports.page.languages import spoken, title_of, translated
 from workbench.reports.runs.choices import called, choices, wrong
 from workbench.reports.runs.parameters import Parameter
@@ -105,7 +105,7 @@ class WordsHandler(_Handler):
     @authorized
     def get(self) -> None:
         """Give what each is called."""
-        self.finish(json.dumps(words(spoken())))
+        self.finish(json.dumps(words(spoken()) | {"": TAGS[spoken()]}))
 
 
 class RunsHandler(_Handler):

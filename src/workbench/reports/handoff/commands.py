@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from workbench.messages import Number, say, word
+from workbench.messages import Number, as_message, say, word
 from workbench.project import project_root
 from workbench.reports.page.languages import spoken
 from workbench.reports.page.tables import width
@@ -104,12 +104,12 @@ def _write_page(places: Iterable[Path], **content: Any) -> None:
     from workbench.reports.handoff.bundle import write_whole
     from workbench.reports.page.html import comparison_page
 
-    made, said = comparison_page(language=spoken(), **content).encode(), ""
+    made, said = comparison_page(language=spoken(), **content).encode(), say("")
     for place in places:
         try:
             write_whole(place, made)
         except OSError as error:
-            said = str(error.strerror)
+            said = as_message(error.strerror or str(error))
         else:
             echo(say("page: {file}", file=os.path.relpath(place)))
             return

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import WorkbenchError
+from workbench.errors import WorkbenchError, by_system
 from workbench.messages import Listed, Message, Number, as_message, say
 from workbench.project import project_root
 from workbench.reports.handoff import bundle
@@ -85,8 +85,7 @@ def verify(
     except Tampered as error:
         return Verification(3, say("tampered: {why}", why=error), digest)
     except OSError as error:
-        why = f"{error.filename or file}: {error.strerror or error}"
-        return Verification(2, say("could not run: {why}", why=why), digest, differing, notes)
+        return Verification(2, say("could not run: {why}", why=by_system(error, file)), digest, differing, notes)
     except WorkbenchError as error:
         return Verification(2, say("could not run: {why}", why=error), digest, differing, notes)
     same = all(c.same for c in reports.values())

@@ -30,6 +30,9 @@ from workbench.reports.page.tables import width
 CLICK = (click.core, click.exceptions, click.formatting, click.parser, click.termui, click.types)
 """The parts of click that say something when the command runs; each has gettext as `_`."""
 
+KINDS = ("[OPTIONS]", "COMMAND [ARGS]...", "INTEGER RANGE", "FLOAT RANGE", "TEXT")
+"""What click calls the places of a command."""
+
 _PIECE = re.compile(r"[（《“‘【]*(?:[\x21-\x7e]+|[^\s\x21-\x7e（《“‘【])[，。；：？！、）》”’】…—]*|\s+")
 _LEAST = 8  # columns of a cell that is cut
 _EXPLAINED = re.compile(r"(?<=\S)(\s{2,})(\S.*)$")
@@ -81,6 +84,7 @@ def complaint(error: click.ClickException) -> str:
     if spoken() == LANGUAGES[0]:
         return said
     said = re.sub(r"(?<=[一-鿿。]) (?=\W|[一-鿿])", "", said).rstrip(".。")  # click glues what it says with spaces
+    said = re.sub(r"'([^']*)'", r"“\1”", said)
     return said if said.endswith("？") else f"{said}。"
 
 
@@ -173,7 +177,7 @@ class _Formatter(click.HelpFormatter):
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
         if prefix is None and spoken() != LANGUAGES[0]:
             prefix = entry("Usage:", spoken())
-        super().write_usage(prog, args, prefix)
+        super().write_usage(prog, _kinds_said(args), prefix)
 
     def write_heading(self, heading: str) -> None:
         if spoken() == LANGUAGES[0]:
@@ -197,15 +201,22 @@ class _Formatter(click.HelpFormatter):
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
         if spoken() == LANGUAGES[0]:
             return super().write_dl(rows, col_max, col_spacing)
-        rows, indent = list(rows), self.current_indent
-        first = min(max(len(name) for name, _ in rows), col_max) + col_spacing
+        rows, indent = [(_kinds_said(name), text) for name, text in rows], self.current_indent
+        first = min(max(width(name) for name, _ in rows), col_max) + col_spacing
         for name, text in rows:
             lines = folded("  [".join(_option(part) for part in text.split("  [")), self.width - first - indent)
-            own = [] if len(name) > first - col_spacing else [f"{name:{first}}{lines.pop(0)}"]
+            own = [] if width(name) > first - col_spacing else [f"{name}{' ' * (first - width(name))}{lines.pop(0)}"]
             placed = own or [name]
             self.write("".join(f"{' ' * indent}{line}".rstrip() + "\n" for line in placed))
             self.write("".join(f"{' ' * (indent + first)}{line}\n" for line in lines))
         return None
+
+
+def _kinds_said(text: str) -> str:
+    """Say what click calls the places of a command; names of ours (STUDY, FILE) are what texts point to, and stay."""
+    for kind in KINDS:
+        text = re.sub(rf"(?<![\w[]){re.escape(kind)}(?!\w)", entry(kind, spoken()), text)
+    return text
 
 
 def _option(part: str) -> str:

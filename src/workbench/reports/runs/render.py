@@ -266,7 +266,7 @@ class _Grid:
         except OSError as error:
             why = say(
                 "the report could not be published: {why}. Make room, or mend the permissions.",
-                why=str(error.strerror or error),
+                why=as_message(error.strerror or str(error)),
             )
             mine = self._ledger.finish(claim, manifest | {"status": "failed", "error": why, "error_kind": TRANSIENT})
         with suppress(OSError):  # it stays marked as due, and is written at the end

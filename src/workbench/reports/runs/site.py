@@ -17,6 +17,7 @@ from workbench.messages import word
 from workbench.places import neighbours, provinces
 from workbench.recognised import sentence
 from workbench.reports.page.languages import NAMES, file_name
+from workbench.reports.page.languages import spoken as in_use
 from workbench.reports.runs.slots import CUSTOMER, data_changed, read_manifest
 from workbench.reports.runs.write import said_in
 
@@ -46,7 +47,7 @@ def write_site(root: Path, *, index_only: bool = False) -> Path:
     shown = [place for place in places if not _of_one_customer(place)]
     known = sorted(map(read_manifest, shown), key=lambda m: str(m.get("finished", "")), reverse=True)
     whose = [m for manifest in known for m in (manifest, manifest.get("last_good")) if isinstance(m, dict)]
-    spoken = tuple(dict.fromkeys(language for m in whose for language in m.get("languages", ["en"]))) or ("en",)
+    spoken = tuple(dict.fromkeys(language for m in whose for language in m.get("languages", ["en"]))) or (in_use(),)
     pages = {}
     for language in spoken:
         entries = [_entry(place, site, root, language) for place in shown]

@@ -15,7 +15,7 @@ from typing import Any
 
 from workbench.catalogue import label as named
 from workbench.errors import WorkbenchError
-from workbench.messages import Day, as_message, say, word
+from workbench.messages import Day, Number, as_message, say, word
 from workbench.recognised import sentence
 from workbench.reports.page import html as page
 from workbench.reports.page import pdf, sheets, tables
@@ -111,7 +111,7 @@ def _write_language(job: Job, notebook: Any, said: Said, manifest: dict[str, Any
         ("data version", job.data_version, ""),
         *(("refused data", sentence, "") for sentence in told["refusals"]),
         *(("warning", sentence, "") for sentence in told["warnings"]),
-        ("finished", manifest["finished"], f"{manifest['seconds']} s"),
+        ("finished", manifest["finished"], say("{n} s", n=Number(manifest["seconds"], ".1f"))),
         *((name, version, "version") for name, version in manifest["versions"].items()),
         ("fingerprint", job.fingerprint, "of notebook, package, data, parameters and lock"),
     ]

@@ -114,8 +114,9 @@ class CreditCard(Result):
     def as_card(self) -> Table:
         """Give the card as a page shows it: add up the points of each line."""
         terms = self.card.terms
+        units = [_unit(fact, self.currency) for fact in terms["feature"]]
         shown = pd.DataFrame({"fact": terms["feature"], "above": terms["above"].replace(-np.inf, np.nan),
-            "to": terms["to"].replace(np.inf, np.nan), "points": terms["points"].round()})  # fmt: skip
+            "to": terms["to"].replace(np.inf, np.nan), "unit": units, "points": terms["points"].round()})  # fmt: skip
         if "n" in terms:
             shown = shown.assign(customers=terms["n"], rate=terms["events"] / terms["n"])
         said = say("The card: add up the points of each fact; a line without ends is 'not known'.")
@@ -142,6 +143,20 @@ class CreditCard(Result):
         """AUC of the card, and what it adds to the last state."""
         for name, row in zip(("credit_auc", "state_auc", "credit_gain"), self.order.itertuples(), strict=True):
             yield Quantity(name, row.auc, "1", row.low, row.high)
+
+
+def _unit(fact: str, currency: str) -> str:
+    """Give the unit of a fact of the card; one of the house's own is known by its name, any other has none."""
+    ends = {
+        "share": "share",
+        "days": "days",
+        "last": "days",
+        "max": "days",
+        "months": "months",
+        "arrears": currency,
+        "total": currency,
+    }
+    return ends.get(fact.rpartition("_")[2], "")
 
 
 def credit_card(

@@ -118,16 +118,16 @@ class Collection(Result):
         said: dict[str, Any] = {"stage": stage_name(r), "points": Number(100 * r.more_paid, "+.1f"), "span": span}
         if not np.isfinite(r.net_earned):
             return say("{stage} makes {points} points {span} more pay within ten days; its cost is not known", **said)
-        ends = Span(r.net_earned_low, r.net_earned_high, "+,.2f")
-        said["net"] = say("{estimate} {span}", estimate=Number(r.net_earned, "+,.2f"), span=ends)
+        said["net"] = Number(r.net_earned, "+,.2f")
+        said["ends"] = Span(r.net_earned_low, r.net_earned_high, "+,.2f")
         if r.net_earned < 0:
             return self.say(
-                "{stage} makes {points} points {span} more pay within ten days, which is {net} {currency} a bill after "
-                "cost", **said,
+                "{stage} makes {points} points {span} more pay within ten days, which is {net} {ends} {currency} a "
+                "bill after cost", **said,
             )  # fmt: skip
         return self.say(
-            "{stage} makes {points} points {span} more pay within ten days and earns {net} {currency} a bill after "
-            "cost", **said,
+            "{stage} makes {points} points {span} more pay within ten days and earns {net} {ends} {currency} a bill "
+            "after cost", **said,
         )  # fmt: skip
 
     def behind(self) -> pd.DataFrame:

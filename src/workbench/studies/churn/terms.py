@@ -14,7 +14,7 @@ import pandas as pd
 
 from workbench.columns import category, number, periods
 from workbench.errors import WorkbenchError, require_columns
-from workbench.messages import Label, Listed, Message, Number, Word, say
+from workbench.messages import Label, Listed, Message, Name, Number, Word, say
 
 Facts = dict[str, np.ndarray]
 SEGMENT = "segment"
@@ -78,7 +78,7 @@ class TermCondition:
             return say("{fact} {names}", fact=fact, names=names)
         if self.low > self.high:
             return say("{fact} unknown", fact=fact)
-        low, high = Number(self.low, ",.10g"), Number(self.high, ",.10g")
+        low, high = (self._end(end) for end in (self.low, self.high))
         if np.isinf([self.low, self.high]).all():
             return say("{fact}", fact=fact)
         if np.isinf(self.low):
@@ -86,6 +86,10 @@ class TermCondition:
         if np.isinf(self.high):
             return say("{fact} from {low}", fact=fact, low=low)
         return say("{fact} from {low} to below {high}", fact=fact, low=low, high=high)
+
+    def _end(self, end: float) -> Name | Number:
+        """Say an end as whoever fills in the card reads it: of a share in per cent, to its last digit."""
+        return Name(f"{100 * end:,.10g}%") if self.fact.endswith("_share") else Number(end, ",.10g")
 
 
 def unknown(fact: str) -> TermCondition:

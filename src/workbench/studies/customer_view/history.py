@@ -11,9 +11,10 @@ import numpy as np
 import pandas as pd
 
 from workbench import columns
+from workbench.catalogue import prose
 from workbench.errors import CannotAnswer
 from workbench.figures import Axes, axes
-from workbench.messages import Count, Day, Label, Listed, Message, Name, Term, join, say, spelt
+from workbench.messages import Count, Day, Label, Listed, Message, Name, Named, Term, join, say, spelt
 from workbench.result import Decision, Quantity, Result, Table, Tile
 
 # Lanes of the time line, from above, by the table that tells of the event.
@@ -26,7 +27,6 @@ _LANES = {
 _OTHER = "other"
 _SPACE = "\N{NO-BREAK SPACE}"
 _USE = ("usage_month", "detail_record")
-_COUNTED = ("lines", "contacts", "tickets", "campaigns", "products")  # units that the name of the fact says already
 
 
 @dataclass(frozen=True)
@@ -301,7 +301,7 @@ def _value(column: str, value: Any, unit: str) -> str:
     if isinstance(value, int | float | np.number):
         if unit == "year":
             return f"{value:.0f}"
-        return _with_unit(float(value), "" if unit in _COUNTED else unit)
+        return _with_unit(float(value), unit)
     return str(value)
 
 
@@ -313,13 +313,16 @@ def _amount(value: float, unit: str | None, currency: str) -> str:
 
 def _with_unit(value: float, unit: str) -> str:
     number = _number(value)
-    return say("{number}\N{NO-BREAK SPACE}{unit}", number=number, unit=Term(unit)) if unit else number
+    counted = prose(unit, "zh")  # what is counted has its own measure word, else it is an entry of the catalogue
+    named = Term(unit) if counted == unit else Named(unit.removesuffix("s") if value == 1 else unit, counted)
+    return say("{number}\N{NO-BREAK SPACE}{unit}", number=number, unit=named) if unit else number
 
 
 def _detail(text: object) -> object:
     """Give the detail of an event so that what a respondent asks for can be said in another language."""
     where, asks, request = str(text).partition(": asks for ")
-    return say("{where}: asks for {request}", where=spelt(where), request=spelt(request)) if asks else text
+    parts = Listed(map(spelt, where.split(", ")), "·")
+    return say("{where}: asks for {request}", where=parts, request=spelt(request)) if asks else text
 
 
 def _number(value: float) -> str:

@@ -74,6 +74,7 @@
       if (!panel || panel.isDisposed) {
         const content = new lab.Widget();
         content.addClass('wb-panel');
+        content.node.lang = words[''] ?? 'en';
         panel = new lab.MainAreaWidget({ content });
         panel.id = 'workbench-studies';
         panel.title.label = t('Studies');
