@@ -165,6 +165,20 @@ def test_departures_of_all_times_told_as_of_one_month_are_refused():
         lifetime_value(table, since="2025-12-01", **asked)
 
 
+def test_a_year_of_crisis_is_no_contradiction():
+    """1% a month left for ten years and 10% in the last, the only one on record: its rates are rates."""
+    rng, months = np.random.default_rng(1), np.repeat(np.arange(1, 121), 400)
+    lasted = rng.geometric(0.01, len(months))
+    late = months - np.minimum(12, months) + rng.geometric(0.1, len(months))
+    lasted = np.where(lasted > months - 12, np.maximum(late, 1), lasted)
+    kept = lasted > months - 12
+    on = pd.Series([AS_OF - pd.DateOffset(months=int(m)) for m in months])
+    ends = [o + pd.DateOffset(months=int(m)) - pd.Timedelta(days=1) for o, m in zip(on, lasted, strict=True)]
+    table = pd.DataFrame({"on": on, "off": pd.Series(ends).where(lasted <= months), "why": None})[kept]
+    found = incidence(table, cause="why", **LIVES | {"since": AS_OF - pd.DateOffset(months=12)})
+    assert found.row()["incidence"] == pytest.approx(1 - 0.9**24, abs=0.03)
+
+
 def test_ibm_is_no_month_of_departures(shared_data):
     """27% in one month, 62% of those new, and 233 who joined in the last: 3.4 million would have 24 months before."""
     table = pd.read_csv(shared_data / "ibm_telco_churn.csv.gz").query("tenure > 0")

@@ -144,9 +144,11 @@ def _require_possible(part: pd.DataFrame, where: Message, step: Step) -> None:
 
     Whoever ever left, told as if they had left lately, gives such rates. With late entry the rates of a month may stand
     for years: who is here is then the only witness. The share still there is taken at the high end of its interval.
+    Who joined over two years ago is not asked: perhaps fewer left in the years of which nothing is on record.
     """
     table = life_table(part["entry"], part["exit"], -part["alive"].astype(int))
     told, month = (table.thin or len(table.at_risk) + 1) - 1, 1 if step == "month" else _STRETCH
+    told = min(told, table.start + 24 * month)
     tenure = part.loc[part["here"] & part["tenure"].between(table.start, told), "tenure"]
     counts = ((tenure - table.start) // month).value_counts().sort_index()
     youngest = table.start + month * counts.index.to_numpy()
