@@ -66,19 +66,21 @@ def begin(source: str) -> Warehouse:
 def answer(*results: Result | Refusal | str) -> None:
     """Display the answer: the headline of each result, a sentence a line; a refusal of several of them once.
 
-    The first sentence and the first four tiles of the results stand on the first screen of the page.
+    The first sentence and the first four tiles of the results stand on the first screen of the page, which says each
+    level of intervals once.
     """
     sentences = list(dict.fromkeys(as_message(r if isinstance(r, str) else r.headline()) for r in results))
     if not sentences:
         raise WorkbenchError("answer() was given no result. Pass the results whose headlines are the answer.")
-    tiles = [(t.as_json(), term_of(type(r).__name__)) for r in results if isinstance(r, Result) for t in r.tiles()]
+    shown = [(t, term_of(type(r).__name__)) for r in results if isinstance(r, Result) for t in r.tiles()][:TILES]
+    levels = [getattr(t.interval, "level", None) for t, _ in shown]
     _display(
         {"text/plain": "\n".join(sentences), "text/markdown": "\n\n".join(map(as_entities, sentences))},
         {
             "kind": "answer",
             "sentences": [sentence.as_json() for sentence in sentences],
-            "tiles": [tile for tile, _ in tiles[:TILES]],
-            "terms": [term for _, term in tiles[:TILES]],
+            "tiles": [tile.as_json(levels[:place]) for place, (tile, _) in enumerate(shown)],
+            "terms": [term for _, term in shown],
         },
     )
 
