@@ -27,7 +27,7 @@ from workbench.reports.page.html import QUANTITIES
 from workbench.reports.page.languages import in_lab, languages, said_list
 from workbench.reports.page.said import PICTURES
 from workbench.reports.page.tables import MINIMUM_CELL
-from workbench.result import Decision, Picture, Quantity, Refusal, Result, Table, default_format
+from workbench.result import Decision, Picture, Quantity, Refusal, Result, Table, ask, default_format
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -147,7 +147,7 @@ def show(*things: Result | Table | Picture | Refusal | None) -> None:
     Parameters
     ----------
     *things : Result, Table, Picture, Refusal or None
-        A table or picture alone is shown as such, a refusal as its sentence (once), None not at all.
+        A table or picture alone is shown as such, a refusal (also to draw) as its sentence (once), None not at all.
 
     Raises
     ------
@@ -164,7 +164,10 @@ def show(*things: Result | Table | Picture | Refusal | None) -> None:
                 one.frame, name=one.name, caption=one.caption, formats=formats, counts=one.counts, minimum=one.minimum
             )
         elif isinstance(one, Picture):
-            show_figure(one.draw(), name=one.name, caption=one.caption, alt=one.alt)
+            if isinstance(drawn := ask(one.draw), Refusal):
+                show(drawn)
+            else:
+                show_figure(drawn, name=one.name, caption=one.caption, alt=one.alt)
         elif isinstance(one, Refusal):
             if one in things[:place]:
                 continue
