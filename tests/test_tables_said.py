@@ -64,6 +64,7 @@ def said(frame: pd.DataFrame, name: str = "t") -> dict:
 def test_a_table_is_said_in_chinese(case, result):
     """No English is left in headers, texts and captions, but for names."""
     shown = result.as_table()
+    assert "name_zh" not in shown.frame, "a name is said in the language of the page, not in a column of its own"
     table, allowed = said(shown.frame, shown.name or "t"), of_data(case)
     texts = {c["label"] for c in table["columns"]}
     for i, column in enumerate(table["columns"]):

@@ -37,7 +37,7 @@ def department(name: str) -> Named:
     >>> department("survey").said(), department("survey").said("zh")
     ('survey', '满意度调查')
     """
-    return Named(name, label(name, "zh", "department"))
+    return Named(*(label(name, language, "department") for language in ("en", "zh")))
 
 
 def with_words(frame: pd.DataFrame) -> pd.DataFrame:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from workbench.catalogue import places
 from workbench.errors import CannotAnswer
-from workbench.messages import OF_DATA, Count, Label, Message, Share, Term, Value, as_message, say
+from workbench.messages import OF_DATA, Count, Label, Message, Share, Span, Term, Value, as_message, say
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -145,9 +145,11 @@ class Tile:
     value: Value | Message
     interval: Value | Message | None = None
 
-    def as_json(self) -> dict[str, Any]:
-        """Give the parts as messages that are stored."""
-        parts = {"label": self.label, "value": self.value, "interval": self.interval}
+    def as_json(self, told: Collection[float | None] = ()) -> dict[str, Any]:
+        """Give the parts as messages that are stored; the interval without its level where that is told already."""
+        known = isinstance(self.interval, Span) and self.interval.level in told
+        interval = replace(self.interval, level=None) if known else self.interval  # type: ignore[type-var]
+        parts = {"label": self.label, "value": self.value, "interval": interval}
         return {name: say("{it}", it=part).as_json() for name, part in parts.items() if part is not None}
 
 

@@ -11,12 +11,12 @@ import pytest
 from matplotlib import pyplot as plt
 from PIL import Image
 
-from workbench.errors import WorkbenchError
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.messages import join, read, say
 from workbench.reports.page import notebook
 from workbench.reports.page.languages import translated
 from workbench.reports.page.said import answer_of
-from workbench.result import Quantity, Refusal, Table
+from workbench.result import Picture, Quantity, Refusal, Table
 
 
 @pytest.fixture
@@ -45,6 +45,16 @@ def test_the_answer_is_shown_as_it_is(said):
     assert data["text/markdown"] == "The &lt;b&gt;rise&lt;/b&gt; is \\*2%\\*.\n\nSecond."
     assert ours["kind"] == "answer" and not ours["tiles"]
     assert [read(sentence) for sentence in ours["sentences"]] == data["text/plain"].split("\n")
+
+
+def test_a_picture_that_cannot_be_drawn_is_its_sentence(said):
+    """A refusal while it is drawn costs the picture, not the report."""
+
+    def draw():
+        raise CannotAnswer("no lever has 10 customers or more")
+
+    notebook.show(Picture("levers", draw, "Levers.", "Bars."))
+    assert [data["text/plain"] for data, _ in said] == ["No lever has 10 customers or more"]
 
 
 def test_small_data_cost_a_part_and_not_the_report(said, monkeypatch, tmp_path):

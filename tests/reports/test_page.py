@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pandas as pd
 import pytest
 
+from workbench import messages
 from workbench.messages import Count, Number, Span, say
 from workbench.reports.page import html as page
 from workbench.reports.page import tables
@@ -139,6 +140,13 @@ def test_a_key_figure_needs_no_interval():
     made = _page(_text("# Title\n\n## Answer"), _code("answer()", [answered]))
     assert "<dt>campaigns</dt><dd><b>2</b></dd>" in made
     assert "<dt>effect</dt><dd><b>1.50</b> <span>(1.00 to 2.00)</span></dd>" in made
+
+
+def test_a_level_of_intervals_is_said_once():
+    """Key figures whose level one before them says have their interval alone; another level is said."""
+    tile = Tile(say("effect"), Number(1.5), Span(1, 2, ".0f", 0.95))
+    ends = [messages.read(tile.as_json(told)["interval"]).said() for told in ([], [None, 0.9], [0.9, 0.95])]
+    assert ends == ["(1 to 2; 95% interval)", "(1 to 2; 95% interval)", "(1 to 2)"]
 
 
 def test_without_an_answer_nothing_is_folded_away():

@@ -209,7 +209,8 @@ def test_whom_to_ask():
     """The department that knows fewest, unless all know everybody or there is but one."""
     many = pd.concat([BASE[:4].assign(customer_id=[f"{k}{c}" for c in "abcd"]) for k in range(10)])
     found = study.known_by_department(many, BEHIND)
-    assert found.decision().do[0] == "Ask department care first: it has nothing on 30 of 40 active customers (75.0%)."
+    first = "Ask the care department first: it has nothing on 30 of 40 active customers (75.0%)."
+    assert found.decision().do[0] == first
     assert [tile.value.said() for tile in found.tiles()] == ["40", "25.0%", "25.0%"]
     assert study.known_by_department(BASE, BEHIND).tiles() == ()
     all_know = study.known_by_department(BASE.assign(called="x", billed="y"), BEHIND)

@@ -271,6 +271,7 @@ def test_groups_are_compared_only_where_they_mean_the_same():
     assert model(same=same, differ=differ)[2].startswith("Use one model")
     clear = dataclasses.replace(differ, table=DIFFER.table.assign(p_holm=0.01))
     assert model(same=same, differ=clear)[2].startswith("Fit the model apart") and clear.largest() in clear.headline()
+    assert clear.largest().said().startswith("the effect of ") and "->" not in clear.headline().said()
     other = dataclasses.replace(same, table=same.table.assign(invariance="none"))
     assert model(same=other, differ=differ)[2].startswith("Compare only")
     weak = dataclasses.replace(same, table=same.table.assign(c_lowest=0.3))

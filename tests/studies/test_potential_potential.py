@@ -1,5 +1,6 @@
 """Potential value, the nine cells and whom to raise: by hand, against known truth, and what is refused."""
 
+from dataclasses import replace
 from decimal import Decimal
 
 import numpy as np
@@ -163,6 +164,14 @@ def test_few_events_fall_back_to_rates():
     assert found.loc[1, ["asked", "open_now", "value"]].tolist() == [0, 0, 0]
 
 
+def test_two_customers_do_not_foresee_each_other():
+    """Of two who did not hold tv one took it up: nobody is left to learn from, and the service is not answerable."""
+    now, past, *_ = world(3, n=400)
+    two = past.assign(held_tv=past.index > 1, took_tv=past.index == 0)
+    row = potential_value(now, two, SERVICES, **ASKED, resamples=20).services.iloc[0]
+    assert row[["asked", "take_ups", "learner"]].tolist() == [2, 1, "not answerable"]
+
+
 def test_no_skill_falls_back():
     """Where nothing foresees take-up, the overall rate stands, not a model of noise."""
     now, past, *_ = world(4)
@@ -181,6 +190,8 @@ def test_whom_to_raise(valued):
     reason = plan.customers["reason"].iloc[0]
     assert "of like customers took it up within 6 months" in reason and "peers" in reason
     assert (plan.levers["low"] <= plan.levers["gain"]).all() and plan.levers["lever"].iloc[0] == "all"
+    with pytest.raises(CannotAnswer, match="no lever has 10 customers or more"):
+        replace(plan, levers=plan.levers.assign(customers=9)).plot()
     assert "contact nobody" in worth_raising(found, contact_cost=1e6, lift=0.2).headline()
     with pytest.raises(WorkbenchError, match="above 0"):
         worth_raising(found, contact_cost=1.0, lift=0.0)

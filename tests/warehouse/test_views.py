@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from workbench.errors import WorkbenchError
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.warehouse import open_warehouse, sqlfiles, views
 from workbench.warehouse.views import view
 
@@ -106,6 +106,8 @@ def test_wide_and_long_agree(warehouse):
     table = view(warehouse, "closed_campaign_member", **ASKED["closed_campaign_member"])
     ours = table[table["campaign_id"] == "bundle_offers"].set_index("customer_id")
     wide = warehouse.campaign("bundle_offers").set_index("customer_id")
+    with pytest.raises(CannotAnswer, match="campaign 'home_pilot' has no members in the warehouse of 'sample'"):
+        warehouse.campaign("home_pilot")  # declared, and not unknown
     assert ours["outcome"].equals(wide["revenue"].rename("outcome"))
     assert ours["known"].equals(wide["arpu_before"].rename("known"))
     assert ours["arm"].equals(wide["arm"])

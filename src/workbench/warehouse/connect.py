@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.messages import Listed, say
 from workbench.warehouse import schema, sqlfiles, stored
 from workbench.warehouse.account import Account
@@ -281,6 +281,12 @@ class Warehouse:
         ------
         WorkbenchError : If there is no such campaign.
         """
+        declared = "campaign_id = ? AND NOT EXISTS (FROM campaign_member WHERE campaign_id = campaign.campaign_id)"
+        if len(self.query(f"SELECT 1 FROM campaign WHERE {declared}", [campaign_id])):
+            raise CannotAnswer(
+                "campaign '{campaign}' has no members in the warehouse of '{source}': none were delivered, or all were "
+                "refused. Run: workbench data check {source}"
+            ).of(campaign_id, self.source)
         self._check("campaign_member", "campaign_id", campaign_id)
         return self._wide("campaign_member", "WHERE campaign_id = ?", [campaign_id]).drop(columns="campaign_id")
 

@@ -236,10 +236,8 @@ class Btyd(Result):
         if not isinstance(spend, Refusal):
             mean, low, high = spend.mean
             most = say(
-                "Spend on keeping them at most what they will bring: {total} purchases {between} of {mean} {currency} "
-                "{span} each in {ahead} {units}.",
+                "Spend on keeping them at most what they will bring: {mean} {currency} {span} a purchase.",
                 mean=Number(mean, ".2f"), currency=Term(spend.currency), span=Span(low, high, ".2f"),
-                **{name: part for name, part in expected.items() if name != "n"},
             )  # fmt: skip
         change = say("a later half of the records that the forecast from the earlier half misses.")
         if self.model == "bg_nbd":
@@ -273,7 +271,7 @@ class Btyd(Result):
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
-        return join(say("Purchases."), self.headline())
+        return say("Repeat purchases so far, and as the model {model} expects them.", model=self._process.label)
 
     def ahead(self, periods: float) -> Table:
         """Give what is to be expected in the next `periods` units; at most 3 times as far as observed."""

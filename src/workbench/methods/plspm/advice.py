@@ -19,7 +19,7 @@ def decision(
 ) -> Decision:
     """Say whether priorities may be set by the model, what it may forecast, and for whom it must be fitted apart."""
     change = say(
-        "a doubt about a measure that is acted on, or a group to which {target} means something else.",
+        "a measure found unreliable, or a group to which {target} means something else.",
         target=Label(target),
     )
     if not quality.sound:
@@ -32,7 +32,7 @@ def _use(quality: ModelQuality) -> Message:
     if not fit.converged:
         return say("Do not use the model: give it more respondents or fewer measures.")
     if quality.sound:
-        return say("Set priorities by the model, as long as its effects are read as links and not as proven causes.")
+        return say("Set priorities by the model: its effects are links, not proven causes.")
     if doubts:
         return say("Look at the {n} doubts about the measures before acting on any of them.", n=len(doubts))
     if apart < pairs:
@@ -45,7 +45,7 @@ def _forecast(quality: ModelQuality, predicted: PlsPrediction | Refusal) -> Mess
         return say("Forecast nothing with it: whether it predicts is not answerable here.")
     if not quality.bootstrap.fit.converged or not predicted.better or predicted.power == "none":
         return say("Forecast no answers with it: it is not shown to predict better than the mean answer.")
-    return say("Forecast answers of new respondents with it: it predicts them better than the mean answer does.")
+    return say("Forecast answers with it: it predicts them better than the mean answer does.")
 
 
 def _groups(same: MeasurementInvariance | Refusal, differ: GroupDifferences | Refusal) -> Message:

@@ -219,7 +219,7 @@ class GroupDifferences(Result):
         """Say the largest significant difference."""
         top = self.clear.loc[self.clear["difference"].abs().idxmax()]
         names: dict[str, Any] = {
-            "path": str(top["name"]),
+            "path": _path(top["name"]),
             "by": Number(abs(top["difference"]), ".2f"),
             "first": str(top["first"]),
             "second": str(top["second"]),
@@ -235,6 +235,12 @@ class GroupDifferences(Result):
         names = rows["name"].str.replace("->", " → ") + ": " + _sides(rows)
         label = self.say("difference of paths; lines: {level} of the permutations")
         return dot_and_interval(names, rows, ax, label=label, zero=True)
+
+
+def _path(name: str) -> Message:
+    """Say the path `source->target` in words."""
+    source, target = map(Label, name.split("->"))
+    return say("the effect of {source} on {target}", source=source, target=target)
 
 
 def _sides(rows: pd.DataFrame) -> pd.Series:

@@ -27,7 +27,7 @@ from workbench.reports.page.html import QUANTITIES
 from workbench.reports.page.languages import in_lab, languages, said_list
 from workbench.reports.page.said import PICTURES
 from workbench.reports.page.tables import MINIMUM_CELL
-from workbench.result import Decision, Picture, Quantity, Refusal, Result, Table, default_format
+from workbench.result import Decision, Picture, Quantity, Refusal, Result, Table, ask, default_format
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -66,19 +66,21 @@ def begin(source: str) -> Warehouse:
 def answer(*results: Result | Refusal | str) -> None:
     """Display the answer: the headline of each result, a sentence a line; a refusal of several of them once.
 
-    The first sentence and the first four tiles of the results stand on the first screen of the page.
+    The first sentence and the first four tiles of the results stand on the first screen of the page, which says each
+    level of intervals once.
     """
     sentences = list(dict.fromkeys(as_message(r if isinstance(r, str) else r.headline()) for r in results))
     if not sentences:
         raise WorkbenchError("answer() was given no result. Pass the results whose headlines are the answer.")
-    tiles = [(t.as_json(), term_of(type(r).__name__)) for r in results if isinstance(r, Result) for t in r.tiles()]
+    shown = [(t, term_of(type(r).__name__)) for r in results if isinstance(r, Result) for t in r.tiles()][:TILES]
+    levels = [getattr(t.interval, "level", None) for t, _ in shown]
     _display(
         {"text/plain": "\n".join(sentences), "text/markdown": "\n\n".join(map(as_entities, sentences))},
         {
             "kind": "answer",
             "sentences": [sentence.as_json() for sentence in sentences],
-            "tiles": [tile for tile, _ in tiles[:TILES]],
-            "terms": [term for _, term in tiles[:TILES]],
+            "tiles": [tile.as_json(levels[:place]) for place, (tile, _) in enumerate(shown)],
+            "terms": [term for _, term in shown],
         },
     )
 
@@ -145,7 +147,7 @@ def show(*things: Result | Table | Picture | Refusal | None) -> None:
     Parameters
     ----------
     *things : Result, Table, Picture, Refusal or None
-        A table or picture alone is shown as such, a refusal as its sentence (once), None not at all.
+        A table or picture alone is shown as such, a refusal (also to draw) as its sentence (once), None not at all.
 
     Raises
     ------
@@ -162,7 +164,10 @@ def show(*things: Result | Table | Picture | Refusal | None) -> None:
                 one.frame, name=one.name, caption=one.caption, formats=formats, counts=one.counts, minimum=one.minimum
             )
         elif isinstance(one, Picture):
-            show_figure(one.draw(), name=one.name, caption=one.caption, alt=one.alt)
+            if isinstance(drawn := ask(one.draw), Refusal):
+                show(drawn)
+            else:
+                show_figure(drawn, name=one.name, caption=one.caption, alt=one.alt)
         elif isinstance(one, Refusal):
             if one in things[:place]:
                 continue

@@ -137,8 +137,8 @@ class ArmEffects(Result):
         row, guards = self.against_control(arm), over_time.guards
         name, least = Label(row["arm"]), Amount(break_even, self.binary, self.unit)
         gain = Amount(row["estimate"], self.binary, self.unit, signed=True)
-        brings = self.say(
-            "It brings {effect} a member in {outcome}; a contact pays from {least} on.",
+        brings = say(
+            "It brings {effect} a member; a contact pays from {least} on.",
             effect=estimated(gain, row["low_joint"], row["high_joint"]),
             least=least,
         )

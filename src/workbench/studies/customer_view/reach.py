@@ -105,7 +105,7 @@ class Reach(Result):
         else:
             do = (
                 say(
-                    "Ask department {name} first: it has nothing on {n} of {all} active customers ({share}).",
+                    "Ask the {name} department first: it has nothing on {n} of {all} active customers ({share}).",
                     name=name, n=unknown, all=self.customers, share=Share(unknown / self.customers),
                 ),
                 say("Learn whether it never dealt with them, or knows them by other numbers than ours."),

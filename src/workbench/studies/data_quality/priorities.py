@@ -229,7 +229,7 @@ def _lacking(seen: Coverage, customers: int) -> Iterable[Fault]:
 
 
 def _who(department: str) -> Message:
-    return say("department {name}", name=refused.department(department)) if department else say("the operator")
+    return say("the {name} department", name=refused.department(department)) if department else say("the operator")
 
 
 def _touched(customers: float, base: int) -> Message:

@@ -139,7 +139,7 @@ class DidEffect(Result):
         """Say whether to extend the rollout, of whose outcome more is better, and at which cost."""
         drawn = say("Draw at random who comes next: then nobody has to assume that all would have moved alike.")
         if self.doubts:
-            nothing = say("Decide nothing on this comparison: {reason}.", reason=self.doubts[0])
+            nothing = say("Decide nothing on this comparison: it cannot be answered.")
             return Decision((nothing, drawn), say("a comparison with others that moved alike before the start."))
         shown = direction(self.low, self.high)
         alike = say("a trend of its own before the start, or another event in the same places and periods.")

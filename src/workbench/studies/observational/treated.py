@@ -153,24 +153,22 @@ class TreatedEffect(Result):
         break_even : float
             Effect a contacted member that pays the costs of contact.
         """
-        control = say("Keep a random control group next time, so that the effect needs no such assumption.")
+        control = say("Keep a random control group next time: it needs no such assumption.")
         if self.doubts:
-            nothing = say("Decide nothing on this comparison: {reason}.", reason=self.doubts[0])
+            nothing = say("Decide nothing on this comparison: it cannot be answered.")
             return Decision((nothing, control), say("a repeat with a random control group."))
         least = Amount(break_even, self.binary, self.unit)
-        brings = say(
-            "It brings {effect} a contacted member; a contact pays from {least} on.", effect=self._effect, least=least
-        )
+        pays = say("A contact pays from {least} a contacted member on.", least=least)
         change = say("a repeat with a random control group, or a cause of contact that was not recorded.")
         if self._shown(break_even) > 0:
-            return Decision((say("Go on with this contact, as far as the comparison holds."), brings, control), change)
+            return Decision((say("Go on with this contact, as far as the comparison holds."), pays, control), change)
         if self._shown() < 0:
             stop = self.say("Stop this contact: it lowered {outcome}.")
         elif self._shown(break_even) < 0:
             stop = say("Do not go on with this contact: it brings less than it costs.")
         else:
             stop = say("Do not extend this contact on this evidence: that it pays is not shown.")
-        return Decision((stop, brings, control), change)
+        return Decision((stop, pays, control), change)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the effect, the means and the placebos."""

@@ -86,7 +86,7 @@ class ValueGrid(Result):
 
     def strategies(self) -> Table:
         """Give what to do in each cell."""
-        columns = ["current", "potential", "strategy", "name_zh", "action"]
+        columns = ["current", "potential", "strategy", "action"]
         return Table("strategies", self._spelt()[columns], say("What to do in each cell."))
 
     def _spelt(self) -> pd.DataFrame:
@@ -122,7 +122,7 @@ class ValueGrid(Result):
             ax.text(
                 x,
                 y + 0.27,
-                say("{name}", name=Named(f"{row.strategy} {row.name_zh}", str(row.name_zh))),
+                say("{name}", name=Named(str(row.strategy), str(row.name_zh))),
                 fontsize=11,
                 **style,
             )

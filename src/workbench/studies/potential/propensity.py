@@ -88,7 +88,8 @@ def take_up(service, took, open_past, open_now, x, groups, rng: Rng) -> TakeUp:
     base = float(y.mean()) if len(y) else 0.0
     with one_thread():
         found = {
-            name: _crossed(fit, x0, y, g0, rng) if events else (np.full(len(y), base), []) for name, fit in fits.items()
+            name: _crossed(fit, x0, y, g0, rng) if 0 < events < len(y) - 1 else (np.full(len(y), base), [])
+            for name, fit in fits.items()
         }
         loss = {name: -np.sum(xlogy(y, p) + xlogy(1 - y, 1 - p)) for name, (p, _) in found.items()}
         chosen = min(fits, key=lambda name: round(loss[name], 9))

@@ -140,8 +140,10 @@ class WorthRaising(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the gain by lever, with its interval and the customers behind it."""
-        ax = axes(ax)
         rows = self.levers[(self.levers["lever"] != "all") & (self.levers["customers"] >= FEW)].iloc[::-1]
+        if rows.empty:
+            raise CannotAnswer("no lever has {n} customers or more, so there is no picture of them.").of(FEW)
+        ax = axes(ax)
         places = np.arange(len(rows))
         ax.barh(places, rows["gain"], height=0.6, alpha=0.7)
         ax.hlines(places, rows["low"], rows["high"], color="0.2")

@@ -34,7 +34,7 @@ def _for_segments(scores: Rfm) -> Iterator[Message]:
     for name in [name for name in dict.fromkeys(chosen) if name in acts][:2]:
         row = known[known["segment"] == name].iloc[0]
         yield say(
-            "{action} For {segment}: {n} customers, {money} of the amount.",
+            "{action} For {segment}: {n} customers, {money} of revenue.",
             segment=scores.called(name),
             n=int(row["customers"]),
             money=Share(row["monetary_share"]),

@@ -80,7 +80,7 @@ class Rfm(Result):
         ]
         if told:
             money = Share(best.monetary_share)
-            clauses = [say("{who} and bring {money} of the amount", who=clauses[0], money=money)]
+            clauses = [say("{who} and bring {money} of revenue", who=clauses[0], money=money)]
         if len(concern):
             clauses.append(_slipping(concern, told))
         if not told:
@@ -147,7 +147,7 @@ class Rfm(Result):
         words = {"monetary_mean": amount, "monetary_share": "share of amount"}
         said = say("Named segments and what they bring; recency and frequency are medians in days.")
         formats = {"share of amount": SHARE, amount: "{:,.1f}", "recency_days": COUNT, "frequency": COUNT}
-        frame = self._spelt(self.summary()).drop(columns="action").rename(columns=words)
+        frame = self._spelt(self.summary()).drop(columns=["name_zh", "action"]).rename(columns=words)
         return Table("segments", frame, said, formats, self.COUNTS)
 
     def _spelt(self, rows: pd.DataFrame) -> pd.DataFrame:

@@ -102,6 +102,7 @@ class Tiers(Result):
     NAME, COUNTS = "tiers", "customers"
     CHART = say("Two bars a tier: its share of the customers and of the value")
     FORMATS = dict.fromkeys(["from_value", "stay_value"], "{:,.2f}") | {"value_mean": "{:,.1f}"}
+    PICTURE_CAPTION = "Share of the customers and of the value in each tier."
     CAPTION = "Tiers: where they begin and end ({currency} a month), and who is near an edge."
 
     @property

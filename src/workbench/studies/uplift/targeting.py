@@ -185,8 +185,8 @@ class Targeting(Result):
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
         return self.say(
-            "Net by share contacted, {unit} per customer of the list, with {level} band. The top of the curve is the "
-            "budget.",
+            "Net by share contacted, {unit} per customer of the list, with {level} band. Its top is the budget, and "
+            "flatters: the net of the best share above is judged on members who did not set the share.",
             unit=Term(self.currency),
         )
 
