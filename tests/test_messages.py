@@ -193,6 +193,7 @@ def test_a_broken_entry_is_not_used(tmp_path, monkeypatch):
     """Fuzzy, empty, or with other places: English is said."""
     entries = [
         'msgid "{n} left"\nmsgstr "{m} 离网"',
+        'msgid "{n} stayed"\nmsgstr "{n:>99999999}在网"',
         '#, fuzzy\nmsgid "b"\nmsgstr "乙"',
         'msgid "c"\nmsgstr ""',
         'msgid "d"\nmsgstr "丁"',

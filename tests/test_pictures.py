@@ -117,10 +117,11 @@ HOSTILE = """<svg onload="x()" width="9"><script>x()</script>
 def test_nothing_in_an_svg_runs_or_fetches():
     made = svg.safe(HOSTILE, prefix="f1_", alt='"<b>&')
     root = ElementTree.fromstring(made)
-    assert {one.tag.removeprefix(NAMESPACE) for one in root.iter()} == {"svg", "desc", "path", "text", "image", "use"}
+    assert {one.tag.removeprefix(NAMESPACE) for one in root.iter()} == {"svg", "g", "path", "text", "image", "use"}
     assert not re.search(r"example|javascript|onload|onclick|style|svg\+xml", made)
-    assert root.attrib["role"] == "img" and root.find(f"{NAMESPACE}desc").text == '"<b>&'
-    assert root.find(f"{NAMESPACE}text").text == "<script>& 北京"
+    inside = root.find(f"{NAMESPACE}g")
+    assert (root.attrib["role"], root.attrib["aria-label"], inside.attrib) == ("img", '"<b>&', {"aria-hidden": "true"})
+    assert inside.find(f"{NAMESPACE}text").text == "<script>& 北京"
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,7 @@ def _text(quoted: str) -> str | None:
 def _fits(key: str, said: str) -> bool:
     try:
         said.format_map(dict.fromkeys(places(key), ""))
-        return places(said) == places(key)
+        return places(said) == places(key) and _forms(said) <= _forms(key) | {".0"}  # .0: what the sentence leaves out
     except (ValueError, LookupError, AttributeError):
         return False
 
@@ -143,6 +143,11 @@ def _marked(name: str, found: _Read) -> _Read:
 def places(template: str) -> KeysView[str]:
     """Give the names of a template's places, in their order."""
     return dict.fromkeys(name for _, name, _, _ in string.Formatter().parse(template) if name is not None).keys()
+
+
+def _forms(template: str) -> set[str]:
+    """Give what a template's places ask of their values: an entry that asks for a width of millions is broken."""
+    return {form for _, _, form, _ in string.Formatter().parse(template) if form}
 
 
 def _small(text: str) -> str:

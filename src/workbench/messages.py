@@ -141,12 +141,14 @@ class Share(Value):
 
 @dataclass(frozen=True)
 class Number(Value):
-    """A number: to three figures, or in a format; `signed` shows a plus.
+    """A number: to three figures, or in a format; `signed` shows a plus; by ",d" its last figure matters and stays.
 
     >>> Number(0.42).said(), Number(3, "+.1f").said(), Number(2.0, signed=True).said("zh"), Number(-0.001, ".2f").said()
     ('0.420', '+3.0', '+2.00', '0.00')
     >>> [Number(number, ",.0f").said("zh") for number in (19_566_082, -123_456_789, 9_999.6)], Number(46_210).said("zh")
     (['1956.6万', '−1.23亿', '1万'], '4.621万')
+    >>> Number(56_873, ",d").said("zh")
+    '56,873'
     """
 
     number: float
@@ -156,7 +158,8 @@ class Number(Value):
     def said(self, language: str = "en") -> str:
         if not self.form:
             return _in_ten_thousands(entry(words.figure(self.number, signed=self.signed), language), language, ".4g")
-        return _in_ten_thousands(_minus(format(self.number, self.form)), language)
+        said = _minus(format(self.number, self.form))
+        return said if self.form == ",d" else _in_ten_thousands(said, language)
 
 
 @dataclass(frozen=True)

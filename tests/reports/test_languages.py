@@ -322,7 +322,7 @@ def test_what_a_report_is_of_stands_above_in_each_language():
     facts = dict.fromkeys(("study", "data_version", "finished", "workbench"), "") | {"seconds": 1.0}
     facts["parameters"] = parameters
     said_in = {
-        "en": ["source <bdi>北方电信 (s)", "as of <bdi>2026-07-01"],
+        "en": ['source <bdi><span lang="zh-CN">北方电信</span> (s)', "as of <bdi>2026-07-01"],
         "zh": ["数据来源：<bdi>北方电信（s）", "截至<bdi>2026年7月1日"],
     }
     for spoken, said in said_in.items():

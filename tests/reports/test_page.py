@@ -87,6 +87,18 @@ def test_hostile_text_stays_text_wherever_it_stands():
 ANSWERED = _shown({"text/plain": "It rose.\nOthers fell."}, kind="answer", tiles=[])
 
 
+def test_han_on_an_english_page_is_read_with_its_voice():
+    """In prose alone: not in attributes, titles and code; a Chinese page needs no mark."""
+    cells, facts = [_text("In 北京 and 上海.")], FACTS | {"parameters": []}
+    english, chinese = (
+        page.report_page({"cells": cells, "metadata": {"language": spoken}}, title="北京", facts=facts, links=[])
+        for spoken in ("en", "zh")
+    )
+    mark = '<span lang="zh-CN">'
+    assert f"In {mark}北京</span> and {mark}上海</span>." in english
+    assert "<title>北京</title>" in english and mark not in chinese
+
+
 def test_headings_have_ids_and_the_first_is_the_title():
     """The title stands once; ids are unique, Chinese included; one inside a quotation begins no section."""
     made = _page(_text("# Title\n\n## 数据\n\n## 数据\n\n> ## Quoted\n\n### Deep"))

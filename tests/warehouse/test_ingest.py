@@ -19,6 +19,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from workbench.errors import WorkbenchError
+from workbench.messages import Message, Name, Number
 from workbench.warehouse import open_warehouse, schema
 from workbench.warehouse.ingest import ingest
 from workbench.warehouse.ingest.lines import csv_batches
@@ -225,6 +226,9 @@ def test_account_is_printed_for_people(tmp_path):
     said = []
     account = ingest("shop", root=root, progress=said.append)
     assert said == ["p.csv: 3 records = 2 accepted + 1 quarantined"]
+    counts = {name: Number(n, ",d") for name, n in {"n": 56_873, "accepted": 56_703, "quarantined": 170}.items()}
+    line = Message(said[0].template, {"file": Name("p.csv"), **counts}).said("zh")
+    assert line == "p.csv：56,873条记录=接收56,703+隔离170"  # in tens of thousands it would not add up
     text = str(account)
     assert re.search(r"p\.csv\s+product\s+3\s+2\s+1\n", text)
     assert re.search(r"1\s+product: name is missing", text)

@@ -16,9 +16,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from workbench.catalogue import entered, label
+from workbench.catalogue import entry, label
 from workbench.glossary import term_of, terms
-from workbench.messages import OF_DATA, TAGS, Day, Message, as_value, say, word
+from workbench.messages import OF_DATA, TAGS, Day, Listed, Message, as_value, say, word
 from workbench.places import provinces
 from workbench.reports.page import svg, tables
 from workbench.reports.page.said import PICTURES, answer_of
@@ -35,6 +35,13 @@ NOTICE = "<!--notice-->"
 
 DECISION = ("decision", "决策", "决策建议")
 """Ids of the section that stands on the first screen beside the answer, where it displays no decision of ours."""
+COUNTED = ("months", "days", "day", "customers", "respondents", "items", "lines", "cases")
+"""Units that stand behind the value of a parameter; of any other its name says enough."""
+_HAN = re.compile(
+    r'(<(?P<whole>svg|script|style|title|table|pre|option|textarea)\b.*?</(?P=whole)>|<[^>]*\blang="zh-CN">[^<]*|<[^>]*>)'
+    r"|[㐀-鿿豈-﫿𠀀-𲎯]+",
+    re.DOTALL,
+)
 IDENTITY = ("warehouse", "campaign", "wave", "province", "operator", "service", "date", "month", "period", "customer")
 """Units of the parameters that say what a report speaks of."""
 
@@ -76,7 +83,8 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
         about = [p | {"name": label(p["name"], spoken, "parameter"), "value": value_said(p, spoken)} for p in about]
     first, *folded = _sections(block for cell in notebook["cells"] for block in _blocks(cell, headings, spoken))
     kinds = {block["kind"] for section in (first, *folded) for block in section["blocks"]}
-    return _template("report.html").render(
+    return _page(
+        "report.html",
         title=title,
         language=spoken,
         about=about,
@@ -92,11 +100,30 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
 
 
 def value_said(parameter: Mapping[str, Any], language: str) -> Any:
-    """Say a parameter's value above the answer: a day, or a choice that has a word; names from data stay."""
-    value = parameter["value"]
+    """Say a parameter's value above the answer: a day, a count with its unit, what has a word; names from data stay.
+
+    >>> months = {"name": "horizon", "value": 3, "unit": "个月", "kind": "months"}
+    >>> value_said(months, "zh"), value_said({"name": "margin", "value": 0.45, "unit": "share"}, "en")
+    ('3个月', '45%')
+    >>> [value_said({"name": "levers", "value": v, "unit": ""}, "zh") for v in ("Quality, Value", False, -1.0, "gmm")]
+    ['感知质量、感知价值', '否', '取活动自身的值', '高斯混合']
+    """
+    value, kind = parameter["value"], parameter.get("kind", parameter["unit"])
+    if isinstance(value, bool):
+        return entry("yes" if value else "no", language)
+    if isinstance(value, (int, float)):
+        if value == -1:
+            return say("the campaign's own").said(language)
+        number = f"{100 * value:,.10g}%" if kind == "share" else f"{value:,.10g}"
+        return (
+            say("{number} {unit}", number=number, unit=parameter["unit"]).said(language) if kind in COUNTED else number
+        )
     if not isinstance(value, str) or parameter["name"] in OF_DATA:
         return value
-    return entered(value, language) or Day(value).said(language)
+    if (choice := label(value, language, "choice")) != label(value, language):
+        return choice
+    said = [word(part, language) for part in value.split(", ")]
+    return Listed(said, "").said(language) if said != value.split(", ") else Day(value).said(language)
 
 
 def failure_page(
@@ -117,8 +144,15 @@ def failure_page(
     kept : bool
         Whether the last good version is beside it.
     """
-    return _template("failure.html").render(
-        title=title, language=language, facts=facts, links=links, failure=failure, kept=kept, style=_style()
+    return _page(
+        "failure.html",
+        title=title,
+        language=language,
+        facts=facts,
+        links=links,
+        failure=failure,
+        kept=kept,
+        style=_style(),
     )
 
 
@@ -129,8 +163,8 @@ def site_page(
     counts = {"failed": sum(r["status"] != "done" for r in reports), "stale": sum(r["stale"] for r in reports)}
     only = _script("find.js") if len(reports) > 5 else {}
     known = {"periods": any(r["period"] for r in reports), "links": list(links), "here": "index.html", "tabs": tabs}
-    known |= {"reports": reports, "language": language, "style": _style()}
-    return _template("site.html").render(**known | counts | only | shown)
+    known |= {"reports": reports, "style": _style()}
+    return _page("site.html", language=language, **known | counts | only | shown)
 
 
 def glossary_page(*, language: str = "en", links: Iterable[dict] = ()) -> str:
@@ -141,7 +175,7 @@ def glossary_page(*, language: str = "en", links: Iterable[dict] = ()) -> str:
 
 def comparison_page(*, language: str = "en", **said: Any) -> str:
     """Set reports side by side: title, headline, lists of lines by heading, comparisons by name, good, causes."""
-    return _template("comparison.html").render(language=language, style=_style(), **said)
+    return _page("comparison.html", language=language, style=_style(), **said)
 
 
 def with_notice(page: str, message: Message, language: str = "en") -> str:
@@ -366,6 +400,16 @@ def _script(name: str) -> dict[str, Any]:
 @cache
 def _style() -> Any:
     return _marked((_FOLDER / "style.css").read_text("utf-8"))
+
+
+def _page(name: str, *, language: str, **said: Any) -> str:
+    """Set a page; on an English one Han characters are marked, so that they are read with the voice they need.
+
+    Tags stay as they are, what may hold no element (titles, options, scripts, pictures, code), and names in tables.
+    """
+    page: str = _template(name).render(language=language, **said)
+    mark = f'<span lang="{TAGS["zh"]}">'
+    return page if language == "zh" else _HAN.sub(lambda m: m[0] if m[1] else f"{mark}{m[0]}</span>", page)
 
 
 @cache

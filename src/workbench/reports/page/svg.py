@@ -54,7 +54,8 @@ def safe(svg: str, *, prefix: str = "", alt: str = "", view: Mapping[str, str] |
     """Write an SVG anew: known elements and attributes alone, no script, no style, no address outside of it.
 
     `prefix` stands before every id, so that several may stand on one page; with `alt` it is a picture by role, and
-    heard as that; `view` takes the place of its own viewBox, width and height. Empty where it is no SVG.
+    heard as that, once, without its ticks; `view` takes the place of its own viewBox, width and height. Empty where it
+    is no SVG.
 
     >>> safe('<svg width="9"><script>x</script><a href="//y"/><path onclick="x" style="fill: red" d="M 1.23 2"/></svg>')
     '<svg xmlns="http://www.w3.org/2000/svg" width="9" font-family="Noto Sans SC" font-size="10" \
@@ -73,13 +74,13 @@ stroke-linejoin="round"><path d="M1.23 2" fill="red"/></svg>'
     kept = dict.fromkeys(name for one in root.iter() if (name := one.get("id", "")) in used)
     names = {name: f"{prefix or 's'}{i}" for i, name in enumerate(kept)}
     own = {field: value for field, value in _fields(root, names) if field in ("viewBox", "width", "height")}
-    heard = f'<desc id="{prefix}alt">{html.escape(alt, quote=False)}</desc>' if alt else ""
-    role = f' role="img" aria-labelledby="{prefix}alt"' if alt else ""
+    role = f' role="img" aria-label="{html.escape(alt)}"' if alt else ""
     head = "".join(f' {field}="{value}"' for field, value in (view or own).items())
     inner = "".join(_written(child, names, "" if view else "text") for child in root)
+    inner = f'<g aria-hidden="true">{inner}</g>' if alt else inner
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg"{head} font-family="Noto Sans SC" font-size="10" '
-        f'stroke-linejoin="round"{role}>{heard}{inner}</svg>'
+        f'stroke-linejoin="round"{role}>{inner}</svg>'
     )
 
 

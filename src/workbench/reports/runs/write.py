@@ -107,7 +107,10 @@ def _write_language(job: Job, notebook: Any, said: Said, manifest: dict[str, Any
     told, colon = said_facts(_facts(manifest), language), "：" if language == "zh" else ": "
     lines = [
         ("study", job.study, title),
-        *((p["name"], p["value"], colon.join(filter(None, (p["unit"], p["meaning"])))) for p in told["parameters"]),
+        *(
+            (_code(p, language), p["value"], colon.join(filter(None, (p["unit"], p["meaning"]))))
+            for p in told["parameters"]
+        ),
         ("data version", job.data_version, ""),
         *(("refused data", sentence, "") for sentence in told["refusals"]),
         *(("warning", sentence, "") for sentence in told["warnings"]),
@@ -178,6 +181,12 @@ def _before(job: Job, language: str) -> dict[str, str]:
 def _told(parameter: Mapping[str, Any], language: str) -> str:
     """Say a parameter's value on paper: what it is called, or a day in words; "–" for none."""
     return str(parameter.get("called", page.value_said(parameter, language))) or "–"
+
+
+def _code(parameter: Mapping[str, Any], language: str) -> str:
+    """Give a parameter's name as commands take it; in another language behind what it is called."""
+    name = parameter["name"]
+    return name if language == "en" else f"{named(name, language, 'parameter')}（{name}）"
 
 
 def _tile(tile: Mapping[str, str], language: str) -> str:
