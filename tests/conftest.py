@@ -27,30 +27,40 @@ messages.MOST_KEPT = 10**6  # results are kept for a whole run here, and their t
 sys.modules.setdefault("rfc3987_syntax", None)
 
 
-# Files of ten seconds and more, longest first: begun first, so that the workers of `make test` end together.
+# Files of ten CPU seconds and more, longest first: begun first, so that the workers of `make test` end together.
 LONGEST = (
-    "tests/reports/test_handoff_bundle.py",
     "tests/test_metamorphic.py",
-    "notebooks/segmentation.ipynb",
-    "tests/reports/test_ledger.py",
-    "tests/studies/test_uplift_hillstrom.py",
     "tests/test_doors.py",
-    "tests/warehouse/test_features.py",
-    "tests/reports/test_render.py",
+    "notebooks/segmentation.ipynb",
+    "tests/warehouse/test_parts_and_rules.py",
+    "tests/warehouse/test_identity.py",
+    "tests/warehouse/test_parts.py",
+    "tests/reports/test_handoff_bundle.py",
+    "tests/warehouse/test_ingest.py",
+    "tests/warehouse/test_deliveries.py",
+    "tests/warehouse/test_engines.py",
+    "tests/reports/test_ledger.py",
+    "tests/warehouse/test_months.py",
     "tests/lab/test_lab_browser.py",
     "tests/studies/test_segmentation_truth.py",
-    "tests/test_bad_input.py",
-    "tests/warehouse/test_deliveries.py",
     "tests/studies/test_segmentation_clusters.py",
-    "tests/warehouse/test_ingest.py",
     "tests/reports/test_kernels.py",
-    "tests/reports/test_reads.py",
+    "tests/studies/test_uplift_hillstrom.py",
+    "tests/warehouse/test_rules.py",
+    "tests/test_sentences.py",
     "notebooks/path_model.ipynb",
-    "tests/methods/test_trials_metamorphic.py",
-    "tests/studies/test_observational_treated.py",
     "tests/warehouse/test_adhoc.py",
+    "tests/studies/test_observational_treated.py",
+    "tests/warehouse/test_clear.py",
+    "tests/warehouse/test_views.py",
+    "tests/warehouse/test_prepare.py",
+    "tests/reports/test_stops.py",
+    "tests/methods/test_trials_metamorphic.py",
+    "tests/reports/test_privacy.py",
+    "notebooks/satisfaction.ipynb",
+    "tests/studies/test_fraud.py",
     "tests/methods/test_trials_learners.py",
-    "tests/studies/test_campaign_planning_design.py",
+    "tests/warehouse/test_broken_files.py",
 )
 
 
@@ -159,3 +169,49 @@ def operator(tmp_path_factory) -> Path:
                 write_sample(root / "data/raw/sample")
                 ingest("sample", root=root)
     return root
+
+
+OF_ONE_JOB = {"PYTEST_CURRENT_TEST", "WORKBENCH_HOME", "WORKBENCH_OUTPUT", "WORKBENCH_MINIMUM_CELL"}
+
+
+def _environment() -> dict[str, str]:
+    """What a worker of reports is started in, but for what each job sets anew."""
+    return {name: value for name, value in os.environ.items() if name not in OF_ONE_JOB}
+
+
+@pytest.fixture(scope="session")
+def kept_workers():
+    """Let one run of reports leave its workers to the next, with the process that has the libraries loaded.
+
+    As within one run: a worker makes up to a hundred reports. One that was killed, that has done its share, or that
+    was started in another environment ends with its run. That plain and forked kernels give the same, and that none of
+    them outlives its run, is in tests/reports/test_kernels.py and test_stops.py, on workers of their own: what is
+    yielded here starts such.
+    """
+    from workbench.reports.runs import kernels, render, workers
+
+    spare, lane, as_before, preload = [], workers._Lane, _environment(), render._preload
+
+    class Kept(lane):
+        def start(self, job):
+            if self._pool is None and spare and _environment() == as_before:
+                self.__dict__.update(spare.pop())
+            self.as_others = _environment() == as_before
+            return super().start(job)
+
+        def end(self):
+            lives = self._work is not None and self._work.done()
+            lives = lives and not isinstance(self._work.exception(), workers.BrokenProcessPool)
+            if self._pool is not None and lives and self.as_others and self._jobs <= workers.RENEWED_AFTER:
+                spare.append(vars(self).copy())
+            else:
+                super().end()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(workers, "_Lane", Kept)
+        if kernels.FORKS:
+            always = lambda due, kernel: preload(due, kernel) or (("any",) if kernel == "auto" else ())  # noqa: E731
+            patch.setattr(render, "_preload", always)
+        yield lane
+    for kept in spare:
+        kept["_pool"].shutdown()

@@ -9,6 +9,8 @@ import pytest
 from workbench import cli
 from workbench.warehouse import connect
 
+pytestmark = pytest.mark.usefixtures("kept_workers")
+
 ROOT = Path(__file__).parents[1]
 MAPPING = "data/mappings/sample.toml"
 CUSTOMERS = "data/raw/sample/crm/客户资料.csv"

@@ -8,6 +8,8 @@ import pytest
 
 from workbench.reports.runs.render import run
 
+pytestmark = pytest.mark.usefixtures("kept_workers")
+
 ROOT = Path(__file__).resolve().parents[1]
 QUICK = ("rollout", "voice")
 NAMES = re.compile(

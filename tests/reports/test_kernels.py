@@ -13,6 +13,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
+from workbench.reports.runs import workers
 from workbench.reports.runs.job import Job
 from workbench.reports.runs.kernels import FORKS
 from workbench.reports.runs.workers import Workers
@@ -49,9 +50,15 @@ def _job(tmp_path: Path, name: str, *sources: str, timeout: float = 3600.0) -> J
     return Job(name, name, "default", "0", "", notebook, tmp_path, folder, {}, [], timeout, ("none",))
 
 
+@pytest.fixture(autouse=True)
+def _own_workers(kept_workers, monkeypatch):
+    """Nothing here is made by a worker that other tests have used."""
+    monkeypatch.setattr(workers, "_Lane", kept_workers)
+
+
 def _made(jobs: list[Job]) -> dict[str, dict]:
-    with Workers(1, patience=3600) as workers:
-        return {job.study: manifest for job, manifest in workers.run(jobs)}
+    with Workers(1, patience=3600) as lane:
+        return {job.study: manifest for job, manifest in lane.run(jobs)}
 
 
 def test_forked_reports_are_the_plain_ones(tmp_path):
