@@ -333,3 +333,10 @@ def test_the_card_is_whole_on_the_page_and_says_where_the_unknown_stand(panel):
     words = mine.split(" and ")
     assert [w for w in words if w.startswith("x ")] == [w for w in words if w.startswith("x ") and "(or unknown)" in w]
     assert sum("(or unknown)" in str(t.said()) for t in segments) < len(segments)
+
+
+def test_a_fact_that_does_not_vary_is_named(panel):
+    """x is missing everywhere and w the same for all: the formula goes without them, and says so under its table."""
+    found = churn_formula(panel.assign(x=np.nan, w=2.0), features=[*FACTS, "w"], rival="none")
+    assert {*found.numbers} == {"z"} and {"x", "w"} <= {*found.left_out}
+    assert "Of the fit: x: the same for all, or known of none; w: the same" in found.caption()
