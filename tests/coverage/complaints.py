@@ -12,7 +12,7 @@ from workbench.errors import CannotAnswer
 from workbench.studies.arrears import cure, expected_loss
 from workbench.studies.departures import recovery
 
-RUNS = 200
+RUNS = 600
 SINCE, AS_OF = pd.Timestamp("2024-01-01"), pd.Timestamp("2025-01-01")
 RATIOS, SHARES = {"recovered": 0.8, "late": 1.4, "failed": 2.2}, (0.5, 0.2, 0.3)
 OFFERED, LONGEST, WINDOW = 0.7, 11, 90

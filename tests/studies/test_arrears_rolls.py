@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
+from doors import ageing
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.methods.chains import roll_counts
@@ -151,3 +152,12 @@ def test_an_account_is_one_however_its_number_is_written():
     table.loc[table.index % 3 == 0, "id"] = table.loc[table.index % 3 == 0, "id"].map(str)
     found = roll_rates(table, customer="id", month="month", state="state", states=["ok", "late"], out=[])
     assert found.counts[..., -1].sum() == 0 and found.table["customers"].tolist() == [250]
+
+
+def test_states_given_as_numbers_are_their_names():
+    """The bucket 0, 1 or 2 of the column is the one named 0, 1 or 2: the rates of text, not a refusal of all rows."""
+    table = ageing()["history"]
+    table = table.assign(state=table["state"].map({"paid up": 0, "21-30": 1, "31-60": 2}))
+    asked = {"customer": "id", "month": "on", "state": "state", "owed": "owed", "out": []}
+    found, text = (roll_rates(table, **asked, states=states) for states in ([0, 1, 2], ["0", "1", "2"]))
+    pd.testing.assert_frame_equal(found.table, text.table)

@@ -342,3 +342,10 @@ def test_the_ends_of_a_share_are_said_in_per_cent():
     assert TermCondition("prepaid_share", 0.2917, np.inf).said() == "prepaid share from 29.17%"
     assert TermCondition("discount_share", -np.inf, 0.03997).said().said("zh") == "优惠占比低于3.997%"
     assert TermCondition("tenure_months", 4.5, 19).said().said("zh") == "在网时长（月）不低于4.5且低于19"
+
+
+def test_a_fact_that_does_not_vary_is_named(panel):
+    """x is missing everywhere and w the same for all: the formula goes without them, and says so under its table."""
+    found = churn_formula(panel.assign(x=np.nan, w=2.0), features=[*FACTS, "w"], rival="none")
+    assert {*found.numbers} == {"z"} and {"x", "w"} <= {*found.left_out}
+    assert "Of the fit: x: the same for all, or known of none; w: the same" in found.caption()

@@ -256,6 +256,7 @@ def roll_rates(
     1   late          ok          1   0.5
     2   late        late          1   0.5
     """
+    states, out = ([*map(str, names)] for names in (states, out))
     names = [*states, *out]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise WorkbenchError("states and out hold {names} twice: name each once.").of(twice)

@@ -15,7 +15,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from workbench.columns import flag, kind, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
-from workbench.messages import Message, say
+from workbench.messages import Label, Message, say
 from workbench.methods.ranking import auc
 from workbench.methods.regression import logistic, repeated
 from workbench.methods.resampling import canonical_order, one_thread
@@ -106,8 +106,9 @@ def churn_formula(
 
     Notes
     -----
-    A bin, level or segment without leavers (or stayers) gets half a leaver and half a stayer; terms that others add up
-    to are left out, and `left_out` says so. Errors have customers as clusters where any stands in more than one row.
+    A bin, level or segment without leavers (or stayers) gets half a leaver and half a stayer; facts that do not vary,
+    and terms that others add up to, are left out, and `left_out` says so. Errors have customers as clusters where any
+    stands in more than one row.
 
     References
     ----------
@@ -127,7 +128,10 @@ def churn_formula(
     found = _fit(read, rows, plan, horizon, units or {})
     judged = _held_out(found, read, rows, plan, rival, seed)
     looked = _at(read.facts, rows[0] if rows[2] is None else rows[2])
-    return replace(found, judged=judged, rounding=_rounding(found, looked))
+    same = {
+        f: say("{fact}: the same for all, or known of none", fact=Label(f)) for f in features if f not in read.facts
+    }
+    return replace(found, judged=judged, rounding=_rounding(found, looked), left_out={**same, **found.left_out})
 
 
 @dataclass(frozen=True)

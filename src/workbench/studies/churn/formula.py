@@ -16,7 +16,7 @@ from scipy.special import expit
 
 from workbench.errors import WorkbenchError
 from workbench.figures import Axes, axes, dot_and_interval
-from workbench.messages import Label, Message, Number, Share, Span, as_message, join, say, spelt
+from workbench.messages import Label, Listed, Message, Number, Share, Span, as_message, join, say, spelt
 from workbench.methods.scorecard import Scale
 from workbench.result import COUNT, Decision, Quantity, Result, Table, Tile
 from workbench.studies.churn.terms import SEGMENT, Facts, FormulaTerm, as_questions, literal, plain, read_facts
@@ -124,11 +124,13 @@ class ChurnFormula(Result):
 
     def caption(self) -> Message:
         """Say how a term is read."""
-        return say(
+        said = say(
             "The formula: odds of leaving within {months} of each term against the reference of its fact (odds ratio "
             "1), all else equal; 95% intervals with customers as clusters.",
             months=self._months(),
         )  # fmt: skip
+        notes = tuple(self.left_out.values())
+        return join(said, say("Of the fit: {notes}.", notes=Listed(notes, ";"))) if notes else said
 
     def tiles(self) -> tuple[Tile, ...]:
         """How well it orders, and what being explicit costs."""
