@@ -39,7 +39,7 @@ from workbench.warehouse import (
 )
 from workbench.warehouse.engines import engine_of
 from workbench.warehouse.engines.render import rendered
-from workbench.warehouse.engines.spark import _keep_statements_off_the_screen
+from workbench.warehouse.engines.spark import Spark, _keep_statements_off_the_screen
 from workbench.warehouse.features import features_sql
 from workbench.warehouse.identities import united_with
 from workbench.warehouse.ingest import ingest
@@ -418,6 +418,19 @@ def test_what_py4j_logs_of_a_dead_spark_is_no_news():
     for path in ("/lib/py4j/java_gateway.py", "/lib/others.py"):
         record = logging.makeLogRecord({"pathname": path, "msg": f"said by {path}", "levelno": logging.ERROR})
         assert bool(logging.getLogger().filter(record)) == ("py4j" not in path)
+
+
+def test_a_dead_spark_is_let_go_without_a_word():
+    """At the end of a process whose Spark has died there is nothing to stop: no traceback."""
+
+    class Dead:
+        def stop(self):
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    engine = Spark("local[1]")
+    engine._session, engine._began = Dead(), True
+    engine.close()
+    assert engine._session is None
 
 
 @pytest.mark.prove

@@ -157,7 +157,8 @@ class Spark:
         """Let the session go; what others began in this process stays."""
         with self._lock:
             if self._session is not None and self._began:
-                self._session.stop()
+                with suppress(Exception):  # one that has died
+                    self._session.stop()
             self._session = None
 
     def _answer(self, session: Any, query: Rendered, given: Mapping[str, pd.DataFrame]) -> pa.Table:
