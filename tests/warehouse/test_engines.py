@@ -43,7 +43,7 @@ from workbench.warehouse.engines.spark import Spark, _keep_statements_off_the_sc
 from workbench.warehouse.features import features_sql
 from workbench.warehouse.identities import united_with
 from workbench.warehouse.ingest import ingest
-from workbench.warehouse.live import open_live
+from workbench.warehouse.live import _one_sentence, open_live
 from workbench.warehouse.views import view_sql
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -418,6 +418,18 @@ def test_what_py4j_logs_of_a_dead_spark_is_no_news():
     for path in ("/lib/py4j/java_gateway.py", "/lib/others.py"):
         record = logging.makeLogRecord({"pathname": path, "msg": f"said by {path}", "levelno": logging.ERROR})
         assert bool(logging.getLogger().filter(record)) == ("py4j" not in path)
+
+
+def test_what_java_says_is_said():
+    """The first line of such an error names what was called, and the second says why."""
+    said = (
+        "An error occurred while calling None.SparkSession.\n: java.lang.IllegalStateException: it has stopped.\n\tat x"
+    )
+    with pytest.raises(
+        WorkbenchError, match=r"'lake' can't be read where it stands: java\.lang\S+: it has stopped\. Is"
+    ):
+        with _one_sentence("lake", ()):
+            raise RuntimeError(said)
 
 
 def test_a_dead_spark_is_let_go_without_a_word():

@@ -282,7 +282,9 @@ def _one_sentence(source: str, secrets: Sequence[str]) -> Iterator[None]:
         raise
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        why = without(lines[0], secrets).rstrip(".")
+        # What Java said stands below the name of what was called.
+        line = next((line for line in lines if not line.startswith("An error occurred while calling")), lines[0])
+        why = without(line, secrets).lstrip(": ").rstrip(".")
         said = say(
             "'{source}' can't be read where it stands: {why}. Is the server there, and are the credentials right?",
             source=source, why=why[:300],
