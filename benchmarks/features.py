@@ -1,18 +1,22 @@
 """What do the features of use cost beside a plain scan of the columns they read, and beside peers' summaries?
 
-    PYTHONPATH=src python benchmarks/features.py [--rows 10000000] [--customers 500000] [--peer PYTHON]
+    PYTHONPATH=src python benchmarks/features.py [--rows 10000000] [--customers 500000] [--memory 1500MB]
+                                                   [--peer PYTHON] [--polars FOLDER]
 
 Makes synthetic detail records in Parquet by month in a temporary folder (90 days, events spread evenly, 12 counterparts
 a customer: more customer-days per event than an operator has, so the ratios are on the high side), stores their
 partials as the build does, and prints CPU seconds of the process and their ratio to the scan, the least of two runs
-each. The peers (`make peers`; pymc-marketing where it is installed there too) get the same records, in memory.
+each. The peers (`make peers`; pymc-marketing where it is installed there too) get the same records, in memory. polars
+(`pip install --target FOLDER polars`) makes the same numbers of the same files by its lazy engine.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import resource
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -54,12 +58,29 @@ for module, name in (("lifetimes.utils", "summary_data_from_transaction_data"),
     print(module.split(".")[0], time.process_time() - begin)
 """
 
+POLARS = """
+import resource, sys, time
+import polars as pl
+day, at, hour = pl.col("started_at").dt.date(), pl.col("started_at"), pl.col("started_at").dt.hour()
+begin = time.process_time()
+found = pl.scan_parquet(sys.argv[1] + "/*.parquet").group_by("customer_id").agg(
+    day.max().alias("last_on"), day.n_unique().alias("frequency"),
+    ((hour >= 22) | (hour < 6)).mean().alias("night_share"), (at.dt.weekday() >= 6).mean().alias("weekend_share"),
+    pl.col("on_net").mean().alias("on_net_share"), (pl.col("zone") == "roaming").mean().alias("roaming_share"),
+    (pl.col("zone") == "international").mean().alias("international_share"),
+    pl.col("counterpart_key").drop_nulls().n_unique().alias("counterparts"),
+).collect(engine="streaming").sort("customer_id")
+spent, memory = time.process_time() - begin, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+found.write_parquet(sys.argv[2])
+print(spent, memory)
+"""
+
 
 class Tables:
     """Canonical tables in memory, detail records and their partials in Parquet."""
 
-    def __init__(self, folder: Path, customers: int, threads: int):
-        settings = {"threads": threads, "preserve_insertion_order": False, "memory_limit": "1500MB"}
+    def __init__(self, folder: Path, customers: int, threads: int, memory: str):
+        settings = {"threads": threads, "preserve_insertion_order": False, "memory_limit": memory}
         self.folder, self.connection = (
             folder,
             duckdb.connect(config=settings | {"temp_directory": str(folder / "spill")}),
@@ -131,13 +152,15 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=10_000_000)
     parser.add_argument("--customers", type=int, default=500_000)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--memory", default="1500MB")
+    parser.add_argument("--polars", type=Path)
     parser.add_argument("--peer", type=Path, default=Path(__file__).parents[1] / ".venv-peers/bin/python")
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write(folder / "detail_record", asked.rows, asked.customers)
-        tables = Tables(folder, asked.customers, asked.threads)
-        print(f"{asked.rows:,} detail records, {asked.customers:,} customers, {asked.threads} threads")
+        tables = Tables(folder, asked.customers, asked.threads, asked.memory)
+        print(f"{asked.rows:,} records, {asked.customers:,} customers, {asked.threads} threads, limit {asked.memory}")
         scans = {name: cpu_seconds(lambda sql=sql: tables.query(sql)) for name, sql in SCANS.items()}
         made = cpu_seconds(tables.store, runs=1)
         whole = scans["activity + usage_mix"]
@@ -147,7 +170,12 @@ def main() -> None:
             spent[name] = cpu_seconds(lambda chosen=chosen: customer_features(tables, AS_OF, tables=chosen))
             ratio = spent[name] / scans[name]
             print(f"{name:24}{spent[name]:8.2f} CPU s, {ratio:5.1f} times the scan of its columns ({scans[name]:.2f})")
-        print(f"peak memory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20:.1f} GB")
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        print(f"peak memory {peak:.2f} GB", flush=True)
+        if asked.polars:
+            seconds, memory = polars(asked.polars, tables, folder, asked.threads)
+            both = made + spent["activity + usage_mix"]
+            print(f"polars {seconds:.2f} CPU s, {seconds / both:.2f} times ours with its partials; {memory:.2f} GB")
         for line in (
             peers(asked.peer, tables, folder) if asked.peer.exists() else ["peers: skipped, `make peers` first"]
         ):
@@ -175,6 +203,18 @@ def write(folder: Path, rows: int, customers: int) -> None:
             writers[month].write_table(part.filter(at == np.datetime64(month)))
     for writer in writers.values():
         writer.close()
+
+
+def polars(place: Path, tables: Tables, folder: Path, threads: int) -> tuple[float, float]:
+    """CPU seconds and GB of the same numbers by polars, in a process of its own; they must be equal."""
+    env = os.environ | {"PYTHONPATH": str(place), "POLARS_MAX_THREADS": str(threads)}
+    files = [str(folder / "detail_record"), str(folder / "polars.parquet")]
+    said = subprocess.run([sys.executable, "-c", POLARS, *files], env=env, check=True, capture_output=True, text=True)
+    theirs = pd.read_parquet(files[1]).set_index("customer_id")
+    ours = customer_features(tables, AS_OF, tables=["activity", "usage_mix"]).set_index("customer_id")
+    for name in theirs.columns.drop("last_on"):
+        np.testing.assert_allclose(theirs[name], ours.loc[theirs.index, name], rtol=1e-9, err_msg=name)
+    return tuple(map(float, said.stdout.split()))
 
 
 def peers(python: Path, tables: Tables, folder: Path) -> list[str]:

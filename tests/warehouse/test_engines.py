@@ -1,6 +1,7 @@
 """Another engine: the same SQL in its words, the same numbers; on our own engine step by step, and on PostgreSQL."""
 
 import json
+import logging
 import re
 import shutil
 from datetime import date, datetime
@@ -38,10 +39,11 @@ from workbench.warehouse import (
 )
 from workbench.warehouse.engines import engine_of
 from workbench.warehouse.engines.render import rendered
+from workbench.warehouse.engines.spark import Spark, _keep_statements_off_the_screen
 from workbench.warehouse.features import features_sql
 from workbench.warehouse.identities import united_with
 from workbench.warehouse.ingest import ingest
-from workbench.warehouse.live import open_live
+from workbench.warehouse.live import _one_sentence, open_live
 from workbench.warehouse.views import view_sql
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -315,6 +317,75 @@ def test_postgresql_ends_in_the_middle(filled, tmp_path):
     assert len(there.query("SELECT * FROM customer")) == 300
 
 
+def test_postgresql_shows_what_a_role_may_read(filled, sample_warehouse, tmp_path):
+    """Views that hold their rows are read; a table closed to the role is named, a column closed to it is empty."""
+    import psycopg
+
+    with psycopg.connect(filled, autocommit=True) as con:
+        con.execute("CREATE SCHEMA part; CREATE MATERIALIZED VIEW part.customer AS SELECT * FROM public.customer")
+        con.execute("CREATE TABLE part.bill AS SELECT * FROM public.bill")
+        con.execute("CREATE ROLE few LOGIN; GRANT USAGE ON SCHEMA part TO few")
+        con.execute("GRANT SELECT ON part.customer TO few")
+        with pytest.raises(WorkbenchError, match="can't be read where it stands: permission denied for table bill"):
+            live(filled.replace("wb@", "few@"), tmp_path, schema="part")
+        con.execute("GRANT SELECT (bill_id, customer_id, amount) ON part.bill TO few")
+        with pytest.raises(WorkbenchError, match="bill has no column 'month' there"):
+            live(filled.replace("wb@", "few@"), tmp_path, schema="part", title="anew")
+        con.execute("CREATE SCHEMA less; CREATE VIEW less.customer AS SELECT * FROM public.customer")
+        given = [c for c in sample_warehouse.table("customer") if c != "birth_year"]
+        con.execute(f"GRANT USAGE ON SCHEMA less TO few; GRANT SELECT ({', '.join(given)}) ON less.customer TO few")
+    there = live(filled.replace("wb@", "few@"), tmp_path, schema="less")
+    found = there.table("customer")
+    assert there.tables() == ["customer"] and found["birth_year"].isna().all()
+    pd.testing.assert_frame_equal(sample_warehouse.table("customer")[given], found[given])
+
+
+def test_a_name_in_other_letters_is_not_taken_for_nothing(filled, tmp_path):
+    """Bills that stand there as "Bill", or an amount as "Amount", would count as no bills: both are named."""
+    import psycopg
+
+    with psycopg.connect(filled, autocommit=True) as con:
+        con.execute('CREATE SCHEMA big; CREATE TABLE big."Bill" AS SELECT * FROM public.bill')
+        con.execute("CREATE SCHEMA tall; CREATE TABLE tall.customer AS SELECT * FROM public.customer")
+        con.execute('ALTER TABLE tall.customer RENAME birth_year TO "Birth_Year"')
+    for name, said in (("big", "'bill' is 'Bill' there"), ("tall", "'birth_year' is 'Birth_Year' there")):
+        with pytest.raises(WorkbenchError, match=said):
+            live(filled, tmp_path, schema=name)
+
+
+@pytest.mark.parametrize("more", [0, 1])
+def test_postgresql_is_lost_while_a_table_is_written(filled, tmp_path, more):
+    """Before the next batch, or before the end: one sentence, and no table, whole or half, is left."""
+    import psycopg
+
+    there = live(filled, tmp_path)
+    rows = pa.table({"customer_id": ["a"], "score": [0.5]})
+    with psycopg.connect(filled, autocommit=True) as con:
+        with pytest.raises(WorkbenchError, match=r"table gone can't be written: .*terminat") as said:
+            with there.engine.table("gone") as write:
+                write(rows)
+                con.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()")
+                for _ in range(more):
+                    write(rows)
+        assert "\n" not in str(said.value)
+        assert con.execute("SELECT count(*) FROM pg_tables WHERE tablename = 'gone'").fetchone()[0] == 0
+
+
+def test_a_table_on_a_server_that_is_away(tmp_path):
+    """One sentence, without the password."""
+    away = engine_of("postgresql://wb:s3cr3t-and-long@127.0.0.1:9/none")
+    with pytest.raises(WorkbenchError, match="table t can't be written: connection failed") as said, away.table("t"):
+        pass
+    assert "s3cr3t" not in str(said.value)
+
+
+def test_a_query_of_a_user_means_the_same_there(filled, models, tmp_path):
+    """Months between days are counted otherwise on PostgreSQL: refused with the line before anything is asked."""
+    query = "SELECT customer_id, kind,\n  date_diff('month', joined_on, $as_of) AS tenure_months\nFROM customer"
+    with pytest.raises(WorkbenchError, match=r"line 2 of the query: DATE_DIFF\('MONTH'"):
+        score_source(models[1], live(filled, tmp_path), tmp_path / "no.parquet", query=query, **HOW)
+
+
 def test_postgresql_has_settings_and_names_of_its_own(filled, sample_warehouse, tmp_path):
     """A database in another zone, and tables of the same name in other schemas and other letters, change nothing."""
     import psycopg
@@ -341,6 +412,39 @@ def test_spark_counts_the_seconds_that_began():
     assert "DATE_TRUNC('SECOND', a)" in rendered("SELECT date_diff('second', a, b) AS s FROM t", (), "spark").last
 
 
+def test_what_py4j_logs_of_a_dead_spark_is_no_news():
+    """It writes a traceback by the root logger, where our one sentence is enough; what others log there is shown."""
+    _keep_statements_off_the_screen()
+    for path in ("/lib/py4j/java_gateway.py", "/lib/others.py"):
+        record = logging.makeLogRecord({"pathname": path, "msg": f"said by {path}", "levelno": logging.ERROR})
+        assert bool(logging.getLogger().filter(record)) == ("py4j" not in path)
+
+
+def test_what_java_says_is_said():
+    """The first line of such an error names what was called, and the second says why."""
+    said = (
+        "An error occurred while calling None.SparkSession.\n: java.lang.IllegalStateException: it has stopped.\n\tat x"
+    )
+    with pytest.raises(
+        WorkbenchError, match=r"'lake' can't be read where it stands: java\.lang\S+: it has stopped\. Is"
+    ):
+        with _one_sentence("lake", ()):
+            raise RuntimeError(said)
+
+
+def test_a_dead_spark_is_let_go_without_a_word():
+    """At the end of a process whose Spark has died there is nothing to stop: no traceback."""
+
+    class Dead:
+        def stop(self):
+            raise ConnectionRefusedError(111, "Connection refused")
+
+    engine = Spark("local[1]")
+    engine._session, engine._began = Dead(), True
+    engine.close()
+    assert engine._session is None
+
+
 @pytest.mark.prove
 def test_spark_gives_the_same(sample_warehouse, models, tmp_path, capfd):
     """A local session over Parquet files, maps among them; an error is one sentence, and nothing more is printed."""
@@ -365,6 +469,62 @@ def test_spark_gives_the_same(sample_warehouse, models, tmp_path, capfd):
         assert "\n" not in str(failed.value) and "nothing_called_so" not in "".join(capfd.readouterr())
     finally:
         there.engine.close()
+
+
+@pytest.mark.prove
+def test_spark_has_a_session_of_its_own(tmp_path, monkeypatch):
+    """Beside a session of somebody else, two sources: views and settings stay apart; a table is whole or absent."""
+    sql = pytest.importorskip("pyspark.sql", reason="pyspark is not installed")
+    if not shutil.which("java"):
+        pytest.skip("no Java is installed")
+    monkeypatch.chdir(tmp_path)
+    builder = sql.SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false")
+    for name, value in {
+        "spark.sql.catalogImplementation": "hive",
+        "spark.sql.warehouse.dir": str(tmp_path / "tables"),
+        "spark.hadoop.javax.jdo.option.ConnectionURL": f"jdbc:derby:;databaseName={tmp_path}/meta;create=true",
+    }.items():
+        builder = builder.config(name, value)
+    others = builder.getOrCreate()
+    try:
+        others.conf.set("spark.sql.session.timeZone", "Asia/Shanghai")
+        others.conf.set("spark.sql.ansi.enabled", "false")
+        others.range(7).createOrReplaceTempView("customer")
+        one, other = (engine_of("local[1]", str(tmp_path / f"lake{n}")) for n in (3, 1))
+        for n, engine in ((3, one), (1, other)):
+            (tmp_path / f"lake{n}").mkdir()
+            pq.write_table(pa.table({"Customer_ID": list(map(str, range(n)))}), tmp_path / f"lake{n}/customer.parquet")
+            assert engine.columns() == {"customer": {"customer_id": "string"}}
+            engine.define({"customer": f"SELECT customer_id FROM {engine.full_name('customer')}"})
+        count = "SELECT count(*) AS n FROM customer"
+        assert [e.run(count).to_pylist()[0]["n"] for e in (one, other, one)] == [3, 1, 3]
+        assert others.sql(count).collect()[0].n == 7
+        with pytest.raises(Exception, match="CAST_INVALID_INPUT"):
+            one.run("SELECT CAST(customer_id || 'x' AS DOUBLE) AS y FROM customer")
+        assert others.conf.get("spark.sql.session.timeZone") == "Asia/Shanghai"
+        with pytest.raises(WorkbenchError, match="needs a catalog that stays"), one.table("t"):
+            pass
+        catalog, rows = engine_of("local[1]", "default"), pa.table({"customer_id": ["省'", "b"], "score": [0.5, 1.5]})
+        with catalog.table("scored") as write:
+            write(rows)
+            write(rows.slice(0, 1))
+        found = catalog.run("SELECT * FROM default.scored ORDER BY score, customer_id").to_pydict()
+        assert found == {"customer_id": ["省'", "省'", "b"], "score": [0.5, 0.5, 1.5]}
+        with (
+            pytest.raises(WorkbenchError, match="scored can't be written: it is there already"),
+            catalog.table("scored"),
+        ):
+            pass
+        with pytest.raises(ZeroDivisionError), catalog.table("half") as write:
+            write(rows)
+            raise ZeroDivisionError
+        for engine in (one, other, catalog):
+            engine.close()
+        assert [row.tableName for row in others.sql("SHOW TABLES IN default").collect() if not row.isTemporary] == [
+            "scored"
+        ]
+    finally:
+        others.stop()
 
 
 def test_an_engine_that_is_away_stops_no_other_report(tmp_path):
@@ -559,7 +719,7 @@ def test_postgresql_takes_scores_only_into_a_table_that_is_named(filled, sample_
 
 def test_scores_have_one_place(sample_warehouse, models, tmp_path):
     """A table where there is no PostgreSQL, and a model of what no feature is."""
-    with pytest.raises(WorkbenchError, match="only there a table is written"):
+    with pytest.raises(WorkbenchError, match="where no table is written"):
         score_source(models[1], sample_warehouse, tmp_path / "u.parquet", table="scored", **HOW)
     text = models[1].read_text("utf-8").replace("monetary", "hat_size")
     content = json.loads(text)

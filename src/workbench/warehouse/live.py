@@ -11,7 +11,7 @@ import atexit
 import hashlib
 import os
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import date
@@ -178,6 +178,7 @@ class LiveWarehouse(Warehouse):
 def _defined(engine: Engine) -> tuple[frozenset[str], str]:
     """Let the canonical tables stand as views; give what else stands there, and what the tables look like now."""
     there = engine.columns()
+    _require_small_letters((*schema.tables(), *STORED, *_TWINS), there)
     views = {name: _view(engine, table, there.get(name, {})) for name, table in schema.tables().items()}
     extra = {name for name in (*STORED, *(() if engine.maps else _TWINS)) if name in there}
     twins = () if engine.maps else _TWINS
@@ -192,6 +193,7 @@ def _defined(engine: Engine) -> tuple[frozenset[str], str]:
 def _view(engine: Engine, table: TableSchema, there: Mapping[str, str]) -> str:
     """A canonical table as a SELECT in the engine's words; what is not there is missing."""
     columns = []
+    _require_small_letters([column.name for column in table.columns], there)
     for column in table.columns:
         kind = "VARCHAR" if column.is_map and not engine.maps else column.sql_type
         where = {"table": table.name, "column": column.name}
@@ -217,6 +219,14 @@ def _plain_view(engine: Engine, name: str, columns: Sequence[str], there: Mappin
     said = (engine.column(c, "VARCHAR") if there[c] in _KINDS["VARCHAR"] else c for c in columns if c in there)
     named = ", ".join(f"{text} AS {c}" for text, c in zip(said, (c for c in columns if c in there), strict=True))
     return f"SELECT {named} FROM {engine.full_name(name)}"
+
+
+def _require_small_letters(names: Iterable[str], there: Iterable[str]) -> None:
+    """Refuse a name of ours in other letters: it is another to the engine, and would count as missing."""
+    small = {name.lower(): name for name in there if name.lower() not in {*there}}
+    for name in filter(small.get, names):
+        raise WorkbenchError(say("'{name}' is '{found}' there. Give it in small letters, in a view.",
+            name=name, found=small[name]))  # fmt: skip
 
 
 _WHOLE = ("bigint", "integer", "smallint", "int", "tinyint")
@@ -272,7 +282,9 @@ def _one_sentence(source: str, secrets: Sequence[str]) -> Iterator[None]:
         raise
     except Exception as error:
         lines = str(error).strip().splitlines() or [type(error).__name__]
-        why = without(lines[0], secrets).rstrip(".")
+        # What Java said stands below the name of what was called.
+        line = next((line for line in lines if not line.startswith("An error occurred while calling")), lines[0])
+        why = without(line, secrets).lstrip(": ").rstrip(".")
         said = say(
             "'{source}' can't be read where it stands: {why}. Is the server there, and are the credentials right?",
             source=source, why=why[:300],

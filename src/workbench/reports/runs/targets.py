@@ -84,7 +84,7 @@ def score_source(
 
     Parameters
     ----------
-    table : Table of a PostgreSQL to write in the place of `into`; there must be none of this name.
+    table : New table of a PostgreSQL, or of the catalog of Spark, to write in the place of `into`.
     query : A SELECT over the source with the member and the model's features; `$as_of` is the day. Without it, the
         active customers and the features of `customer_features`.
     as_of : Exclusive: what the warehouse declares if None.
@@ -103,9 +103,13 @@ def score_source(
     engine = getattr(warehouse, "engine", None)
     new_table = getattr(engine, "table", None)
     if table and not new_table:
-        raise WorkbenchError("'{source}' is no PostgreSQL, and only there a table is written. Name a file.").of(
+        raise WorkbenchError("'{source}' is a warehouse of our own, where no table is written. Name a file.").of(
             warehouse.source
         )
+    if engine and query.strip():
+        from workbench.warehouse.engines.portable import require_portable
+
+        require_portable(query)
     day = as_date(as_of or warehouse.as_of)
     empty = [] if query.strip() else _empty(loaded, warehouse)
     query = query.strip().rstrip(";") or _features(loaded, warehouse, day)

@@ -22,6 +22,14 @@ _TYPES = {
     701: pa.float64(), 705: pa.string(), 1042: pa.string(), 1043: pa.string(), 1082: pa.date32(),
     1114: pa.timestamp("us"), _NUMERIC: pa.float64(),
 }  # fmt: skip
+# Views that hold their rows are among them, which the information schema leaves out.
+_COLUMNS = """SELECT CAST(c.relname AS TEXT), CAST(a.attname AS TEXT),
+  format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, NULL)
+FROM pg_class AS c JOIN pg_attribute AS a ON a.attrelid = c.oid JOIN pg_type AS t ON t.oid = a.atttypid
+WHERE c.relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+  AND a.attnum > 0
+  AND (has_column_privilege(c.oid, a.attnum, 'SELECT') OR NOT has_any_column_privilege(c.oid, 'SELECT'))
+ORDER BY 1, a.attnum"""
 # Without the first, a long query is compiled for longer than it runs; without the second, moments are the server's.
 _SETTINGS = {"jit": "off", "timezone": "UTC", "datestyle": "ISO", "client_encoding": "UTF8"}
 
@@ -46,12 +54,8 @@ class Postgres:
         self._con: Any = None
 
     def columns(self) -> dict[str, dict[str, str]]:
-        """Types of the columns of each table and view of the schema, in lower case."""
-        found = self._rows(
-            "SELECT CAST(table_name AS TEXT), CAST(column_name AS TEXT), lower(CAST(data_type AS TEXT)) "
-            "FROM information_schema.columns WHERE table_schema = %s ORDER BY 1, ordinal_position",
-            [self._schema],
-        )
+        """Types of the columns that may be read, by table and view of the schema; all of a table closed to us."""
+        found = self._rows(_COLUMNS, [self._schema])
         tables: dict[str, dict[str, str]] = {}
         for table, column, kind in zip(*(found.column(i).to_pylist() for i in range(3)), strict=True):
             tables.setdefault(table, {})[column] = kind
@@ -119,25 +123,26 @@ class Postgres:
 
         schema, _, own = name.rpartition(".")
         full = f"{_name(schema or self._schema)}.{_name(own)}"
-        with psycopg.connect(self._url, connect_timeout=10) as con, con.cursor() as cursor:
-            made = False
+        cursor: Any = None
+        made = False
 
-            def write(rows: pa.Table) -> None:
-                nonlocal made
-                if not made:
-                    columns = [f"{_name(field.name)} {_sql_type(field.type)}" for field in rows.schema]
-                    cursor.execute(f"CREATE TABLE {full} ({', '.join(columns)})")
-                    made = True
-                text = pa.BufferOutputStream()
-                pa.csv.write_csv(rows, text, pa.csv.WriteOptions(include_header=False))
-                with cursor.copy(f"COPY {full} FROM STDIN (FORMAT CSV)") as copy:
-                    copy.write(text.getvalue().to_pybytes())
+        def write(rows: pa.Table) -> None:
+            nonlocal made
+            if not made:
+                columns = [f"{_name(field.name)} {_sql_type(field.type)}" for field in rows.schema]
+                cursor.execute(f"CREATE TABLE {full} ({', '.join(columns)})")
+                made = True
+            text = pa.BufferOutputStream()
+            pa.csv.write_csv(rows, text, pa.csv.WriteOptions(include_header=False))
+            with cursor.copy(f"COPY {full} FROM STDIN (FORMAT CSV)") as copy:
+                copy.write(text.getvalue().to_pybytes())
 
-            try:
+        try:
+            with psycopg.connect(self._url, connect_timeout=10) as con, con.cursor() as cursor:
                 yield write
-            except psycopg.Error as error:
-                why = str(error).strip().splitlines()[0]
-                raise WorkbenchError(say("table {table} can't be written: {why}.", table=name, why=why)) from None
+        except psycopg.Error as error:  # also of the commit
+            why = str(error).strip().splitlines()[0]
+            raise WorkbenchError(say("table {table} can't be written: {why}.", table=name, why=why)) from None
 
     def close(self) -> None:
         """Let the connection go, and all that stands on it."""

@@ -66,22 +66,9 @@ def rendered(sql: str, parameters: Sequence | Mapping, dialect: str) -> Rendered
         If sqlglot is not installed, the text is no single SELECT, a parameter is missing, or a word means another thing
         there.
     """
-    try:
-        import sqlglot
-        from sqlglot import exp
-    except ModuleNotFoundError:
-        needs = {"package": "sqlglot", "extra": dialect}
-        why = say(
-            "this engine needs {package}, which is not installed. Run: pip install 'telecom-workbench[{extra}]'",
-            **needs,
-        )
-        raise WorkbenchError(why) from None
-    try:
-        tree = sqlglot.parse_one(sql, read="duckdb")
-    except sqlglot.errors.SqlglotError as error:
-        raise WorkbenchError(say("the query can't be read: {why}", why=str(error).splitlines()[0])) from None
-    if not isinstance(tree, exp.Query):
-        raise WorkbenchError(say("the query is no single SELECT: {sql}", sql=sql[:80]))
+    tree = parsed(sql)
+    from sqlglot import exp
+
     _put(tree, parameters, exp)
     _lift(tree, exp)
     _name_apart(tree, exp)
@@ -109,6 +96,22 @@ def rendered(sql: str, parameters: Sequence | Mapping, dialect: str) -> Rendered
     tree.set("with_", None)
     _point(tree, names, exp)
     return Rendered(tuple(steps), _text(tree, dialect))
+
+
+def parsed(sql: str) -> Any:
+    """Read a SELECT of ours or of a user."""
+    try:
+        import sqlglot
+        from sqlglot import exp
+    except ModuleNotFoundError:
+        raise lacking("sqlglot", "postgres") from None
+    try:
+        tree = sqlglot.parse_one(sql, read="duckdb")
+    except sqlglot.errors.SqlglotError as error:
+        raise WorkbenchError(say("the query can't be read: {why}", why=str(error).splitlines()[0])) from None
+    if not isinstance(tree, exp.Query):
+        raise WorkbenchError(say("the query is no single SELECT: {sql}", sql=sql[:80]))
+    return tree
 
 
 def _text(tree: Any, dialect: str) -> str:

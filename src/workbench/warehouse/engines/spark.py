@@ -1,13 +1,15 @@
-"""Spark as the warehouse: the canonical tables of a catalog, or of a folder of Parquet files; nothing is written."""
+"""Spark as the warehouse: the canonical tables of a catalog or of a folder of Parquet files, read and never written."""
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import sys
 import threading
+import uuid
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any
@@ -16,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 
 from workbench.errors import WorkbenchError
+from workbench.messages import say
 from workbench.warehouse.engines.render import Rendered, Work, rendered
 
 # Without the first, days hang on the machine; the second is the default of Spark 4 and not of 3.5.
@@ -25,11 +28,11 @@ _SETTINGS = {
     "spark.sql.timestampType": "TIMESTAMP_NTZ",
 }
 _AT_START = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
-_LOCAL = {"spark.sql.shuffle.partitions": "8", "spark.sql.catalogImplementation": "in-memory"}
+_LOCAL = {"spark.sql.shuffle.partitions": "8"}
 
 
 class Spark:
-    """A session of Spark 3.5 or 4. What a query needs on the way stands as temporary views, the kept ones in memory.
+    """A session of its own of Spark 3.5 or 4. What a query needs on the way are temporary views, some in memory.
 
     Parameters
     ----------
@@ -45,7 +48,7 @@ class Spark:
 
     def __init__(self, master: str, schema: str = "") -> None:
         self._master, self._schema = master, schema or "default"
-        self._lock = threading.RLock()
+        self._lock, self._began = threading.RLock(), False
         self._session: Any = None
 
     def columns(self) -> dict[str, dict[str, str]]:
@@ -57,7 +60,10 @@ class Spark:
             rows = session.sql(f"SHOW TABLES IN {self._schema}").collect()
             names = [row.tableName for row in rows if not row.isTemporary]
         fields = {name: session.table(self.full_name(name)).schema for name in sorted(names)}
-        return {name: {f.name: f.dataType.simpleString().lower() for f in found} for name, found in fields.items()}
+        return {
+            name.lower(): {f.name.lower(): f.dataType.simpleString().lower() for f in found}
+            for name, found in fields.items()
+        }
 
     def column(self, name: str, kind: str) -> str:
         """A column as a canonical one; texts sort by code point anyway."""
@@ -110,11 +116,49 @@ class Spark:
             finally:
                 made.unpersist()
 
+    @contextmanager
+    def table(self, name: str) -> Iterator[Callable[[pa.Table], None]]:
+        """Give what appends to a new table of the catalog, which has its name when all of it is written, or not at all.
+
+        Raises
+        ------
+        WorkbenchError
+            If the tables are files, the catalog ends with the session, or Spark refuses.
+        """
+        from pyspark.errors import PySparkException  # type: ignore[import-not-found,unused-ignore]
+
+        session, part = self._connected(), f"{name}_{uuid.uuid4().hex[:8]}"
+        catalogs = session.conf.get("spark.sql.catalogImplementation", "in-memory")
+        if "/" in self._schema or (catalogs == "in-memory" and self._schema.count(".") == 0):
+            raise WorkbenchError(say("a table needs a catalog that stays, and this Spark has none. Name a file."))
+        full, made = [f"{self._schema}.{_ticked(n)}" for n in (name, part)], False
+
+        def write(rows: pa.Table) -> None:
+            nonlocal made
+            _frame(session, rows).write.saveAsTable(full[1], mode="append")
+            made = True
+
+        try:
+            if session.catalog.tableExists(full[0]):
+                raise WorkbenchError(
+                    say("table {table} can't be written: {why}.", table=name, why=say("it is there already"))
+                )
+            yield write
+            if made:
+                session.sql(f"ALTER TABLE {full[1]} RENAME TO {full[0]}")
+        except PySparkException as error:
+            why = str(error).strip().splitlines()[0]
+            raise WorkbenchError(say("table {table} can't be written: {why}.", table=name, why=why)) from None
+        finally:
+            with suppress(Exception):
+                session.sql(f"DROP TABLE IF EXISTS {full[1]}")
+
     def close(self) -> None:
-        """Let the session go."""
+        """Let the session go; what others began in this process stays."""
         with self._lock:
-            if self._session is not None:
-                self._session.stop()
+            if self._session is not None and self._began:
+                with suppress(Exception):  # one that has died
+                    self._session.stop()
             self._session = None
 
     def _answer(self, session: Any, query: Rendered, given: Mapping[str, pd.DataFrame]) -> pa.Table:
@@ -124,18 +168,10 @@ class Spark:
     @contextmanager
     def _standing(self, session: Any, query: Rendered, given: Mapping[str, pd.DataFrame]) -> Iterator[None]:
         """Let the steps of a query stand as temporary views for a while, the kept ones in memory."""
-        from pyspark.sql.pandas.types import from_arrow_schema  # type: ignore[import-not-found,unused-ignore]
-
         kept = []
         try:
             for name, frame in given.items():
-                table = pa.Table.from_pandas(frame, preserve_index=False)
-                if session.version.startswith("3."):  # takes no Arrow table
-                    rows = [tuple(row.values()) for row in table.to_pylist()]
-                    made = session.createDataFrame(rows, from_arrow_schema(table.schema, prefer_timestamp_ntz=True))
-                else:
-                    made = session.createDataFrame(table)
-                made.createOrReplaceTempView(name)
+                _frame(session, pa.Table.from_pandas(frame, preserve_index=False)).createOrReplaceTempView(name)
             for step in query.steps:
                 frame = session.sql(step.select)
                 if step.kept:
@@ -154,37 +190,53 @@ class Spark:
 
         names = sorted(path.name.removesuffix(".parquet") for path in Path(self._schema).glob("*.parquet"))
         for name in names:
+            if [other.lower() for other in names].count(name.lower()) > 1:
+                raise WorkbenchError(say("two tables are called {table}: letters are of no matter there.", table=name))
             self._connected().read.parquet(f"{self._schema}/{name}.parquet").createOrReplaceTempView(f"file_{name}")
         return names
 
     def _connected(self) -> Any:
         with self._lock:
             if self._session is None:
+                from pyspark import SparkContext  # type: ignore[import-not-found,unused-ignore]
                 from pyspark.sql import SparkSession  # type: ignore[import-not-found,unused-ignore]
 
-                builder = SparkSession.builder
+                builder, settings = SparkSession.builder, _SETTINGS
                 if self._master.startswith("sc://"):
-                    self._session = builder.remote(self._master).getOrCreate()
+                    self._session, self._began = builder.remote(self._master).create(), True
                 else:
                     if self._master.startswith("local"):
                         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers are of another Python
-                    for name, value in (_AT_START | (_LOCAL if self._master.startswith("local") else {})).items():
-                        builder = builder.config(name, value)
-                    self._session = builder.master(self._master).appName("workbench").getOrCreate()
-                    self._session.sparkContext.setLogLevel("OFF")
+                        settings = _SETTINGS | _LOCAL
+                    if began := SparkContext._active_spark_context is None:
+                        for name, value in _AT_START.items():
+                            builder = builder.config(name, value)
+                    found = builder.master(self._master).appName("workbench").getOrCreate()
+                    if began:
+                        found.sparkContext.setLogLevel("OFF")
+                    # Views and settings of its own: another source has views of the same names, others their zone.
+                    self._session, self._began = found.newSession(), began
                 _keep_statements_off_the_screen()
-                for name, value in _SETTINGS.items():
+                for name, value in settings.items():
                     self._session.conf.set(name, value)
             return self._session
 
 
 def _keep_statements_off_the_screen() -> None:
-    """Let Spark 4 write no statement that fails to the error stream, whole, as JSON: our sentence is enough."""
+    """Let Spark 4 write no statement that fails to the error stream, whole, as JSON: our sentence is enough.
+
+    Nor a traceback by the root logger, where Spark has died.
+    """
+    logging.getLogger().addFilter(_not_py4j)
     with suppress(ImportError):  # Spark 3.5 writes none
         from pyspark.logger import PySparkLogger  # type: ignore[import-not-found,unused-ignore]
 
         for name in ("SQLQueryContextLogger", "DataFrameQueryContextLogger"):
             PySparkLogger.getLogger(name).disabled = True
+
+
+def _not_py4j(record: logging.LogRecord) -> bool:
+    return "py4j" not in record.pathname
 
 
 def _packed(work: Work | None, most: int, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
@@ -194,6 +246,16 @@ def _packed(work: Work | None, most: int, batches: Iterable[pa.RecordBatch]) -> 
         with pa.ipc.new_stream(text, made.schema) as writer:
             writer.write(made)
         yield pa.RecordBatch.from_pydict({"part": pa.array([text.getvalue().to_pybytes()], pa.binary())})
+
+
+def _frame(session: Any, table: pa.Table) -> Any:
+    """Hand over a table."""
+    from pyspark.sql.pandas.types import from_arrow_schema  # type: ignore[import-not-found,unused-ignore]
+
+    if not session.version.startswith("3."):
+        return session.createDataFrame(table)
+    rows = [tuple(row.values()) for row in table.to_pylist()]  # 3.5 takes no Arrow table
+    return session.createDataFrame(rows, from_arrow_schema(table.schema, prefer_timestamp_ntz=True))
 
 
 def _ticked(name: str) -> str:
