@@ -47,12 +47,16 @@ class Value(ABC):
 
 @dataclass(frozen=True)
 class Name(Value):
-    """Text from data, or a name of a column: the same in every language."""
+    """Text from data, or a name of a column: the same in every language, on one line, as what is said of it.
+
+    >>> Name("Bundle\\nof spring").said()
+    'Bundle of spring'
+    """
 
     text: str
 
     def said(self, language: str = "en") -> str:
-        return str(self.text)
+        return " ".join(str(self.text).splitlines())
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from workbench.messages import join, read, say
 from workbench.reports.page import notebook
 from workbench.reports.page.languages import translated
 from workbench.reports.page.said import answer_of
-from workbench.result import Picture, Quantity, Refusal, Table
+from workbench.result import Decision, Picture, Quantity, Refusal, Table
 
 
 @pytest.fixture
@@ -55,6 +55,16 @@ def test_a_picture_that_cannot_be_drawn_is_its_sentence(said):
 
     notebook.show(Picture("levers", draw, "Levers.", "Bars."))
     assert [data["text/plain"] for data, _ in said] == ["No lever has 10 customers or more"]
+
+
+def test_a_name_with_a_line_break_is_one_point_of_the_decision(said):
+    """What is advised stays as many points as there are, whatever data call an operator."""
+    gap = say("Measure success by the gap to {operator}.", operator="联通\u2028- 新\r\n业务")
+    notebook.decide(Decision((gap,), say("a trial.")))
+    assert said[0][0]["text/plain"].splitlines() == [
+        "Measure success by the gap to 联通 - 新 业务.",
+        "What would change this: a trial.",
+    ]
 
 
 def test_small_data_cost_a_part_and_not_the_report(said, monkeypatch, tmp_path):

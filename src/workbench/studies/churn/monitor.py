@@ -88,7 +88,7 @@ class ChurnMonitor(Result):
 
     def decision(self) -> Decision:
         """Advise to use, calibrate or refit."""
-        do = {"holds": say("Leave the formula as it is: it still fits."),
+        do = {"holds": say("Leave the formula as it is."),
             "level": say("Calibrate the formula on the last month: it orders customers well, but the level has moved."),
             "order": say("Fit the formula anew: it no longer orders customers as it says.")}  # fmt: skip
         return Decision((do[self.verdict],), say("a month in which more or fewer leave than chance allows."))

@@ -121,7 +121,7 @@ class ValueGrid(Result):
             }
             ax.text(
                 x,
-                y + 0.27,
+                y + 0.37,
                 say("{name}", name=Named(str(row.strategy), str(row.name_zh))),
                 fontsize=11,
                 **style,
@@ -134,7 +134,7 @@ class ValueGrid(Result):
                     n=row.customers,
                     **parts,
                 )
-            ax.text(x, y - 0.1, text, fontsize=9, **style)
+            ax.text(x, y - 0.13, text, fontsize=9, **style)
         for axis, name in ((ax.xaxis, "potential"), (ax.yaxis, "current")):
             low, high = self.cuts[name]
             ends = (
