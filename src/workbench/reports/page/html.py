@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from workbench.catalogue import entry, label
+from workbench.catalogue import entry, label, unit
 from workbench.glossary import term_of, terms
 from workbench.messages import OF_DATA, TAGS, Day, Listed, Message, as_value, say, word
 from workbench.places import provinces
@@ -427,6 +427,12 @@ def _template(name: str) -> Any:
     environment = Environment(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
-    environment.filters |= {"figure": _figure, "t": in_language, "word": alone, "term": term_of}
+
+    @pass_context
+    def of_number(context: Any, text: str) -> str:
+        return unit(text, context["language"])
+
+    own = {"figure": _figure, "t": in_language, "word": alone, "term": term_of, "unit": of_number}
+    environment.filters |= own
     environment.globals["tags"] = TAGS
     return environment.get_template(name)
