@@ -77,11 +77,7 @@ def label(code: str, language: str = "en", table: str = "") -> str:
 
 
 def unit(text: str, language: str = "en") -> str:
-    """Say the unit of a recorded number as the sheets do: by labels first, for "points" as a word are those of a share.
-
-    >>> unit("points", "zh"), unit("yuan", "zh"), unit("points"), unit("dots", "zh")
-    ('分', '元', 'points', 'dots')
-    """
+    """Say the unit of a number as the sheets do: by labels first, for "points" as a word are those of a share."""
     found = label(text, language)
     return found if found != label(text) else entered(text, language) or text
 

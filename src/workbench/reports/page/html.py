@@ -115,9 +115,8 @@ def value_said(parameter: Mapping[str, Any], language: str) -> Any:
         if value == -1:
             return say("the campaign's own").said(language)
         number = f"{100 * value:,.10g}%" if kind == "share" else f"{value:,.10g}"
-        return (
-            say("{number} {unit}", number=number, unit=parameter["unit"]).said(language) if kind in COUNTED else number
-        )
+        told = say("{number} {unit}", number=number, unit=parameter["unit"])
+        return told.said(language) if kind in COUNTED else number
     if not isinstance(value, str) or parameter["name"] in OF_DATA:
         return value
     if (choice := label(value, language, "choice")) != label(value, language):
@@ -144,16 +143,8 @@ def failure_page(
     kept : bool
         Whether the last good version is beside it.
     """
-    return _page(
-        "failure.html",
-        title=title,
-        language=language,
-        facts=facts,
-        links=links,
-        failure=failure,
-        kept=kept,
-        style=_style(),
-    )
+    known: dict[str, Any] = {"facts": facts, "links": links, "failure": failure, "kept": kept, "style": _style()}
+    return _page("failure.html", title=title, language=language, **known)
 
 
 def site_page(
@@ -428,11 +419,7 @@ def _template(name: str) -> Any:
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
 
-    @pass_context
-    def of_number(context: Any, text: str) -> str:
-        return unit(text, context["language"])
-
-    own = {"figure": _figure, "t": in_language, "word": alone, "term": term_of, "unit": of_number}
-    environment.filters |= own
+    environment.filters |= {"figure": _figure, "t": in_language, "word": alone, "term": term_of}
+    environment.filters["unit"] = pass_context(lambda context, text: unit(text, context["language"]))
     environment.globals["tags"] = TAGS
     return environment.get_template(name)
