@@ -76,6 +76,12 @@ def label(code: str, language: str = "en", table: str = "") -> str:
     return code.replace("_", " ")
 
 
+def unit(text: str, language: str = "en") -> str:
+    """Say the unit of a number as the sheets do: by labels first, for "points" as a word are those of a share."""
+    found = label(text, language)
+    return found if found != label(text) else entered(text, language) or text
+
+
 @cache
 def _prose(language: str) -> dict[str, str]:
     return _entries(f"{language}.prose.po")

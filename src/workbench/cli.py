@@ -326,7 +326,10 @@ def show(form: str) -> None:
     from workbench.reports.runs.schedule import snippet, upcoming
 
     root = project_root()
-    print_table(heads("plan", "next time", "period then", "dealt with until"), upcoming(root))
+    print_table(
+        heads("plan", "next time", "period then", "dealt with until"),
+        ([*row[:-1], word(row[-1], spoken())] for row in upcoming(root)),
+    )
     click.echo()
     click.echo(snippet(form, root=root), nl=False)
 

@@ -37,11 +37,7 @@ class WorkbenchError(Exception):
 
 
 def by_system(error: OSError, file: object = "") -> Message:
-    """Say what the system refused: the file, if it names one, and why, in words with an entry of their own.
-
-    >>> by_system(FileNotFoundError(2, "No such file or directory", "a.zip")).said("zh")
-    '“a.zip”：没有该文件或文件夹'
-    """
+    """Say what the system refused: the file, if it names one, and why, in words with an entry of their own."""
     why, name = as_message(error.strerror or str(error)), str(error.filename or file)
     return say("'{name}': {why}", name=name, why=why) if name else why
 

@@ -237,11 +237,14 @@ def test_the_command_says_it_in_chinese(tmp_path, monkeypatch):
 def test_cells_that_differ_are_named_in_the_language_of_the_page():
     """Names of rows and columns are said, that of the sheet stays; a number without a unit shows none."""
     number = {"name": "r[a=1,b=2]", "value": 1.0, "unit": "1", "low": None, "high": None, "rtol": 0}
-    rows = (Change("r[a=1,b=2]", "same", number, number),)
+    index = number | {"name": "index", "unit": "points"}
+    rows = (Change("r[a=1,b=2]", "same", number, number), Change("index", "differs", index, index | {"value": 2.0}))
+    assert rows[1].said().said("zh") == "1 → 2 分"  # points of an index are no percentage points
     cells = (Change("ahead · purchases expected · estimate", "differs", {"value": "5"}, {"value": "6"}),)
     page = {"title": "A", "headline": "B", "lists": {}, "good": False, "causes": True, "language": "zh"}
     made = comparison_page(reports={"A": Comparison(rows, cells, 1, ())}, **page)
     assert "ahead · 预计购买次数 · 估计值</td>" in made and "r[a=1,<wbr>b=2]</td>" in made and "<td>1</td>" not in made
+    assert "<td>分</td>" in made and "个百分点" not in made
 
 
 def test_half_a_report_is_refused(tmp_path):

@@ -17,8 +17,9 @@ from typing import Any
 
 import numpy as np
 
+from workbench.catalogue import unit as unit_said
 from workbench.errors import WorkbenchError
-from workbench.messages import Listed, Message, Name, Number, Span, Term, Value, Word, say
+from workbench.messages import Listed, Message, Name, Named, Number, Span, Term, Value, Word, say
 from workbench.methods.multiple import holm
 from workbench.recognised import recognised
 from workbench.reports.page import tables
@@ -71,7 +72,7 @@ class Change:
         """Say it in a line: both sides, the unit, whether the change is significant."""
         unit = (self.before or self.after or {}).get("unit", "1")
         sides = say("{before} → {after}", before=_said(self.before), after=_said(self.after))
-        change = sides if unit == "1" else say("{change} {unit}", change=sides, unit=Word(unit))
+        change = sides if unit == "1" else say("{change} {unit}", change=sides, unit=Named(unit, unit_said(unit, "zh")))
         judged = self.significance
         return say("{change}, {significance}", change=change, significance=Term(judged)) if judged else change
 

@@ -16,7 +16,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from workbench.catalogue import entry, label
+from workbench.catalogue import entry, label, unit
 from workbench.glossary import term_of, terms
 from workbench.messages import OF_DATA, TAGS, Day, Listed, Message, as_value, say, word
 from workbench.places import provinces
@@ -115,9 +115,8 @@ def value_said(parameter: Mapping[str, Any], language: str) -> Any:
         if value == -1:
             return say("the campaign's own").said(language)
         number = f"{100 * value:,.10g}%" if kind == "share" else f"{value:,.10g}"
-        return (
-            say("{number} {unit}", number=number, unit=parameter["unit"]).said(language) if kind in COUNTED else number
-        )
+        told = say("{number} {unit}", number=number, unit=parameter["unit"])
+        return told.said(language) if kind in COUNTED else number
     if not isinstance(value, str) or parameter["name"] in OF_DATA:
         return value
     if (choice := label(value, language, "choice")) != label(value, language):
@@ -144,16 +143,8 @@ def failure_page(
     kept : bool
         Whether the last good version is beside it.
     """
-    return _page(
-        "failure.html",
-        title=title,
-        language=language,
-        facts=facts,
-        links=links,
-        failure=failure,
-        kept=kept,
-        style=_style(),
-    )
+    known: dict[str, Any] = {"facts": facts, "links": links, "failure": failure, "kept": kept, "style": _style()}
+    return _page("failure.html", title=title, language=language, **known)
 
 
 def site_page(
@@ -427,6 +418,8 @@ def _template(name: str) -> Any:
     environment = Environment(
         loader=FileSystemLoader(_FOLDER), autoescape=True, undefined=StrictUndefined, trim_blocks=True
     )
+
     environment.filters |= {"figure": _figure, "t": in_language, "word": alone, "term": term_of}
+    environment.filters["unit"] = pass_context(lambda context, text: unit(text, context["language"]))
     environment.globals["tags"] = TAGS
     return environment.get_template(name)

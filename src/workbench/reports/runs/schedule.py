@@ -211,7 +211,7 @@ def upcoming(root: Path, now: dt.datetime | None = None) -> list[list[str]]:
             fires = next(_fires(plan.trigger(), now))
             period, until = plan.period_of(now=fires), _dealt_with(root, plan.name)
             until = until.astimezone(fires.tzinfo) if until else None
-            dealt = f"{until:%Y-%m-%d %H:%M %Z}" if until else "never"
+            dealt = f"{until:%Y-%m-%d %H:%M %Z}" if until else say("never")
             rows.append([plan.name, f"{fires:%Y-%m-%d %H:%M %Z}", period.label if period else "", dealt])
     return rows
 

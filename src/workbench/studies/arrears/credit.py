@@ -147,16 +147,8 @@ class CreditCard(Result):
 
 def _unit(fact: str, currency: str) -> str:
     """Give the unit of a fact of the card; one of the house's own is known by its name, any other has none."""
-    ends = {
-        "share": "share",
-        "days": "days",
-        "last": "days",
-        "max": "days",
-        "months": "months",
-        "arrears": currency,
-        "total": currency,
-    }
-    return ends.get(fact.rpartition("_")[2], "")
+    money, days = dict.fromkeys(("arrears", "total"), currency), dict.fromkeys(("days", "last", "max"), "days")
+    return (money | days | {"share": "share", "months": "months"}).get(fact.rpartition("_")[2], "")
 
 
 def credit_card(

@@ -134,7 +134,7 @@ class History(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Events of the period."""
-        yield Quantity("events", float(len(self.events)), "events")
+        yield Quantity("events", float(len(self.events)), "records")
 
 
 def customer_history(
