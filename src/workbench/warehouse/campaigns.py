@@ -74,8 +74,7 @@ class CampaignArms:
 
         Raises
         ------
-        WorkbenchError
-            If neither is there, or the given one is another negative number.
+        WorkbenchError : If neither is there, or the given one is another negative number.
         """
         if given >= 0:
             return given
@@ -120,11 +119,9 @@ def campaign_arms(
 
     Raises
     ------
-    WorkbenchError
-        If campaign, arm or outcome are unknown; the nearest is suggested.
-    CannotAnswer
-        If the outcome window is still open on `as_of`, members were assigned on different days or, where that is asked
-        for, not at random, or the campaign went to whole provinces.
+    WorkbenchError : If campaign, arm or outcome are unknown; the nearest is suggested.
+    CannotAnswer : If the outcome window is still open on `as_of`, members were assigned on different days or, where
+        that is asked for, not at random, or the campaign went to whole provinces.
     """
     campaigns = warehouse.table("campaign").set_index("campaign_id", drop=False)
     if campaign not in campaigns.index:

@@ -39,8 +39,7 @@ def describe(table: str, language: str = "en") -> pd.DataFrame:
 
     Raises
     ------
-    WorkbenchError
-        If there is no such table; the nearest is suggested.
+    WorkbenchError : If there is no such table; the nearest is suggested.
     """
     return pd.DataFrame(
         [

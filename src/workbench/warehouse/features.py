@@ -63,16 +63,11 @@ def customer_features(
 
     Parameters
     ----------
-    warehouse : Warehouse
-        Opened by `open_warehouse`; anything with ``query(sql, parameters)`` over the canonical tables will do.
-    as_of : date or str
-        Exclusive; text as "YYYY-MM-DD".
-    tables : sequence of str, optional
-        Names of feature files, for instance ``["activity", "bills"]``; all if None. `life` is always among them.
-    province : str
-        Take only its customers; "" for all.
-    use : bool
-        False leaves missing what the detail records say, as if there were none: where they do not cover the days.
+    warehouse : Opened by `open_warehouse`; anything with ``query(sql, parameters)`` over the canonical tables will do.
+    as_of : Exclusive; text as "YYYY-MM-DD".
+    tables : Names of feature files, for instance ``["activity", "bills"]``; all if None. `life` is always among them.
+    province : Take only its customers; "" for all.
+    use : False leaves missing what the detail records say, as if there were none: where they do not cover the days.
 
     Returns
     -------
@@ -81,11 +76,9 @@ def customer_features(
 
     Raises
     ------
-    WorkbenchError
-        If `as_of` is no date, a name of `tables` no feature file, or `province` none of the customers'.
-    CannotAnswer
-        If `as_of` lies outside the data, if the detail records do not cover the 90 days before it, or if nobody is
-        active on it.
+    WorkbenchError : If `as_of` is no date, a name of `tables` no feature file, or `province` none of the customers'.
+    CannotAnswer : If `as_of` lies outside the data, if the detail records do not cover the 90 days before it, or if
+        nobody is active on it.
     """
     day = as_date(as_of)
     names = _chosen(tables)
@@ -121,8 +114,7 @@ def feature_file(name: str) -> str:
 
     Raises
     ------
-    WorkbenchError
-        If there is none; the nearest is suggested.
+    WorkbenchError : If there is none; the nearest is suggested.
     """
     if name not in SUBJECTS + PARTIALS:
         raise unknown("feature file", name, SUBJECTS + PARTIALS)
@@ -167,8 +159,7 @@ def as_date(as_of: date | str) -> date:
 
     Raises
     ------
-    WorkbenchError
-        If it is none.
+    WorkbenchError : If it is none.
     """
     try:
         moment = datetime.fromisoformat(as_of) if isinstance(as_of, str) else as_of
@@ -222,8 +213,7 @@ def require_use(warehouse: Queryable, as_of: date | str) -> None:
 
     Raises
     ------
-    CannotAnswer
-        If they begin too late or end too early; `customer_features` gives the rest with ``use=False``.
+    CannotAnswer : If they begin too late or end too early; `customer_features` gives the rest with ``use=False``.
     """
     day, (first, last) = as_date(as_of), spans(warehouse).get("detail_record", (None, None))
     if first and last and not first + timedelta(days=DETAIL_DAYS) <= day <= last + timedelta(days=1):

@@ -48,9 +48,8 @@ def open_live(source: str, said: Mapping[str, Any], root: Path) -> LiveWarehouse
 
     Raises
     ------
-    WorkbenchError
-        If the mapping has a key that means nothing here, the engine is not there, a credential is missing or wrong, a
-        canonical column has another type, or identifiers are in clear.
+    WorkbenchError : If the mapping has a key that means nothing here, the engine is not there, a credential
+        is missing or wrong, a canonical column has another type, or identifiers are in clear.
     """
     where = f"{source}.toml"
     if both := [key for key in ("file", "prepare", "rows") if key in said]:
@@ -100,10 +99,8 @@ class LiveWarehouse(Warehouse):
     Attributes
     ----------
     engine : Engine
-    stored : frozenset of str
-        Partials and long twins that stand there as tables.
-    departments : mapping of str to str
-        Who delivers a table, as far as the mapping says.
+    stored : Partials and long twins that stand there as tables.
+    departments : Who delivers a table, as far as the mapping says.
     """
 
     engine: Engine = field(repr=False)
@@ -133,8 +130,7 @@ class LiveWarehouse(Warehouse):
 
         Raises
         ------
-        WorkbenchError
-            If the engine is not there any more, or refuses the query.
+        WorkbenchError : If the engine is not there any more, or refuses the query.
         """
         note_reads(self.source, self.version, sql, schema.tables())
         with _one_sentence(self.source, self.secrets):

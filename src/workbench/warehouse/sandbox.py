@@ -78,8 +78,8 @@ def answer(
 
     Raises
     ------
-    WorkbenchError
-        If it is more or other than one statement that reads, names what does not exist, or needs too much.
+    WorkbenchError : If it is more or other than one statement that reads, names what does not exist, or needs too
+        much.
     """
     with locked_down(place, _limits(folder, min(4, os.cpu_count() or 1))) as con:
         try:
@@ -102,9 +102,8 @@ def transform(asked: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises
     ------
-    WorkbenchError
-        If it is more or other than one SELECT, depends on the clock or on chance, names what does not exist, or needs
-        too much.
+    WorkbenchError : If it is more or other than one SELECT, depends on the clock or on chance, names what does not
+        exist, or needs too much.
     """
     with duckdb.connect() as con:
         con.execute(f"ATTACH {literal(asked['inputs'])} AS inputs (READ_ONLY)")

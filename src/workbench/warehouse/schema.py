@@ -94,8 +94,7 @@ class TableSchema:
 
         Raises
         ------
-        WorkbenchError
-            If there is none; the nearest is suggested.
+        WorkbenchError : If there is none; the nearest is suggested.
         """
         for column in self.columns:
             if column.name == name:
@@ -159,8 +158,7 @@ def table(name: str) -> TableSchema:
 
     Raises
     ------
-    WorkbenchError
-        If there is none; the nearest is suggested.
+    WorkbenchError : If there is none; the nearest is suggested.
     """
     if name not in tables():
         raise unknown("table", name, tables())

@@ -21,17 +21,14 @@ def view(warehouse: Queryable, name: str, **parameters: Any) -> pd.DataFrame:
     Parameters
     ----------
     warehouse : Warehouse
-    name : str
-        A file of `views/`, or a partial.
+    name : A file of `views/`, or a partial.
     **parameters
         All that the file names, such as ``as_of``.
 
     Raises
     ------
-    WorkbenchError
-        If there is no such view; the nearest is suggested.
-    CannotAnswer
-        If `as_of` lies after the data.
+    WorkbenchError : If there is no such view; the nearest is suggested.
+    CannotAnswer : If `as_of` lies after the data.
     """
     known = getattr(warehouse, "as_of", None)
     if known and "as_of" in parameters and as_date(parameters["as_of"]) > known:

@@ -25,12 +25,9 @@ class Engine(Protocol):
 
     Attributes
     ----------
-    dialect : str
-        As sqlglot calls its SQL.
-    maps : bool
-        Whether a column may hold values by name; where not, long twins stand as tables.
-    ships : bool
-        Whether work on rows is sent to where they are.
+    dialect : As sqlglot calls its SQL.
+    maps : Whether a column may hold values by name; where not, long twins stand as tables.
+    ships : Whether work on rows is sent to where they are.
     """
 
     dialect: str
@@ -38,19 +35,13 @@ class Engine(Protocol):
     ships: bool
 
     def columns(self) -> dict[str, dict[str, str]]: ...
-
     def column(self, name: str, kind: str) -> str: ...
-
     def full_name(self, table: str) -> str: ...
-
     def define(self, views: Mapping[str, str]) -> None: ...
-
     def run(
         self, sql: str, parameters: Sequence | Mapping = (), given: Mapping[str, pd.DataFrame] | None = None
     ) -> pa.Table: ...
-
     def stream(self, sql: str, parameters: Any, batch: int, work: Work | None) -> Iterator[pa.RecordBatch]: ...
-
     def close(self) -> None: ...
 
 
@@ -59,8 +50,7 @@ def engine_of(url: str, schema: str = "") -> Engine:
 
     Raises
     ------
-    WorkbenchError
-        If no engine is called so, or the package that speaks to it is not installed.
+    WorkbenchError : If no engine is called so, or the package that speaks to it is not installed.
     """
     try:
         if url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):

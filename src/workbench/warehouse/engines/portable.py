@@ -21,11 +21,7 @@ FUNCTIONS = {
     *("Substring", "Exists", "And", "Or", "If"),
 }
 _CASTS = {"DATE", "DOUBLE", "INT", "BIGINT", "DECIMAL"}
-_UNITS = (
-    (exp.Extract, {"YEAR", "MONTH", "DAY", "HOUR"}),
-    (exp.DateDiff, {"DAY", "SECOND"}),
-    (exp.Interval, {"SECOND", "DAY", "MONTH"}),
-)
+_PARTS, _APART, _SPANS = {"YEAR", "MONTH", "DAY", "HOUR"}, {"DAY", "SECOND"}, {"SECOND", "DAY", "MONTH"}
 _NEVER = (exp.IntDiv, exp.Mod, exp.Lambda, exp.AtTimeZone, exp.Limit, exp.Qualify, exp.Bracket)
 
 
@@ -34,8 +30,8 @@ def require_portable(sql: str) -> None:
 
     Raises
     ------
-    WorkbenchError
-        If it can't be read, or has a function or an expression that does not mean the same everywhere.
+    WorkbenchError : If it can't be read, or has a function or an expression that does not mean the same
+        everywhere.
     """
     for node in faults(parsed(sql)):
         line = min((n.meta["line"] for n in node.walk() if "line" in n.meta), default=1)
@@ -49,14 +45,13 @@ def faults(tree: Any) -> Iterator[Any]:
     """Give what of a statement does not mean the same on every engine."""
     yield from (node for node in tree.find_all(exp.Func) if type(node).__name__ not in FUNCTIONS)
     yield from (cast for cast in tree.find_all(exp.Cast) if cast.to.this.name not in _CASTS)
-    for kind, units in _UNITS:
+    for kind, units in ((exp.Extract, _PARTS), (exp.DateDiff, _APART), (exp.Interval, _SPANS)):
         for node in tree.find_all(kind):
             unit = node.this if kind is exp.Extract else node.args.get("unit")
             if unit is None or unit.name.upper() not in units:
                 yield node
     yield from (span for span in tree.find_all(exp.Interval) if not span.this.is_string)
-    yield from tree.find_all(*_NEVER)
-    yield from (node for node in tree.find_all(exp.Distinct) if node.args.get("on"))
+    yield from (*tree.find_all(*_NEVER), *(node for node in tree.find_all(exp.Distinct) if node.args.get("on")))
     for node in tree.find_all(exp.DateTrunc, exp.TimestampTrunc):  # a date here, a timestamp or one with a zone there
         outer = node.parent
         if node.unit.name != "MONTH" or not isinstance(outer, exp.Cast) or outer.to.this.name != "DATE":
@@ -89,8 +84,6 @@ def _bare(node: Any) -> list[Any]:
 
 def _is_day(node: Any) -> bool:
     """Whether a value is a day or a moment, by its name or its cast."""
-    if isinstance(node, exp.Paren):
-        return _is_day(node.this)
-    if isinstance(node, exp.Cast):
-        return node.to.this.name in ("DATE", "TIMESTAMP")
+    if isinstance(node, exp.Paren | exp.Cast):
+        return _is_day(node.this) if isinstance(node, exp.Paren) else node.to.this.name in ("DATE", "TIMESTAMP")
     return isinstance(node, exp.Column) and (node.name.endswith(("_on", "_at")) or node.name in ("month", "day"))

@@ -39,10 +39,8 @@ class Postgres:
 
     Parameters
     ----------
-    url : str
-        ``postgresql://user:password@host:port/database``, with its credentials.
-    schema : str
-        In which the canonical tables stand; "public" where it is "".
+    url : ``postgresql://user:password@host:port/database``, with its credentials.
+    schema : In which the canonical tables stand; "public" where it is "".
     """
 
     dialect = "postgres"
@@ -84,8 +82,7 @@ class Postgres:
 
         Raises
         ------
-        WorkbenchError
-            If the server is not there, or refuses the query.
+        WorkbenchError : If the server is not there, or refuses the query.
         """
         import psycopg  # type: ignore[import-not-found,unused-ignore]
 

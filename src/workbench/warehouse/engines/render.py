@@ -28,12 +28,9 @@ class RenderedStep:
 
     Attributes
     ----------
-    name : str
-        Under which later steps read it; the same for the same text, so that what stands is not made again.
-    select : str
-        What it holds, in the engine's words.
-    kept : bool
-        Whether it is computed once, and not each time it is read.
+    name : Under which later steps read it; the same for the same text, so that what stands is not made again.
+    select : What it holds, in the engine's words.
+    kept : Whether it is computed once, and not each time it is read.
     """
 
     name: str
@@ -54,17 +51,14 @@ def rendered(sql: str, parameters: Sequence | Mapping, dialect: str) -> Rendered
 
     Parameters
     ----------
-    sql : str
-        A SELECT as our own engine takes it.
-    parameters : sequence or mapping
-        Values of `?` in order, or of `$name` by name: texts, numbers, days, moments, booleans, None.
+    sql : A SELECT as our own engine takes it.
+    parameters : Values of `?` in order, or of `$name` by name: texts, numbers, days, moments, booleans, None.
     dialect : {'postgres', 'spark'}
 
     Raises
     ------
-    WorkbenchError
-        If sqlglot is not installed, the text is no single SELECT, a parameter is missing, or a word means another thing
-        there.
+    WorkbenchError : If sqlglot is not installed, the text is no single SELECT, a parameter is missing, or a
+        word means another thing there.
     """
     tree = parsed(sql)
     from sqlglot import exp

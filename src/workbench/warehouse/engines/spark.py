@@ -36,10 +36,8 @@ class Spark:
 
     Parameters
     ----------
-    master : str
-        ``local[*]``, ``spark://host:port``, ``yarn``, or ``sc://host`` for a server of Spark Connect.
-    schema : str
-        The catalog's schema in which the canonical tables stand, or with a "/" in it a folder of Parquet files,
+    master : ``local[*]``, ``spark://host:port``, ``yarn``, or ``sc://host`` for a server of Spark Connect.
+    schema : The catalog's schema in which the canonical tables stand, or with a "/" in it a folder of Parquet files,
         TABLE.parquet each; "default" where it is "".
     """
 
@@ -122,8 +120,7 @@ class Spark:
 
         Raises
         ------
-        WorkbenchError
-            If the tables are files, the catalog ends with the session, or Spark refuses.
+        WorkbenchError : If the tables are files, the catalog ends with the session, or Spark refuses.
         """
         from pyspark.errors import PySparkException  # type: ignore[import-not-found,unused-ignore]
 

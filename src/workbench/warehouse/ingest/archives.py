@@ -70,8 +70,8 @@ def members(archive: Path) -> dict[str, zipfile.ZipInfo]:
 
     Raises
     ------
-    WorkbenchError
-        If it is no zip archive, has a name twice or one that leads out of it, or a file that unpacks to very much.
+    WorkbenchError : If it is no zip archive, has a name twice or one that leads out of it, or a file that unpacks to
+        very much.
     """
     state = archive.stat()
     return _members(archive, state.st_size, state.st_mtime_ns)
@@ -124,8 +124,8 @@ def opened(path: Path) -> Iterator[BufferedIOBase]:
 
     Raises
     ------
-    WorkbenchError
-        If the archive in which it lies is damaged, locked by a password, or packed in a way that is not read.
+    WorkbenchError : If the archive in which it lies is damaged, locked by a password, or packed in a way that is not
+        read.
     """
     archive = archive_of(path)
     if archive is None:
