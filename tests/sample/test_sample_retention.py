@@ -121,6 +121,9 @@ def test_complaints_carry_their_hazard_ratios_and_the_lot_its_own():
     day = came.closed // 86_400
     for k, share in enumerate(recovery.SHARE):
         within((state == k).mean(), share, np.sqrt(share / len(who)) + 0.001, k)
+        queues = recovery.declared(["a", "b", "c"])["queue_share"][recovery.STATES[k]]
+        for queue, part in enumerate(queues.values()):
+            within((came.queue[state == k] == queue).mean(), part, np.sqrt(part / (state == k).sum()), (k, queue))
     assert (came.closed >= opened).all()
     assert ((came.closed == closed) & (came.outcome == outcome)).mean() > 0.9
     begins = np.maximum(day + 1, customers.joined[who] + 20)
@@ -229,10 +232,13 @@ def test_cases_are_right_and_seven_in_ten_decided(groups):
     assert not cases["case_id"].duplicated().any()
     rule = cases[cases["source"] == "rule"]
     found = truth["subscription_id"].isin(rule["subscription_id"].astype(str))
+    tipped = truth["subscription_id"].isin(cases.loc[cases["source"] == "tip", "subscription_id"].astype(str))
     for kind, share in cheating.declared()["sent_by_rule"].items():
         if kind != "other":
             mine = found[truth["kind"] == kind]
             within(mine.mean(), share, np.sqrt(share * (1 - share) / len(mine)), kind)
+            tip = cheating.declared()["sent_by_tip"][kind]
+            within(tipped[truth["kind"] == kind].mean(), tip, np.sqrt(tip / len(mine)), (kind, "tip"))
 
 
 def test_the_truth_stands_in_the_file_that_only_tests_read(tmp_path):

@@ -120,4 +120,10 @@ def test_the_sample_operators_stages_earn_what_was_declared(sample):
     assert abs(row.more_lost - (left["treated"] - left["held_out"])) < 3 * error
     last = found.collectors.iloc[-1]
     assert last["collector"] == truth["bad_collector"]["name"] and last["high"] < 0
+    bad = truth["bad_collector"]
+    gap = last["difference"] - bad["earns"] * (1 - bad["share"])  # against all, of whom it is a part
+    assert abs(gap) < 3 * (last["high"] - last["low"]) / 3.92
+    lot = actions["arm"].dropna() == "held_out"
+    error = (truth["held_out"] * (1 - truth["held_out"]) / len(lot)) ** 0.5
+    assert abs(lot.mean() - truth["held_out"]) < 3 * error
     assert pd.isna(found.table["basis"].map({"randomised": None})).all()

@@ -196,6 +196,6 @@ def test_actions_that_cannot_be_are_refused_or_counted():
     assert found["with less than 0 collected (counted as it is)"] == 1
 
 
-def test_an_action_that_costs_less_than_nothing_is_refused(table):
-    with pytest.raises(WorkbenchError, match="'cost' of actions is below 0 in 2 rows"):
-        collection(table.assign(cost=table["cost"].where(np.arange(len(table)) > 1, -3.0)), resamples=5)
+def test_an_action_that_costs_less_than_nothing_is_counted(table):
+    found = collection(table.assign(cost=table["cost"].where(np.arange(len(table)) > 1, -3.0)), resamples=5)
+    assert found.set_aside["with a cost below 0 (counted as it is)"] == 2

@@ -300,10 +300,9 @@ def _read(actions: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         raise unknown("outcome of an action", odd[0], OUTCOMES)
     if odd := sorted({*taken["stage"]} - {*taken["stage"].round().clip(lower=1)}):
         raise WorkbenchError("'stage' of actions holds {odd}: give whole numbers from 1 on.").of(f"{odd[0]:g}")
-    if below := int((taken["cost"] < 0).sum()):
-        raise WorkbenchError("'cost' of actions is below 0 in {n} rows: mend them.").of(below)
     aside = {"paid over what was owed (counted as paid)": int((taken["collected"] > taken["owed"] + _CENT).sum()),
-        "with less than 0 collected (counted as it is)": int((taken["collected"] < 0).sum())}  # fmt: skip
+        "with less than 0 collected (counted as it is)": int((taken["collected"] < 0).sum()),
+        "with a cost below 0 (counted as it is)": int((taken["cost"] < 0).sum())}  # fmt: skip
     aside = {reason: n for reason, n in aside.items() if n}
     for reason, rows in (
         ("before the bill was overdue", taken["days"] <= 0),
