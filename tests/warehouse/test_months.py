@@ -1,5 +1,7 @@
 """A month that grows day by day: its pieces stand apart, and read as one; what was looked at is not looked at again."""
 
+import hashlib
+import json
 import os
 import random
 import shutil
@@ -7,6 +9,7 @@ import shutil
 import pytest
 
 from workbench.warehouse import open_warehouse, stored
+from workbench.warehouse.digests import DIGESTS, ROWS
 from workbench.warehouse.features import STORED, feature_file, tables_stored
 from workbench.warehouse.ingest import known, months
 
@@ -63,7 +66,7 @@ def in_pieces(warehouse):
 
 
 def check_partials(warehouse):
-    """Every stored partial has the rows that its file makes of the records, cell by cell, with the same types."""
+    """Every stored partial is what its file makes of the records, in cells and types; their digest is of them all."""
     with warehouse.connect() as con:
         for table in STORED:
             sql = feature_file(table)
@@ -72,6 +75,10 @@ def check_partials(warehouse):
             assert con.execute(f"DESCRIBE {table}").fetchall() == con.execute(f"DESCRIBE FROM ({sql})").fetchall()
             for one, other in ((f"FROM {table}", f"FROM ({sql})"), (f"FROM ({sql})", f"FROM {table}")):
                 assert not con.execute(f"{one} EXCEPT ALL {other}").fetchall(), table
+        records = stored.relation("detail_record", stored.months(warehouse.place)["detail_record"])
+        rows, total = con.execute(f"SELECT {ROWS} FROM ({records}) t").fetchall()[0]
+    digest = hashlib.blake2b(f"{rows} {total}".encode(), digest_size=8).hexdigest()
+    assert json.loads((warehouse.place / DIGESTS).read_text("utf-8"))["detail_record"] == digest
 
 
 @pytest.mark.parametrize(("mapping", "large"), [(MAPPING, 10**6), (MAPPING + UNITED, 1)])

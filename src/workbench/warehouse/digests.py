@@ -17,7 +17,8 @@ from workbench.project import READS
 from workbench.warehouse.sql import quoted, without_bar
 
 DIGESTS = "tables.json"
-ROWS = "count(*), sum(hash(t)::HUGEINT)"
+HASHES = "sum(hash(t)::HUGEINT)"
+ROWS = f"count(*), {HASHES}"
 
 
 def write_digests(place: Path, months: Sequence[Sequence[int]] = ()) -> None:

@@ -25,7 +25,6 @@ from workbench.errors import WorkbenchError
 from workbench.messages import Listed, Named, Number, say
 from workbench.refused import in_words
 from workbench.warehouse import clear, schema
-from workbench.warehouse.digests import ROWS
 from workbench.warehouse.ingest.decided import Decided
 from workbench.warehouse.ingest.forgotten import FORGOTTEN, Forgotten
 from workbench.warehouse.ingest.identity import circles, unite
@@ -125,7 +124,6 @@ class Build:
         self.reread: set[int] = set()
         self.checks: dict[Any, tuple[FileBlock, Check]] = {}
         self.seen: dict[str, pd.DataFrame] = {}
-        self.records: list[list[Any]] = []
 
     def run(self, notes: list[str]) -> None:
         """Fill every table, check that the account balances, and write what is to be known about the version."""
@@ -144,7 +142,6 @@ class Build:
             self._balance()
             files = {entry.number: entry.file for entry in self.entries}
             self.watch.look(self.place, self.filled, self.seen, files, partial(self.months.told, self.con))
-            self.records = self.months.told(self.con, f"SELECT {ROWS} FROM $month t")
             self.months.seal()
             self._describe(notes)
             for entry in self.entries:

@@ -180,7 +180,7 @@ def _build(
     build.run([*notes, *made.notes])
     known.write(place, build.judged.by.values(), pseudonyms.fingerprint if pseudonyms else "")
     shutil.rmtree(place / "prepare", ignore_errors=True)
-    return build.records
+    return build.watch.records
 
 
 def _of_file(mapping: Mapping, raw: Path | str | None, usual: Path) -> tuple[Mapping, Path]:

@@ -18,6 +18,7 @@ import pandas as pd
 from workbench.errors import WorkbenchError
 from workbench.messages import Day, Listed, Message, Number, Share, Word, say
 from workbench.warehouse import schema
+from workbench.warehouse.digests import HASHES
 from workbench.warehouse.ingest.parts import BY_MONTH
 from workbench.warehouse.rulebook import OFF, STOP, WARN, Rulebook, months
 from workbench.warehouse.sql import literal, quoted
@@ -47,6 +48,7 @@ class Watch:
     def __init__(self, con: duckdb.DuckDBPyConnection, book: Rulebook, as_of: date) -> None:
         self.con, self.book, self.as_of = con, book, as_of
         self.found: list[Warning] = []
+        self.records: list[list[Any]] = []  # what `digests.ROWS` is of the detail records, month by month
 
     def look(
         self, place: Path, filled: dict[str, str], seen: dict[str, pd.DataFrame], files: dict[int, str],
@@ -62,7 +64,9 @@ class Watch:
             relation = f"read_parquet([{', '.join(literal(str(file)) for file in records)}])"
             months = f"read_parquet({literal(str(place / 'customer_month' / '*.parquet'))})"
             self.rules(BY_MONTH, relation, filled, told)
-            self.deliveries(table, self.profile(table, "$month", "NULL", told), relation, files)
+            by_month = self.profile(table, "$month", "NULL", told)
+            self.records = by_month[["rows", "hashes"]].to_numpy(object).tolist()
+            self.deliveries(table, by_month, relation, files)
             self.identifiers(table, months, ["customer_id"], "sum(events)")
         for name in filled:
             table = schema.table(name)
@@ -92,18 +96,23 @@ class Watch:
     def profile(
         self, table: schema.TableSchema, relation: str, file: str, told: Callable[[str], list[list[Any]]] | None = None
     ) -> pd.DataFrame:
-        """Give, by file and month, how many rows there are, and of each column how it is filled; in one reading."""
+        """Give, by file and month, how many rows there are, and of each column how it is filled; in one reading.
+
+        What is told of months has in `hashes` what makes their digest, too.
+        """
         dated = months().get(table.name)
         month = f"date_trunc('month', {dated})" if dated else "NULL"
         at = "VARCHAR" if told else "TIMESTAMP"
         parts = [f'{file} AS "#file"', f"CAST({month} AS {at}) AS month", "count(*) AS rows"]
+        parts += [f"{HASHES} AS hashes"] if told else []
         for c in _plain(table) if dated else ():
             parts.append(f"count({c}) AS {quoted('k:' + c)}")
             parts += [f"CAST({of}({c}) AS VARCHAR) AS {quoted(f'{of}:{c}')}" for of in ("min", "max")]
         for c in _sized(table):
             parts += [f"count(*) FILTER ({c} <> 0) AS {quoted('z:' + c)}"]
             parts += [f"sum(CASE WHEN {c} <> 0 THEN ln(abs({c})) END) AS {quoted('g:' + c)}"]
-        asked = f"SELECT {', '.join(parts)} FROM {relation} GROUP BY 1, 2 ORDER BY 1, 2"
+        by = month if told else "1, 2"  # a text a month, not a record
+        asked = f"SELECT {', '.join(parts)} FROM {relation} AS t GROUP BY {by} ORDER BY 1, 2"
         if not told:
             return self.con.execute(asked).df()
         names = [part.rpartition(" AS ")[2].strip('"') for part in parts]
