@@ -142,8 +142,7 @@ def require_records(part: pd.DataFrame, group: str, step: Step) -> None:
 def _require_possible(part: pd.DataFrame, where: Message, step: Step) -> None:
     """Refuse rates by which more must have joined in one month, for those still here, than all who are on record.
 
-    Whoever ever left, told as if they had left lately, gives such rates. With late entry the rates of a month may stand
-    for years: who is here is then the only witness. The share still there is taken at the high end of its interval.
+    Whoever ever left, told as if they had left lately, gives such rates. Who stays is taken at the interval's high end.
     """
     table = life_table(part["entry"], part["exit"], -part["alive"].astype(int))
     told, month = (table.thin or len(table.at_risk) + 1) - 1, 1 if step == "month" else _STRETCH

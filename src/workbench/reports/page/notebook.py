@@ -72,6 +72,7 @@ def answer(*results: Result | Refusal | str) -> None:
     if not sentences:
         raise WorkbenchError("answer() was given no result. Pass the results whose headlines are the answer.")
     tiles = [(t.as_json(), term_of(type(r).__name__)) for r in results if isinstance(r, Result) for t in r.tiles()]
+    tiles = [one for i, one in enumerate(tiles) if one[0] not in (tile for tile, _ in tiles[:i])]
     _display(
         {"text/plain": "\n".join(sentences), "text/markdown": "\n\n".join(map(as_entities, sentences))},
         {
