@@ -7,7 +7,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 PACKAGE = SOURCE / "workbench"
-LARGEST_FILE, LARGEST_PACKAGE = 600, 73_700
+LARGEST_FILE, LARGEST_PACKAGE = 600, 74_200
 
 
 def room(module):

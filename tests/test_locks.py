@@ -214,3 +214,12 @@ def test_no_file_of_the_project_has_a_name_that_windows_refuses():
     assert not [n for n in names if set(n) & set('<>:"|?*\\') or n.endswith((".", " "))]
     assert not [n for n in names if Path(n).stem.upper() in {"CON", "PRN", "AUX", "NUL", "COM1", "LPT1"}]
     assert len({n.lower() for n in names}) == len(names)
+
+
+def test_a_system_that_can_hold_nothing_says_so():
+    """Neither fcntl nor msvcrt: one sentence, and no traceback."""
+    code = "import sys; sys.modules |= {'fcntl': None, 'msvcrt': None}\nfrom workbench.locks import hold\n"
+    code += "from workbench.errors import WorkbenchError\nfrom pathlib import Path\ntry: hold(Path('.'))\n"
+    code += "except WorkbenchError as error: print(error)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "can hold no file" in done.stdout

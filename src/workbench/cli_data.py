@@ -96,6 +96,7 @@ def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int
     if last and last >= made.as_of:  # only a piece was read before
         made, text, raw = draft_mapping(files, **asked, until=last)
         output.write_text(text, encoding="utf-8")
+        lines, status, _ = _tried(output, raw, root)
     echo(say("{file}: drafted, as of {day}", file=shown(output, root), day=str(made.as_of)))
     mapped = (say("{n} of {all}", n=len(b.cells), all=len(b.table.columns)) for b in made.blocks)
     places = ((b.sample.path.name, b.table.name) for b in made.blocks)
@@ -424,7 +425,10 @@ def _tried(mapping: Path, raw: Path | None, root: Path) -> tuple[list[str], int,
     from workbench.warehouse.ingest.run import tried
 
     with tried(mapping, raw=raw, root=root) as made:
-        account, last = made.full_account(), max((b for _, b in spans(made).values()), default=None)
+        account, known = made.full_account(), [b for _, b in spans(made).values()]
+        for table in ("bill", "usage_month"):  # what is billed or used in a month is known of all of it
+            known += made.query(f"SELECT last_day(max(month)) AS day FROM {table}")["day"].dropna().dt.date.tolist()
+        last = max(known, default=None)
         day = str(made.as_of)
         head = say("{source}: tried as of {day}; nothing of it is kept", source=mapping.stem, day=day)
         lines: list[str] = [head, *account.lines(spoken())[1:]]

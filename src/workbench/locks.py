@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from workbench.errors import WorkbenchError
+
 try:
     import fcntl
 except ImportError:  # Windows
-    import msvcrt
-
     fcntl = None  # type: ignore[assignment]
+    with suppress(ImportError):
+        import msvcrt
 
 _FAR, _READERS = 1 << 30, 256
 _AGAIN, _LONGEST = 0.05, 5.0
@@ -34,6 +36,8 @@ def hold(place: Path, *, wait: bool = True, shared: bool = False) -> int:
     BlockingIOError : If somebody holds it and is not waited for.
     """
     if fcntl is None:
+        if "msvcrt" not in globals():
+            raise WorkbenchError("this Python can hold no file, without fcntl and msvcrt. Use Linux, macOS or Windows.")
         return _hold_a_file(place, wait, shared)
     handle = os.open(place, os.O_RDONLY)
     try:

@@ -97,7 +97,9 @@ def test_every_study_declares_its_needs(notebook):
     """So does the template, so that a new study begins with them."""
     found = Study(notebook.stem, notebook)
     assert found.needs, "write needs = {…} below source in the parameters cell"
-    asked = {v for v in found.needs.values() if isinstance(v, str)} | {k.split("=")[0] for k in found.needs if "=" in k}
+    asked = {v for v in found.needs.values() if isinstance(v, str)} | {
+        k.split("=")[0] for k, v in found.needs.items() if isinstance(v, dict)
+    }
     assert asked <= {p.name for p in found.parameters}
 
 
@@ -122,6 +124,9 @@ def test_all_that_lacks_is_said_at_once(root):
     )
     assert not lacks(root, {"customer": 3, "bill.month": 2, "payment|bill": 1, "basis=bills": {"payment": 1}}).lacks
     assert lacks(root, {"customer": 4}).lacks == ("4 rows of customer (there are 3)",)
+    assert not lacks(root, {"customer.kind=person": 1}).lacks
+    found = lacks(root, {"customer.kind=company": 1})
+    assert found.lacks == ("'company' among the values of customer.kind",)
 
 
 def test_another_value_of_a_parameter_is_proposed(root):

@@ -24,6 +24,8 @@ def test_each_kind_of_campaign_has_its_study(operator):
         campaign_arms(warehouse, "retention_call", **asked, randomised=True)
     with pytest.raises(CannotAnswer, match="whole provinces, not to members: the study 'rollout' says"):
         campaign_arms(warehouse, "home_pilot", **asked)
+    with pytest.raises(CannotAnswer, match="were randomised: the study 'uplift' says"):
+        campaign_arms(warehouse, "data_upgrade", **asked, randomised=False)
     arms = campaign_arms(warehouse, "retention_call", **asked)
     means, members = arms.means(), arms.members
     assert arms.headline().startswith("Contact from 2026-") and arms.headline().endswith("columns.")

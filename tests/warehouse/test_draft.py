@@ -311,3 +311,30 @@ def test_a_draft_that_takes_nothing_in_says_where_it_stands(root, capsys, monkey
     assert end.value.code == 2 and (root / "data/mappings/churn.toml").exists()
     for words in ("drafted, as of", "to check (", "table customer would be empty.", "next: mend"):
         assert words in said, said
+
+
+def test_lines_months_and_wide_digits_of_a_delivery(root, capsys):
+    """Lines with their last day, amounts in wide digits among others; bills of June reach to its end, payments not."""
+    (root / "notebooks").mkdir()
+    texts = {
+        "客户.csv": "客户编号,客户类型,省份,入网日期\n"
+        + "".join(f"K{i},个人,广东,2024-01-0{i}\n" for i in range(1, 6)),
+        "用户线路.csv": "用户编号,客户编号,业务类型,开通日期,停用日期,停用原因\nY1,K1,移动,2024年01月05日,,\n"
+        "Y2,K2,宽带,2024年02月05日,2026年03月05日,主动拆机\nY3,K3,移动,2024年02月05日,2026年03月06日,欠费\n",
+        "账单.csv": "账单编号,客户编号,账期,应收金额\n"
+        + "".join(f"Z{m}{i},K{i},2026年{m}月,{30 + i}.5\n" for m in (4, 5, 6) for i in range(1, 5))
+        + "Z9,K5,2026年6月,４９.２０\n",
+        "缴费.csv": "流水号,客户编号,缴费日期,金额\nJ1,K1,2026/06/04,31.5\n",
+    }
+    for name, text in texts.items():
+        (root / "in" / name).write_bytes(text.encode("gb18030"))
+    with pytest.raises(SystemExit):
+        cli.main(["data", "draft", *(str(root / "in" / name) for name in texts), "--name", "t"])
+    said = capsys.readouterr().out
+    assert "drafted, as of 2026-07-01" in said and "tried as of 2026-07-01" in said and "data reach" not in said
+    with tried(root / "data/mappings/t.toml", raw=root / "in", root=root) as made:
+        lines = made.query("SELECT ended_on, end_reason FROM subscription ORDER BY subscription_id")
+        assert lines["end_reason"].fillna("").tolist() == ["", "disconnect", "non_payment"]
+        assert str(lines["ended_on"].iloc[1])[:10] == "2026-03-05"
+        bills = made.query("SELECT sum(amount) AS n FROM bill")["n"].iloc[0]
+        assert bills == pytest.approx(3 * (31.5 + 32.5 + 33.5 + 34.5) + 49.2)

@@ -42,7 +42,8 @@ class Selection:
 
         Raises
         ------
-        WorkbenchError : If a column has a type that a DataFrame lacks.
+        WorkbenchError
+            If a column has a type that a DataFrame lacks.
         """
         with duckdb.connect() as con:
             try:
@@ -85,7 +86,8 @@ def sql(
 
     Raises
     ------
-    WorkbenchError : If it is no such statement, names what does not exist (the nearest is suggested), or takes too
+    WorkbenchError
+        If it is no such statement, names what does not exist (the nearest is suggested), or takes too
         much.
     """
     chosen = select(statement, open_warehouse(source, root=root), parameters=parameters, limit=limit, seconds=seconds)

@@ -70,8 +70,10 @@ def campaign_windows(
 
     Raises
     ------
-    WorkbenchError : If there is no such campaign, or a window is shorter than a month.
-    CannotAnswer : If no window closed before `as_of`, or members were assigned on different days.
+    WorkbenchError
+        If there is no such campaign, or a window is shorter than a month.
+    CannotAnswer
+        If no window closed before `as_of`, or members were assigned on different days.
     """
     day = as_date(as_of or warehouse.as_of)
     if not days or min(days) < 30:
@@ -144,7 +146,8 @@ def closed_campaigns(
 
     Raises
     ------
-    CannotAnswer : If no such campaign has the outcome.
+    CannotAnswer
+        If no such campaign has the outcome.
     """
     day = as_date(as_of or warehouse.as_of)
     found = view(warehouse, "closed_campaign_member", outcome=outcome, covariate=covariate, as_of=day)
@@ -174,7 +177,8 @@ def campaign_series(warehouse: Warehouse, members: pd.DataFrame, *, channel: str
 
     Raises
     ------
-    CannotAnswer : If no campaign of the members ran on that channel.
+    CannotAnswer
+        If no campaign of the members ran on that channel.
     """
     facts = warehouse.table("campaign")
     facts = facts[facts["campaign_id"].isin(members["campaign_id"])]
@@ -196,8 +200,10 @@ def province_panel(warehouse: Warehouse, campaign: str, *, kind: str = "person")
 
     Raises
     ------
-    WorkbenchError : If there is no such campaign or kind of customer.
-    CannotAnswer : If the campaign names no provinces.
+    WorkbenchError
+        If there is no such campaign or kind of customer.
+    CannotAnswer
+        If the campaign names no provinces.
     """
     warehouse._check("campaign", "campaign_id", campaign)
     warehouse._check("customer", "kind", kind)

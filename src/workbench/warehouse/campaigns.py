@@ -74,7 +74,8 @@ class CampaignArms:
 
         Raises
         ------
-        WorkbenchError : If neither is there, or the given one is another negative number.
+        WorkbenchError
+            If neither is there, or the given one is another negative number.
         """
         if given >= 0:
             return given
@@ -96,7 +97,7 @@ def campaign_arms(
     arm: str,
     as_of: date | str,
     outcome: str | None = None,
-    randomised: bool = False,
+    randomised: bool | None = None,
 ) -> CampaignArms:
     """Give an arm of a campaign beside its control arm, with covariates as of the day of assignment.
 
@@ -114,14 +115,16 @@ def campaign_arms(
         The outcome window must have closed before it.
     outcome : str, optional
         Refused here already if the campaign has no such outcome.
-    randomised : bool
-        Refuse a campaign whose members were not drawn into its arms at random.
+    randomised : bool, optional
+        Refuse a campaign whose members were not randomised; if false, one whose members were.
 
     Raises
     ------
-    WorkbenchError : If campaign, arm or outcome are unknown; the nearest is suggested.
-    CannotAnswer : If the outcome window is still open on `as_of`, members were assigned on different days or, where
-        that is asked for, not at random, or the campaign went to whole provinces.
+    WorkbenchError
+        If campaign, arm or outcome are unknown; the nearest is suggested.
+    CannotAnswer
+        If the outcome window is still open on `as_of`, members were assigned on different days or, where that is asked
+        for, not at random (or at random), or the campaign went to whole provinces.
     """
     campaigns = warehouse.table("campaign").set_index("campaign_id", drop=False)
     if campaign not in campaigns.index:
@@ -136,6 +139,11 @@ def campaign_arms(
     if randomised and facts["assignment"] != "randomised":
         raise CannotAnswer(
             "the members of campaign '{campaign}' were not randomised: the study 'observational' says what it changed."
+        ).of(campaign)
+    if randomised is False and facts["assignment"] == "randomised":
+        raise CannotAnswer(
+            "the members of campaign '{campaign}' were randomised: the study 'uplift' says what it changed, and need "
+            "not assume that they are alike."
         ).of(campaign)
     day = as_date(as_of)
     if facts["ends_on"].date() >= day:

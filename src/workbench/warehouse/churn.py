@@ -77,8 +77,10 @@ def churn_panel(
 
     Raises
     ------
-    WorkbenchError : If a month is no month start, or a number is below 1.
-    CannotAnswer : If a month's horizon ends after `as_of`, or nothing is known of a month.
+    WorkbenchError
+        If a month is no month start, or a number is below 1.
+    CannotAnswer
+        If a month's horizon ends after `as_of`, or nothing is known of a month.
     """
     day = pd.Timestamp(as_date(as_of or warehouse.as_of))
     if horizon < 1 or silent_days < 1 or (isinstance(months, int) and months < 1):

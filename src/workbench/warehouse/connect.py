@@ -125,7 +125,8 @@ class Warehouse:
 
         Raises
         ------
-        WorkbenchError : If newer versions have taken the place of this one since it was opened.
+        WorkbenchError
+            If newer versions have taken the place of this one since it was opened.
         """
         try:
             opened = _opened(self.place, (self.place / "warehouse.duckdb").stat().st_mtime_ns, os.getpid())
@@ -153,7 +154,8 @@ class Warehouse:
 
         Raises
         ------
-        WorkbenchError : If there is no such table, column or province; the nearest is suggested.
+        WorkbenchError
+            If there is no such table, column or province; the nearest is suggested.
         """
         table = schema.table(name)
         chosen = [table.column(c).name for c in columns] if columns is not None else [c.name for c in table.columns]
@@ -172,7 +174,8 @@ class Warehouse:
 
         Raises
         ------
-        WorkbenchError : If the query is wrong; the message says where.
+        WorkbenchError
+            If the query is wrong; the message says where.
         """
         made_of = "detail_record" if any(name in sql for name in STORED) else ""
         note_reads(self.source, self.version, f"{sql} {made_of}", (*schema.tables(), "account", "quarantine"))
@@ -228,7 +231,8 @@ class Warehouse:
 
         Raises
         ------
-        WorkbenchError : If there is no such table or file; the nearest is suggested.
+        WorkbenchError
+            If there is no such table or file; the nearest is suggested.
         """
         if table is not None:
             schema.table(table)
@@ -258,7 +262,8 @@ class Warehouse:
 
         Raises
         ------
-        WorkbenchError : If there is no survey, or no such wave or province in it.
+        WorkbenchError
+            If there is no survey, or no such wave or province in it.
         """
         waves = self.query("SELECT DISTINCT wave FROM survey_response ORDER BY wave")["wave"].tolist()
         if not waves:
@@ -279,7 +284,8 @@ class Warehouse:
 
         Raises
         ------
-        WorkbenchError : If there is no such campaign.
+        WorkbenchError
+            If there is no such campaign.
         """
         declared = "campaign_id = ? AND NOT EXISTS (FROM campaign_member WHERE campaign_id = campaign.campaign_id)"
         if len(self.query(f"SELECT 1 FROM campaign WHERE {declared}", [campaign_id])):

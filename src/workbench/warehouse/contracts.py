@@ -36,8 +36,10 @@ def contract_margins(
 
     Raises
     ------
-    WorkbenchError : If `margin` is no share.
-    CannotAnswer : If no line runs, or no bill is known of the three months before.
+    WorkbenchError
+        If `margin` is no share.
+    CannotAnswer
+        If no line runs, or no bill is known of the three months before.
     """
     if not 0 <= margin <= 1:
         raise WorkbenchError("margin={margin} is a share from 0 to 1.").of(str(margin))

@@ -39,7 +39,8 @@ def describe(table: str, language: str = "en") -> pd.DataFrame:
 
     Raises
     ------
-    WorkbenchError : If there is no such table; the nearest is suggested.
+    WorkbenchError
+        If there is no such table; the nearest is suggested.
     """
     return pd.DataFrame(
         [

@@ -76,8 +76,10 @@ def customer_features(
 
     Raises
     ------
-    WorkbenchError : If `as_of` is no date, a name of `tables` no feature file, or `province` none of the customers'.
-    CannotAnswer : If `as_of` lies outside the data, if the detail records do not cover the 90 days before it, or if
+    WorkbenchError
+        If `as_of` is no date, a name of `tables` no feature file, or `province` none of the customers'.
+    CannotAnswer
+        If `as_of` lies outside the data, if the detail records do not cover the 90 days before it, or if
         nobody is active on it.
     """
     day = as_date(as_of)
@@ -114,7 +116,8 @@ def feature_file(name: str) -> str:
 
     Raises
     ------
-    WorkbenchError : If there is none; the nearest is suggested.
+    WorkbenchError
+        If there is none; the nearest is suggested.
     """
     if name not in SUBJECTS + PARTIALS:
         raise unknown("feature file", name, SUBJECTS + PARTIALS)
@@ -159,7 +162,8 @@ def as_date(as_of: date | str) -> date:
 
     Raises
     ------
-    WorkbenchError : If it is none.
+    WorkbenchError
+        If it is none.
     """
     try:
         moment = datetime.fromisoformat(as_of) if isinstance(as_of, str) else as_of
@@ -213,7 +217,8 @@ def require_use(warehouse: Queryable, as_of: date | str) -> None:
 
     Raises
     ------
-    CannotAnswer : If they begin too late or end too early; `customer_features` gives the rest with ``use=False``.
+    CannotAnswer
+        If they begin too late or end too early; `customer_features` gives the rest with ``use=False``.
     """
     day, (first, last) = as_date(as_of), spans(warehouse).get("detail_record", (None, None))
     if first and last and not first + timedelta(days=DETAIL_DAYS) <= day <= last + timedelta(days=1):

@@ -40,7 +40,8 @@ def chosen(warehouse: Warehouse, names: Iterable[str]) -> pd.DataFrame:
 
     Raises
     ------
-    WorkbenchError : If there is no such case, or it lists no customers.
+    WorkbenchError
+        If there is no such case, or it lists no customers.
     """
     known = pd.concat([cases(warehouse), cases(warehouse, united=True)])
     for name in names:

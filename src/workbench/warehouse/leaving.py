@@ -22,7 +22,8 @@ def complaint_outcomes(warehouse: Queryable, as_of: date | str) -> pd.DataFrame:
 
     Raises
     ------
-    CannotAnswer : If none is on record.
+    CannotAnswer
+        If none is on record.
     """
     found = view(warehouse, "complaint_outcome", as_of=as_date(as_of))
     if found.empty:
@@ -37,7 +38,8 @@ def customer_base(warehouse: Queryable, as_of: date | str, *, months: int = 3, b
 
     Raises
     ------
-    CannotAnswer : If nobody was.
+    CannotAnswer
+        If nobody was.
     """
     end = pd.Timestamp(as_date(as_of)) - pd.DateOffset(months=back)
     begin = end - pd.DateOffset(months=months)

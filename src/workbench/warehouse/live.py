@@ -48,7 +48,8 @@ def open_live(source: str, said: Mapping[str, Any], root: Path) -> LiveWarehouse
 
     Raises
     ------
-    WorkbenchError : If the mapping has a key that means nothing here, the engine is not there, a credential
+    WorkbenchError
+        If the mapping has a key that means nothing here, the engine is not there, a credential
         is missing or wrong, a canonical column has another type, or identifiers are in clear.
     """
     where = f"{source}.toml"
@@ -130,7 +131,8 @@ class LiveWarehouse(Warehouse):
 
         Raises
         ------
-        WorkbenchError : If the engine is not there any more, or refuses the query.
+        WorkbenchError
+            If the engine is not there any more, or refuses the query.
         """
         note_reads(self.source, self.version, sql, schema.tables())
         with _one_sentence(self.source, self.secrets):

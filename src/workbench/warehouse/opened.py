@@ -17,7 +17,8 @@ def open_warehouse(source: str = "sample", *, root: Path | str | None = None) ->
 
     Raises
     ------
-    WorkbenchError : If the source is unknown, was never ingested, was ingested by a program with other tables, or its
+    WorkbenchError
+        If the source is unknown, was never ingested, was ingested by a program with other tables, or its
         files are damaged.
     """
     root = Path(root) if root is not None else project_root()

@@ -26,8 +26,10 @@ def survey_outcomes(warehouse: Warehouse, wave: str, *, days: int = 120) -> pd.D
 
     Raises
     ------
-    WorkbenchError : If there is no such wave, or the window is shorter than 60 days.
-    CannotAnswer : If no interview of the wave names its customer.
+    WorkbenchError
+        If there is no such wave, or the window is shorter than 60 days.
+    CannotAnswer
+        If no interview of the wave names its customer.
     """
     if days < 60:
         raise WorkbenchError("days={days}: no whole month of bills fits. Give 60 or more.").of(str(days))

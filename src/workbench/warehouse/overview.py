@@ -76,8 +76,10 @@ def customer_view(
 
     Raises
     ------
-    WorkbenchError : If `as_of` is no date, or there is no such province or item.
-    CannotAnswer : If `as_of` lies outside the data, or nobody had joined before it.
+    WorkbenchError
+        If `as_of` is no date, or there is no such province or item.
+    CannotAnswer
+        If `as_of` lies outside the data, or nobody had joined before it.
     """
     day = as_date(as_of)
     require_coverage(warehouse, day, ["life"])
@@ -128,8 +130,10 @@ def customer_events(warehouse: Warehouse, customer: str, as_of: date | str) -> p
 
     Raises
     ------
-    WorkbenchError : If no table names such a customer.
-    CannotAnswer : If nothing happened before `as_of`.
+    WorkbenchError
+        If no table names such a customer.
+    CannotAnswer
+        If nothing happened before `as_of`.
     """
     day = as_date(as_of)
     require_customer(warehouse, customer)
@@ -146,8 +150,10 @@ def customer_facts(warehouse: Warehouse, customer: str, as_of: date | str) -> pd
 
     Raises
     ------
-    WorkbenchError : If no table names such a customer.
-    CannotAnswer : If they had not joined before `as_of`.
+    WorkbenchError
+        If no table names such a customer.
+    CannotAnswer
+        If they had not joined before `as_of`.
     """
     require_customer(warehouse, customer)
     found = _whole_base(warehouse, as_date(as_of), customer)

@@ -70,7 +70,8 @@ def read_key(root: Path) -> Pseudonyms:
 
     Raises
     ------
-    WorkbenchError : If the key is too short to protect anything, or others may read its file.
+    WorkbenchError
+        If the key is too short to protect anything, or others may read its file.
     """
     text = os.environ.get(VARIABLE)
     where: str = say("the environment variable {name}", name=VARIABLE)

@@ -20,7 +20,8 @@ def purchases(warehouse: Warehouse, as_of: date | str, *, province: str = "") ->
 
     Raises
     ------
-    CannotAnswer : If every payment settles a bill.
+    CannotAnswer
+        If every payment settles a bill.
     """
     day = pd.Timestamp(as_of)
     paid = warehouse.table("payment", ["customer_id", "bill_id", "paid_on", "amount"], province=province)

@@ -72,7 +72,8 @@ def deliveries(warehouse: Warehouse, as_of: date | str) -> pd.DataFrame:
 
     Raises
     ------
-    CannotAnswer : If the day lies outside the data.
+    CannotAnswer
+        If the day lies outside the data.
     """
     day = as_date(as_of)
     require_coverage(warehouse, day, ["life"])

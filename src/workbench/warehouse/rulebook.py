@@ -154,7 +154,8 @@ def rulebook(raw: Any, where: str) -> Rulebook:
 
     Raises
     ------
-    WorkbenchError : If there is no such rule (the nearest is suggested), or it can't have that severity.
+    WorkbenchError
+        If there is no such rule (the nearest is suggested), or it can't have that severity.
     """
     if not isinstance(raw, dict):
         raise WorkbenchError('rules is a table of severities. Write [rules] and bill.before_line = "refuse".').of(

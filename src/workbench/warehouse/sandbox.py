@@ -78,7 +78,8 @@ def answer(
 
     Raises
     ------
-    WorkbenchError : If it is more or other than one statement that reads, names what does not exist, or needs too
+    WorkbenchError
+        If it is more or other than one statement that reads, names what does not exist, or needs too
         much.
     """
     with locked_down(place, _limits(folder, min(4, os.cpu_count() or 1))) as con:
@@ -102,7 +103,8 @@ def transform(asked: Mapping[str, Any]) -> dict[str, Any]:
 
     Raises
     ------
-    WorkbenchError : If it is more or other than one SELECT, depends on the clock or on chance, names what does not
+    WorkbenchError
+        If it is more or other than one SELECT, depends on the clock or on chance, names what does not
         exist, or needs too much.
     """
     with duckdb.connect() as con:

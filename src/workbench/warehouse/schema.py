@@ -94,7 +94,8 @@ class TableSchema:
 
         Raises
         ------
-        WorkbenchError : If there is none; the nearest is suggested.
+        WorkbenchError
+            If there is none; the nearest is suggested.
         """
         for column in self.columns:
             if column.name == name:
@@ -158,7 +159,8 @@ def table(name: str) -> TableSchema:
 
     Raises
     ------
-    WorkbenchError : If there is none; the nearest is suggested.
+    WorkbenchError
+        If there is none; the nearest is suggested.
     """
     if name not in tables():
         raise unknown("table", name, tables())

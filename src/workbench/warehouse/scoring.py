@@ -69,9 +69,11 @@ def score(
 
     Raises
     ------
-    WorkbenchError : If the query is wrong, lacks the key or a column of the model, or the model gives another number of
+    WorkbenchError
+        If the query is wrong, lacks the key or a column of the model, or the model gives another number of
         rows.
-    CannotAnswer : If the query gives no row.
+    CannotAnswer
+        If the query gives no row.
     """
     predict, begun, rows = _predictor(model), time.monotonic(), 0
     work = partial(_scores, predict, model, key=key)

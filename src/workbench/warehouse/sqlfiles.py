@@ -36,7 +36,8 @@ def text(name: str) -> str:
 
     Raises
     ------
-    WorkbenchError : If there is none; the nearest is suggested.
+    WorkbenchError
+        If there is none; the nearest is suggested.
     """
     return "\n".join([*_header(name), body(name)])
 

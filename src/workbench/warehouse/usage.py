@@ -20,8 +20,10 @@ def service_use(warehouse: Warehouse, as_of: date | str, *, days: int = 90, prov
 
     Raises
     ------
-    WorkbenchError : If `as_of` is no day or `days` is below 1.
-    CannotAnswer : If there is no event in those days.
+    WorkbenchError
+        If `as_of` is no day or `days` is below 1.
+    CannotAnswer
+        If there is no event in those days.
     """
     if days < 1:
         raise WorkbenchError("days={days}: give at least 1.").of(str(days))

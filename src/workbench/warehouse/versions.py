@@ -39,7 +39,8 @@ def version_to_read(folder: Path) -> str:
 
     Raises
     ------
-    WorkbenchError : If the version that the run began with is gone.
+    WorkbenchError
+        If the version that the run began with is gone.
     """
     places = [Path(place) for place in os.environ.get(PINNED, "").split(os.pathsep) if place]
     pinned = next((place for place in places if place.parent.resolve() == folder.resolve()), None)
@@ -58,7 +59,8 @@ def one_writer(folder: Path) -> Iterator[None]:
 
     Raises
     ------
-    WorkbenchError : If another process holds it.
+    WorkbenchError
+        If another process holds it.
     """
     folder.mkdir(parents=True, exist_ok=True)
     lock = folder / ".lock"

@@ -27,8 +27,10 @@ def view(warehouse: Queryable, name: str, **parameters: Any) -> pd.DataFrame:
 
     Raises
     ------
-    WorkbenchError : If there is no such view; the nearest is suggested.
-    CannotAnswer : If `as_of` lies after the data.
+    WorkbenchError
+        If there is no such view; the nearest is suggested.
+    CannotAnswer
+        If `as_of` lies after the data.
     """
     known = getattr(warehouse, "as_of", None)
     if known and "as_of" in parameters and as_date(parameters["as_of"]) > known:

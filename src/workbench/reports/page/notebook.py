@@ -72,7 +72,9 @@ def answer(*results: Result | Refusal | str) -> None:
     sentences = list(dict.fromkeys(as_message(r if isinstance(r, str) else r.headline()) for r in results))
     if not sentences:
         raise WorkbenchError("answer() was given no result. Pass the results whose headlines are the answer.")
-    shown = [(t, term_of(type(r).__name__)) for r in results if isinstance(r, Result) for t in r.tiles()][:TILES]
+    shown = [(t, term_of(type(r).__name__)) for r in results if isinstance(r, Result) for t in r.tiles()]
+    said = [tile.as_json() for tile, _ in shown]
+    shown = [one for place, one in enumerate(shown) if said[place] not in said[:place]][:TILES]
     levels = [getattr(t.interval, "level", None) for t, _ in shown]
     _display(
         {"text/plain": "\n".join(sentences), "text/markdown": "\n\n".join(map(as_entities, sentences))},

@@ -5,8 +5,8 @@ The parameters cell says it, once, beside the source that it reads::
     needs = {"bill.month": 3, "campaign.campaign_id": "campaign", "contact": 0, "basis=payments": {"payment": 1}}
 
 A table with as many rows; a column (or the names in a map of values) with as many different values, or with the value
-of a parameter (of a path model its items, of a number as many); 0 is what only parts of the study rest on. ``"a|b"`` is
-one of several. What stands under ``"parameter=value"`` is needed with that value only.
+of a parameter (of a path model its items, of a number as many); ``"column=value"`` is that value; 0 is what only parts
+of the study rest on. ``"a|b"`` is one of several. What stands under ``"parameter=value"`` is needed with it only.
 """
 
 from __future__ import annotations
@@ -115,6 +115,7 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
     from workbench.warehouse import schema
     from workbench.warehouse.views import long_twin
 
+    key, _, literal = key.partition("=")
     table, _, column = key.partition(".")
     if not _count(warehouse, f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 1)"):
         return say("rows of {table}", table=table)
@@ -129,6 +130,9 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
         values_of = long_twin(
             f"{table}_value", f"SELECT name AS v FROM {table}_value WHERE kind = '{column}'", warehouse
         )
+    if literal:
+        there = _count(warehouse, f"SELECT count(*) FROM ({values_of}) WHERE v = '{literal}'")
+        return Message() if there else say("'{value}' among the values of {column}", value=literal, column=key)
     if isinstance(least, str):
         return _value_lack(key, values_of, str(values.get(least, "")), least, warehouse)
     limit = " LIMIT 1" if least < 2 else ""

@@ -373,7 +373,7 @@ def _checked_needs(needs: Any) -> Needs:
             _checked_needs(least)
             continue
         for one in key.split("|"):
-            table, _, column = one.partition(".")
+            table, _, column = one.partition("=")[0].partition(".")
             if column:
                 schema.table(table).column(column)
             else:

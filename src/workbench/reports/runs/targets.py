@@ -63,9 +63,11 @@ def score_file(
 
     Raises
     ------
-    WorkbenchError : If a file cannot be read, a column is missing or of another kind, or members repeat or lack their
+    WorkbenchError
+        If a file cannot be read, a column is missing or of another kind, or members repeat or lack their
         identifier.
-    CannotAnswer : If the list is empty.
+    CannotAnswer
+        If the list is empty.
     """
     from workbench.warehouse.scoring import appended, spread
 
@@ -91,8 +93,10 @@ def score_source(
 
     Raises
     ------
-    WorkbenchError : If the model takes what no feature is and there is no query, or the source or the table refuses.
-    CannotAnswer : If nobody is there, or the day lies outside the data.
+    WorkbenchError
+        If the model takes what no feature is and there is no query, or the source or the table refuses.
+    CannotAnswer
+        If nobody is there, or the day lies outside the data.
     """
     from workbench.studies.churn import ChurnFormula
     from workbench.warehouse.features import as_date

@@ -219,7 +219,9 @@ def _of_one(rows: pd.DataFrame, day: pd.Timestamp) -> tuple[dict[str, object], p
         thin = (months["share"] < THIN) & (usual >= USUAL) & (months.index > 0) & late
         months.loc[thin, "gap"] = "thin"
         months.loc[(months["records"] == 0) & late, "gap"] = "missing"
-    there = _days(rows["day_bits"])
+    bits = rows["day_bits"].astype(int)
+    days = [month + pd.Timedelta(days=k) for month, sum_ in bits.items() for k in range(31) if sum_ >> k & 1]
+    there = pd.DatetimeIndex(days)
     months = months.join(_dark(there, months, usual, day) if daily else pd.DataFrame(columns=_DARK))
     months["days_missing"] = months["days_missing"].astype(float).fillna(0.0)
     months.loc[months["days_missing"] > 0, "gap"] = "days"
@@ -236,13 +238,6 @@ def _of_one(rows: pd.DataFrame, day: pd.Timestamp) -> tuple[dict[str, object], p
         "days_old": float((day - rows["last_on"].max()).days),
         "gaps": _gaps(months) if monthly else "not judged",
     }, months
-
-
-def _days(bits: pd.Series) -> pd.DatetimeIndex:
-    """The days with rows, out of the bits of each month."""
-    return pd.DatetimeIndex(
-        [month + pd.Timedelta(days=k) for month, sum_ in bits.astype(int).items() for k in range(31) if sum_ >> k & 1]
-    )
 
 
 def _dark(there: pd.DatetimeIndex, months: pd.DataFrame, usual: np.ndarray, day: pd.Timestamp) -> pd.DataFrame:

@@ -39,9 +39,7 @@ def quality_rules() -> QualityRules:
     ('subscription',)
     """
 
-    def known(
-        monthly: tuple[str, ...], daily: tuple[str, ...], rule: dict[str, Any], study: dict[str, list[str]]
-    ) -> QualityRules:
+    def known(monthly: tuple[str, ...], daily: tuple[str, ...], rule: Any, study: Any) -> QualityRules:
         rules = {n: made(partial(KnownFault, n), entry, say("rule '{id}'", id=n)) for n, entry in rule.items()}
         return QualityRules(monthly, daily, rules, {name: tuple(tables) for name, tables in study.items()})
 

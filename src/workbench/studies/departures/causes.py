@@ -41,8 +41,6 @@ class Incidence(Result):
     set_aside : dict of str to int
     longest : int
         Last month asked for.
-    window : int
-        Months for which departures are on record.
     too_few : dict of str to int
         Customers of each group that has no row because fewer than 5 of it left.
     """
@@ -55,7 +53,7 @@ class Incidence(Result):
     level: float
     step: Step
     longest: int
-    window: int
+    window: int  # months with departures on record
     too_few: dict[str, int] = field(default_factory=dict)
 
     NAME, COUNTS, CHART = "incidence", "customers", say("Shares gone by month of tenure, a band a cause")
@@ -78,13 +76,8 @@ class Incidence(Result):
         told["causes"] = Listed(parts, "")
         said = [say("Of customers who join, {share} leave within {months} months {span}: {causes}.", **told)]
         if self.window < any_["months"]:
-            said = [
-                say(
-                    "Of customers who join, {share} leave within {months} months {span} if all months are like the "
-                    "{window} on record: {causes}.",
-                    window=self.window, **told,
-                )
-            ]  # fmt: skip
+            said = [say("Of customers who join, {share} leave within {months} months {span} if all months are like the "
+                "{window} on record: {causes}.", window=self.window, **told)]  # fmt: skip
         if ALL in self.begins:
             said.append(say("Counted from month {n} of tenure on.", n=Number(self.begins[ALL], ".0f")))
         if ALL in self.thin and self.thin[ALL] <= self.longest:

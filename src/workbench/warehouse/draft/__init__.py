@@ -40,7 +40,8 @@ def draft_mapping(
 
     Raises
     ------
-    WorkbenchError : If a file can't be read, or no file fits any table.
+    WorkbenchError
+        If a file can't be read, or no file fits any table.
     """
     files = list(dict.fromkeys(file.resolve() for file in files))
     if not files:

@@ -68,7 +68,8 @@ def propose(
 
     Raises
     ------
-    WorkbenchError : If no file fits any table.
+    WorkbenchError
+        If no file fits any table.
     """
     fits = {id(s): _fits(s) for s in samples}
     listing = [b for s in samples for b in fits[id(s)] if b.table.name == "customer" and b.cells["customer_id"].sources]

@@ -86,7 +86,8 @@ def samples(path: Path) -> list[Sample]:
 
     Raises
     ------
-    WorkbenchError : If it is no file, of no known form, damaged, or has no record.
+    WorkbenchError
+        If it is no file, of no known form, damaged, or has no record.
     """
     if not path.is_file():
         raise WorkbenchError("there is no file {path}. Name the files themselves.").of(path)

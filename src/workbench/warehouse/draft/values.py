@@ -25,7 +25,7 @@ DATES = (
     "%Y%m%d%H%M%S",
     "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d/%m/%Y %H:%M", "%Y%m%d %H:%M:%S",
 )  # fmt: skip
-PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _SIGNED = r"[-(]?[￥¥$]?-?{}[元)]?"
 _FORMS = (
     "|".join(map(_SIGNED.format, (r"\d{1,3}(,\d{3})+(\.\d+)?", r"\d+(\.\d+)?"))),
@@ -115,8 +115,9 @@ def coded(column: Column, name: str, texts: list[str]) -> Cell | None:
 
 def numbered(column: Column, name: str, texts: list[str]) -> Cell | None:
     """A number in the form and unit in which the file has it."""
-    form = next((f for f, r in [("", PLAIN), *FORMS.items()] if _share(r.fullmatch, texts) >= ENOUGH), None)
-    if form is None:
+    shares = {form: _share(shape.fullmatch, texts) for form, shape in [("", PLAIN), *FORMS.items()]}
+    form = max(shares, key=shares.__getitem__)  # the first of several that fit alike
+    if shares[form] < ENOUGH:
         return None
     if (
         form == ""

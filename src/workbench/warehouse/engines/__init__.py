@@ -50,7 +50,8 @@ def engine_of(url: str, schema: str = "") -> Engine:
 
     Raises
     ------
-    WorkbenchError : If no engine is called so, or the package that speaks to it is not installed.
+    WorkbenchError
+        If no engine is called so, or the package that speaks to it is not installed.
     """
     try:
         if url.startswith(("postgresql://", "postgres://", "postgresql+psycopg://")):

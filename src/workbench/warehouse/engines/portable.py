@@ -30,7 +30,8 @@ def require_portable(sql: str) -> None:
 
     Raises
     ------
-    WorkbenchError : If it can't be read, or has a function or an expression that does not mean the same
+    WorkbenchError
+        If it can't be read, or has a function or an expression that does not mean the same
         everywhere.
     """
     for node in faults(parsed(sql)):

@@ -82,7 +82,8 @@ class Postgres:
 
         Raises
         ------
-        WorkbenchError : If the server is not there, or refuses the query.
+        WorkbenchError
+            If the server is not there, or refuses the query.
         """
         import psycopg  # type: ignore[import-not-found,unused-ignore]
 

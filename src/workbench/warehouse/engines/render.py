@@ -57,7 +57,8 @@ def rendered(sql: str, parameters: Sequence | Mapping, dialect: str) -> Rendered
 
     Raises
     ------
-    WorkbenchError : If sqlglot is not installed, the text is no single SELECT, a parameter is missing, or a
+    WorkbenchError
+        If sqlglot is not installed, the text is no single SELECT, a parameter is missing, or a
         word means another thing there.
     """
     tree = parsed(sql)

@@ -120,7 +120,8 @@ class Spark:
 
         Raises
         ------
-        WorkbenchError : If the tables are files, the catalog ends with the session, or Spark refuses.
+        WorkbenchError
+            If the tables are files, the catalog ends with the session, or Spark refuses.
         """
         from pyspark.errors import PySparkException  # type: ignore[import-not-found,unused-ignore]
 

@@ -70,7 +70,8 @@ def members(archive: Path) -> dict[str, zipfile.ZipInfo]:
 
     Raises
     ------
-    WorkbenchError : If it is no zip archive, has a name twice or one that leads out of it, or a file that unpacks to
+    WorkbenchError
+        If it is no zip archive, has a name twice or one that leads out of it, or a file that unpacks to
         very much.
     """
     state = archive.stat()
@@ -124,7 +125,8 @@ def opened(path: Path) -> Iterator[BufferedIOBase]:
 
     Raises
     ------
-    WorkbenchError : If the archive in which it lies is damaged, locked by a password, or packed in a way that is not
+    WorkbenchError
+        If the archive in which it lies is damaged, locked by a password, or packed in a way that is not
         read.
     """
     archive = archive_of(path)

@@ -30,7 +30,8 @@ def put_codes(blocks: Iterable[dict], folder: Path, where: str) -> tuple[Path, .
 
     Raises
     ------
-    WorkbenchError : If a file is not there, or is no list of codes.
+    WorkbenchError
+        If a file is not there, or is no list of codes.
     """
     read: dict[Path, None] = {}
 

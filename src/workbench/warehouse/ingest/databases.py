@@ -61,7 +61,8 @@ def sqlite_batches(path: Path, block: FileBlock, check_names: Callable[[Names], 
 
     Raises
     ------
-    WorkbenchError : If it is no whole SQLite file, lacks the relation, or `check_names` refuses its columns.
+    WorkbenchError
+        If it is no whole SQLite file, lacks the relation, or `check_names` refuses its columns.
     """
     check_closed(path)
     try:
@@ -126,7 +127,8 @@ def fetch(block: FileBlock, root: Path, path: Path) -> str:
 
     Raises
     ------
-    WorkbenchError : If a credential, the driver, the server or the relation is not there.
+    WorkbenchError
+        If a credential, the driver, the server or the relation is not there.
     """
     import sqlalchemy
 

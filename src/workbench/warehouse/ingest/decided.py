@@ -44,7 +44,8 @@ class Decided:
 
         Raises
         ------
-        WorkbenchError : If nothing was decided of one.
+        WorkbenchError
+            If nothing was decided of one.
         """
         for case in cases:
             if case not in set(self.rows["case_id"]):

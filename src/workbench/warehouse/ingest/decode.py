@@ -53,7 +53,8 @@ def stretches(path: Path, encoding: str) -> Iterator[Stretch]:
 
     Raises
     ------
-    WorkbenchError : If the file is damaged, or is in another encoding.
+    WorkbenchError
+        If the file is damaged, or is in another encoding.
     """
     codec = _detected(path) if encoding == "auto" else encoding.removesuffix("-sig")
     if codec.startswith("utf-16"):

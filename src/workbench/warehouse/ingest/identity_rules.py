@@ -40,7 +40,8 @@ def identity_rules(raw: list[dict], filled: Iterable[str], where: str) -> tuple[
 
     Raises
     ------
-    WorkbenchError : If a rule names what there is not, could not find anybody, or would unite by what many people
+    WorkbenchError
+        If a rule names what there is not, could not find anybody, or would unite by what many people
         share.
     """
     filled, rules = set(filled), list[IdentityRule]()

@@ -66,7 +66,8 @@ def csv_batches(path: Path, block: FileBlock, check_names: Callable[[Names], obj
 
     Raises
     ------
-    WorkbenchError : If the file is empty, is not in its encoding, or `check_names` refuses the names of the columns.
+    WorkbenchError
+        If the file is empty, is not in its encoding, or `check_names` refuses the names of the columns.
     """
     names, record, rest, begun = block.names, 1, Stretch(b"", 1), False
     if names is not None:

@@ -268,7 +268,8 @@ def read_mapping(file: Path) -> Mapping:
 
     Raises
     ------
-    WorkbenchError : If it isn't TOML, or names a key, table or column that does not exist (the nearest is suggested),
+    WorkbenchError
+        If it isn't TOML, or names a key, table or column that does not exist (the nearest is suggested),
         or leaves out what a table must have.
     """
     try:

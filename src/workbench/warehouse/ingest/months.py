@@ -202,7 +202,8 @@ class Months:
 
         Raises
         ------
-        WorkbenchError : If all records of a file do, and there are several: it is the same delivery in another form.
+        WorkbenchError
+            If all records of a file do, and there are several: it is the same delivery in another form.
         """
         counts: Counter[str] = Counter()
         for twice in self._made["twice"].values():

@@ -22,7 +22,8 @@ def json_batches(path: Path, block: FileBlock, check_names: Callable[[Names], ob
 
     Raises
     ------
-    WorkbenchError : If the file is empty or in another encoding, or `check_names` refuses the keys that a stretch of
+    WorkbenchError
+        If the file is empty or in another encoding, or `check_names` refuses the keys that a stretch of
         it has.
     """
     names: dict[str, None] = {}

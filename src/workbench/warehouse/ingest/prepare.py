@@ -58,7 +58,8 @@ def prepare(mapping: Mapping, files: list[RawFile], place: Path) -> Prepared:
 
     Raises
     ------
-    WorkbenchError : If a file can't be read, a SELECT is none, names what is not there or takes too much, or a record
+    WorkbenchError
+        If a file can't be read, a SELECT is none, names what is not there or takes too much, or a record
         stands in several rows of the result though the mapping does not say so.
     """
     made = Prepared([], [], [])

@@ -39,7 +39,8 @@ def raw_files(mapping: Mapping, folder: Path) -> tuple[list[tuple[FileBlock, lis
 
     Raises
     ------
-    WorkbenchError : If the raw folder or the file of a block is missing, or two patterns take one file for the same
+    WorkbenchError
+        If the raw folder or the file of a block is missing, or two patterns take one file for the same
         table.
     """
     if any(not block.prepared and not block.url for block in mapping.blocks()) and not folder.is_dir():
@@ -124,7 +125,8 @@ def batches(path: Path, block: FileBlock) -> Iterator[Batch]:
 
     Raises
     ------
-    WorkbenchError : If the file can't be read as the mapping says, or its columns are not those of the mapping.
+    WorkbenchError
+        If the file can't be read as the mapping says, or its columns are not those of the mapping.
     """
 
     where = block.path if block.prepared or block.url else str(path)

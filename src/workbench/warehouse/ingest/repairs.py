@@ -42,7 +42,8 @@ def write_quarantine(aside: pd.DataFrame, path: Path) -> int:
 
     Raises
     ------
-    WorkbenchError : If the records come from files with different columns: export one file at a time.
+    WorkbenchError
+        If the records come from files with different columns: export one file at a time.
     """
     records = [json.loads(text) for text in aside["record"]]
     rows = [

@@ -93,7 +93,8 @@ def ingest(
 
     Raises
     ------
-    WorkbenchError : If mapping, files, encoding, key or disk do not allow it. The version in force stays as it was.
+    WorkbenchError
+        If mapping, files, encoding, key or disk do not allow it. The version in force stays as it was.
     """
     root = Path(root) if root is not None else project_root()
     if live_mapping(source, root) is not None:
@@ -145,7 +146,8 @@ def tried(file: Path, *, raw: Path | str | None = None, root: Path | str | None 
 
     Raises
     ------
-    WorkbenchError : As `ingest` does.
+    WorkbenchError
+        As `ingest` does.
     """
     root = Path(root) if root is not None else project_root()
     mapping, raw = _of_file(read_mapping(file), raw, root / "data" / "raw" / file.stem)

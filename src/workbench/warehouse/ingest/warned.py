@@ -225,7 +225,8 @@ class Watch:
 
         Raises
         ------
-        WorkbenchError : If it is one that stops the ingest.
+        WorkbenchError
+            If it is one that stops the ingest.
         """
         if (severity := self.book.severity(rule, severity)) == STOP:
             raise WorkbenchError(
