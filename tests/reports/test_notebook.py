@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import warnings
+from dataclasses import dataclass
 
 import matplotlib as mpl
 import pandas as pd
@@ -12,11 +13,11 @@ from matplotlib import pyplot as plt
 from PIL import Image
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.messages import join, read, say
+from workbench.messages import Count, join, read, say
 from workbench.reports.page import notebook
 from workbench.reports.page.languages import translated
 from workbench.reports.page.said import answer_of
-from workbench.result import Decision, Picture, Quantity, Refusal, Table
+from workbench.result import Decision, Picture, Quantity, Refusal, Result, Table, Tile
 
 
 @pytest.fixture
@@ -45,6 +46,27 @@ def test_the_answer_is_shown_as_it_is(said):
     assert data["text/markdown"] == "The &lt;b&gt;rise&lt;/b&gt; is \\*2%\\*.\n\nSecond."
     assert ours["kind"] == "answer" and not ours["tiles"]
     assert [read(sentence) for sentence in ours["sentences"]] == data["text/plain"].split("\n")
+
+
+@dataclass(frozen=True)
+class Told(Result):
+    """A result of a few key figures."""
+
+    counts: tuple[int, ...]
+
+    def headline(self):
+        return say("{n} in all.", n=sum(self.counts))
+
+    def tiles(self):
+        return tuple(Tile(say("of {n}", n=count), Count(count)) for count in self.counts)
+
+
+def test_a_key_figure_of_two_results_stands_once(said):
+    """The first four of all that differ, in the order in which they are given."""
+    notebook.answer(Told((3, 1)), Told((1, 4)), Told((3, 5, 9)))
+    _, ours = said[0]
+    labels = [str(read(tile["label"])) for tile in ours["tiles"]]
+    assert labels == ["of 3", "of 1", "of 4", "of 5"] and len(ours["terms"]) == 4
 
 
 def test_a_picture_that_cannot_be_drawn_is_its_sentence(said):
