@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.messages import Named, Term, Value, known, word
+from workbench.messages import Listed, Message, Named, Term, Value, known, say, word
 from workbench.words import width
 
 if TYPE_CHECKING:
@@ -357,15 +357,15 @@ def _broken(text: str, columns: int) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def character_names(characters: Iterable[str]) -> str:
-    """Name characters that a font lacks, in order, the first of them.
+def character_names(characters: Iterable[str]) -> Message | Listed:
+    """Name characters that a font lacks by Unicode, in order, the first of them.
 
-    >>> character_names("🎉")
-    'U+1F389 party popper'
+    >>> character_names("🎉").said(), character_names("🎉😀😁😂").said("zh")[-5:]
+    ('U+1F389 party popper', '，另有1个')
     """
     named, most = sorted(characters), 3
-    shown = ", ".join(f"U+{ord(c):04X} {unicodedata.name(c, 'without a name').lower()}" for c in named[:most])
-    return shown + (f" and {len(named) - most} more" if len(named) > most else "")
+    shown = Listed([f"U+{ord(c):04X} {unicodedata.name(c, '?').lower()}" for c in named[:most]], "")
+    return say("{names} and {n} more", names=shown, n=len(named) - most) if len(named) > most else shown
 
 
 def font_file() -> Path:

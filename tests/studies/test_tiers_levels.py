@@ -90,6 +90,14 @@ def test_why_since_and_near_by_hand():
     assert at({"a": [46], "b": [44], "c": [95]}, 0)["near"].tolist() == ["next tier", "", "next tier"]
 
 
+def test_reasons_stand_in_the_order_of_tiers():
+    """From the first tier down, whatever its name; who is in none comes last; the commonest reason first."""
+    found = tiers(long(HISTORY), **COLUMNS, rules=RULES).reasons().frame
+    places = found["tier"].map({name: k for k, name in enumerate(RULES.names)}).fillna(len(RULES.names))
+    assert places.is_monotonic_increasing and len(set(found["tier"])) > 2 and found["tier"].iloc[0] == "top"
+    assert found.groupby("tier")["customers"].apply(lambda n: n.is_monotonic_decreasing).all()
+
+
 def test_moves_avoided_by_hand():
     """Moves by value alone 1 + 1 + 1 + 5 + 1 + 1 + 1, by the rules 2 + 2 + 0 + 0 + 1 + 0 + 1; flips back and forth."""
     result = tiers(long(HISTORY), **COLUMNS, rules=RULES)

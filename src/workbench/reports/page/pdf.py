@@ -195,7 +195,7 @@ def _table(table: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     shown, longest = table["columns"][:WIDEST], PRINTED if len(table["rows"]) <= PRINTED else _CUT
     rows = [[c if len(c) <= _CELL else f"{c[:_CELL]}…" for c in row[:WIDEST]] for row in tables.shown(table)[:longest]]
     caption, spoken = tables.caption(table, longest), table.get("language", "en")
-    names = [tables.called(column, spoken) for column in shown]
+    names = [tables.called(column, spoken, table["name"]) for column in shown]
     numbers = [column["kind"] in ("number", "integer") for column in shown]
     _with_ends([column["name"] for column in shown], names, numbers, rows, spoken)
     if len(table["columns"]) > WIDEST:

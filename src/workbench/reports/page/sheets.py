@@ -123,7 +123,7 @@ def _write_table(book: Any, sheet: Any, table: Mapping[str, Any], bold: Any) -> 
             "table '{name}' has {n} rows and {all} columns; a sheet holds {rows} and {columns}. Show less of it."
         ).of(table["name"], len(table["rows"]), len(columns), _ROWS - 3, _COLUMNS)
     formats, grid, language = [], tables.shown(table)[:200], table.get("language", "en")
-    heads = [tables.called(column, language) for column in columns]
+    heads = [tables.called(column, language, table["name"]) for column in columns]
     for i, column in enumerate(columns):
         code = _DATES.get(column["kind"]) or number_format(column["format"], language)
         formats.append(book.add_format({"num_format": code}) if code else None)

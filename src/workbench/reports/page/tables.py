@@ -132,7 +132,7 @@ def as_html(table: Mapping[str, Any], *, longest: int | None = None, mark: str =
     numeric = [column["kind"] in ("number", "integer") for column in table["columns"]]
     many = 2 * sum(numeric) > len(numeric)
     classes = [_class(column, (row[i] for row in rows), many=many) for i, column in enumerate(table["columns"])]
-    names = [html.escape(called(column, table.get("language", "en"))) for column in table["columns"]]
+    names = [html.escape(called(column, table.get("language", "en"), table["name"])) for column in table["columns"]]
     head = "".join(
         f'<th scope="col"{k}>{name}</th>' if name.strip() else f"<td{k}></td>"
         for name, k in zip(names, classes, strict=True)
@@ -160,13 +160,17 @@ def caption(table: Mapping[str, Any], longest: int | None) -> str:
     return join(*notes).said(table.get("language", "en"))
 
 
-def called(column: Mapping[str, Any], language: str = "en") -> str:
+def called(column: Mapping[str, Any], language: str = "en", table: str = "") -> str:
     """Say what a column is called, by its label in the table's language; of differences of shares their unit, too.
+
+    In some tables a column has a name of its own.
 
     >>> called({"name": "difference", "format": "{:+.1%} points"})
     'difference (points)'
+    >>> called({"name": "customers"}), called({"name": "customers"}, table="rolls")
+    ('customers', 'account months')
     """
-    name = str(column.get("label") or label(column["name"]))
+    name = str(column.get("label") or label(column["name"], table=table))
     return (
         entry("{column} (points)", language).format(column=name) if column.get("format", "").endswith(_POINTS) else name
     )

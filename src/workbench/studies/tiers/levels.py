@@ -166,6 +166,9 @@ class Tiers(Result):
     def reasons(self) -> Table:
         """Count why customers are where they are, tier by tier."""
         why = self.customers.groupby(["tier", "why"], as_index=False).size().rename(columns={"size": "customers"})
+        places = {name: place for place, name in enumerate(self.rules.names)}
+        why["place"] = why["tier"].map(places).fillna(len(places))
+        why = why.sort_values(["place", "customers"], ascending=[True, False], kind="stable").drop(columns="place")
         return Table("why", why, say("Why customers are where they are."), counts="customers")
 
     def moves(self) -> Picture | None:
