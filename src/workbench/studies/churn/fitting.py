@@ -27,6 +27,7 @@ from workbench.studies.churn.terms import (
     SEGMENT,
     Facts,
     FormulaTerm,
+    alike,
     cut_points,
     month_starts,
     of_category,
@@ -374,7 +375,7 @@ def _calibrated(found: ChurnFormula, facts: Facts, y: np.ndarray, *, fitted: boo
         logit = found.logit(facts)
         weight = expit(logit) * (1 - expit(logit))
     spread = weight @ (logit - weight @ logit / weight.sum()) ** 2
-    tenths = {"score": logit, **{f: facts[f][~np.isnan(facts[f])] for f in found.numbers}}
+    tenths = {"score": alike(logit), **{f: facts[f][~np.isnan(facts[f])] for f in found.numbers}}
     return replace(found, level=float(level), level_se=float(weight.sum() ** -0.5), slope=slope,
         slope_se=float(spread**-0.5) if spread > 0 else 0.0,
         tenths={f: _tenths(v) for f, v in tenths.items() if len(v)})  # fmt: skip

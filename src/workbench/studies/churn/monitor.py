@@ -17,7 +17,7 @@ from workbench.methods.multiple import holm
 from workbench.methods.ranking import auc, stability_index
 from workbench.result import COUNT, PROBABILITY, Decision, Quantity, Result, Table, Tile
 from workbench.studies.churn.formula import ChurnFormula
-from workbench.studies.churn.terms import month_starts
+from workbench.studies.churn.terms import alike, month_starts
 
 FEWEST = 10
 VERDICTS = {
@@ -241,7 +241,7 @@ def _month(
         error = norm.isf(0.025) * np.sqrt((influence**2).sum())
     return {"month": start, "customers": len(y), "expected": expected, "left": int(y.sum()),
         "low": max(expected - half, 0.0), "high": expected + half, "auc": found, "auc_low": found - error,
-        "auc_high": found + error, "psi": _shift(formula, "score", logit)["psi"],
+        "auc_high": found + error, "psi": _shift(formula, "score", alike(logit))["psi"],
         "p_level": 2 * norm.sf(abs(y.sum() - expected) / np.sqrt(variance)),
         "p_slope": 2 * norm.sf(abs(slope))}  # fmt: skip
 
