@@ -117,7 +117,7 @@ def value_said(parameter: Mapping[str, Any], language: str) -> Any:
         number = f"{100 * value:,.10g}%" if kind == "share" else f"{value:,.10g}"
         told = say("{number} {unit}", number=number, unit=parameter["unit"])
         return told.said(language) if kind in COUNTED else number
-    if not isinstance(value, str) or parameter["name"] in OF_DATA:
+    if not isinstance(value, str) or parameter["name"] in ("source", *OF_DATA):
         return value
     if (choice := label(value, language, "choice")) != label(value, language):
         return choice
