@@ -18,7 +18,7 @@ from workbench.warehouse.engines.render import parsed
 FUNCTIONS = {
     *("Sum", "Count", "Avg", "Min", "Max", "Filter", "RowNumber", "Lead", "Window", "Coalesce", "Nullif", "Case"),
     *("Cast", "Extract", "DateDiff", "DateTrunc", "TimestampTrunc", "Floor", "Round", "Greatest", "Least"),
-    *("Substring", "Exists", "And", "Or", "If"),
+    *("Substring", "Exists", "And", "Or", "If", "Pow"),
 }
 _CASTS = {"DATE", "DOUBLE", "INT", "BIGINT", "DECIMAL"}
 _PARTS, _APART, _SPANS = {"YEAR", "MONTH", "DAY", "HOUR"}, {"DAY", "SECOND"}, {"SECOND", "DAY", "MONTH"}
