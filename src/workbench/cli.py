@@ -246,9 +246,7 @@ Examples:
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("listed", metavar="LIST", type=click.Path(path_type=Path))
 @click.option("--into", type=click.Path(path_type=Path), help="File to write.  [default: LIST.scored.parquet]")
-@click.option(
-    "--table", metavar="NAME", default="", help="Of a PostgreSQL or Spark source: a new table instead of a file."
-)
+@click.option("--table", metavar="NAME", default="", help="Of PostgreSQL or Spark: a new table, not a file.")
 @click.option("--campaign", metavar="NAME", default="", help="The new campaign; another name is another draw.")
 @click.option("--member", default="customer_id", show_default=True, help="Column that identifies a member.")
 @click.option("--holdout", type=click.FloatRange(0, 1, max_open=True), default=0.1, show_default=True)

@@ -102,7 +102,7 @@ def test_the_decision_on_promises_follows_from_their_intervals():
         kept = dataclasses.replace(KEPT, table=table)
         promise, *_ = whole(tiers.decision(LEVELS, service.decision(COST, kept), ACCOUNTS))
         low, high = kept.least["low"], kept.least["high"]
-        assert promise.startswith("Keep what") == (high < 0.9)
+        assert promise.startswith("Keep promises") == (high < 0.9)
         assert promise.startswith("Leave") == (low >= 0.9)
         assert promise.startswith("Count more") == (low < 0.9 <= high)
         seen.add(promise[:6])

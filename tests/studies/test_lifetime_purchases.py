@@ -207,7 +207,8 @@ def test_answers_in_three_voices():
     amounts = table.assign(yuan=np.random.default_rng(3).gamma(2.0, 5 + table["who"] % 7))
     spend = fit_gamma_gamma(amounts, customer="who", when="on", amount="yuan", until="2025-11-30")
     most, gone = fit.decision(spend).do
-    assert f"{fit.total(round(fit.customers['seen'].max()))[0]:,.0f} purchases" in most and "yuan" in most
+    assert f"{fit.total(round(fit.customers['seen'].max()))[0]:,.0f} purchases" in fit.headline()
+    assert "at most what they will bring" in most and "yuan" in most and most.endswith("a purchase.")
     assert "another model" in gone and "yuan" not in fit.decision(Refusal("x")).do[0]
     assert len(fit.summary()) and held.plot().get_xlabel() == "expected"
     _, ax = plt.subplots()
