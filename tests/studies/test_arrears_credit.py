@@ -265,14 +265,20 @@ def test_where_nothing_was_expected_no_sentence_has_a_nan():
 
 
 def test_each_fact_of_the_card_says_its_unit():
-    """Money in the currency, days, months and shares by the house's names; what others name has none."""
+    """Money, days, months and shares by the house's names; what others name has none, however it ends."""
     rng = np.random.default_rng(22)
-    facts = {"arrears": 300.0, "late_share": 1.0, "days_late_max": 90.0, "tenure_months": 60.0, "x": 1.0}
+    facts = {"arrears": 300.0, "late_share": 1.0, "days_late_max": 90.0, "tenure_months": 60.0, "topup_max": 1.0}
     table = pd.DataFrame({name: most * rng.random(3_000) for name, most in facts.items()})
-    table = table.assign(id=range(3_000), state=0, bad=rng.random(3_000) < table["late_share"] * table["x"])
+    table = table.assign(id=range(3_000), state=0, bad=rng.random(3_000) < table["late_share"] * table["topup_max"])
     card = credit_card(
         table, "bad", customer="id", features=list(facts), state="state", tolerated=10.0, currency="yuan"
     )
     shown = card.as_card().frame.drop_duplicates("fact").set_index("fact")["unit"]
-    units = {"arrears": "yuan", "late_share": "share", "days_late_max": "days", "tenure_months": "months", "x": ""}
+    units = {
+        "arrears": "yuan",
+        "late_share": "share",
+        "days_late_max": "days",
+        "tenure_months": "months",
+        "topup_max": "",
+    }
     assert shown.to_dict() == {name: units[name] for name in shown.index} and len(shown) > 1

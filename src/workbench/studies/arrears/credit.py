@@ -147,8 +147,9 @@ class CreditCard(Result):
 
 def _unit(fact: str, currency: str) -> str:
     """Give the unit of a fact of the card; one of the house's own is known by its name, any other has none."""
-    money, days = dict.fromkeys(("arrears", "total"), currency), dict.fromkeys(("days", "last", "max"), "days")
-    return (money | days | {"share": "share", "months": "months"}).get(fact.rpartition("_")[2], "")
+    money = dict.fromkeys(("arrears", "billed_total", "bill_mean"), currency)
+    days = dict.fromkeys(("arrears_days", "days_late_max", "days_late_last"), "days")
+    return (money | days | {"late_share": "share", "tenure_months": "months", "bills_12m": "bills"}).get(fact, "")
 
 
 def credit_card(
