@@ -104,6 +104,12 @@ def test_days_of_rest_and_quiet_days_are_no_gap():
     assert seen(days_of("payment", []), as_of="2026-07-02").holed.empty
 
 
+def test_a_fortnight_is_no_weekend():
+    """Where nothing happens at weekends, five weekends' days are a rest, and two weeks without a row are a gap."""
+    found = seen(days_of("ticket", pd.date_range("2026-03-09", "2026-03-22"), weekends=False))
+    assert found.holed["table"].tolist() == ["ticket"] and found.table["days_missing"].iloc[0] >= 14
+
+
 def test_a_month_that_runs_lacks_its_days_so_far():
     """As of 11 July, calls to 30 June lack ten days of July; a month without any is missing, not its days."""
     found = seen(days_of("detail_record", []), as_of="2026-07-11").table
