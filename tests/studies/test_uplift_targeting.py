@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.messages import Number
 from workbench.result import Refusal, ask
 from workbench.studies.uplift import check_campaign, describe_targets, targeting
 
@@ -61,6 +62,10 @@ def test_targets_are_named_where_targeting_pays():
     assert listed["s"].is_monotonic_decreasing and listed["s"].min() > 1 - found.best_share - 0.05
     assert (listed["arm"] == "control").mean() == pytest.approx(0.1, abs=0.001)
     assert found.three_numbers().frame["value"].tolist() == [found.net, found.advantage.estimate, found.break_even]
+    money = found.summary().set_index("estimate of")["value"]
+    best, lead = money["net of contacting the best share"], money["best share more than everybody"]
+    assert money["net of contacting everybody, on the members judged"] == pytest.approx(best - lead)
+    assert [t.value for t in found.tiles()] == [Number(v, "+,.2f") for v in (found.net, found.advantage.estimate)]
     assert found.three_numbers().frame["unit"].iloc[-1] == "y per member"
     assert found.three_numbers("yuan").frame["unit"].tolist() == ["yuan per customer"] * 2 + ["yuan per member"]
     none = targeting(campaign(lambda s: 0 * s), campaign="spring", **MONEY, **HOW)

@@ -108,7 +108,10 @@ class Targeting(Result):
 
     NAME, CHART = "money", say("A curve with its band, its top marked")
     FORMATS = dict.fromkeys(["value", "low", "high"], "{:,.2f}")
-    CAPTION = "Shares, money per customer of the list, and the effect at which a contact pays."
+    CAPTION = (
+        "Shares, money per customer of the list, and the effect at which a contact pays. The best share and its lead "
+        "are judged on the members who did not set it: its lead is its net less the last row."
+    )
 
     @property
     def lost(self) -> tuple[float, float, float]:
@@ -123,7 +126,10 @@ class Targeting(Result):
         return join(lead, say("{reasons}.", reasons=Listed(tuple(rest), ";")).sentence() if rest else say(""))
 
     def tiles(self) -> tuple[Tile, ...]:
-        """Give what the best share nets, how much more that is than contacting everybody, and what that nets."""
+        """Give what the best share nets and how much more that is than contacting everybody, else what everybody nets.
+
+        Never all three: the lead is judged on fewer members than everybody's net, so the three do not add up.
+        """
         unit, chosen = Term(self.currency), Interval(self.net, self.net_low, self.net_high)
         figures = (
             (say("net of contacting the best {share}, {unit} per customer", share=self._best, unit=unit), chosen),
@@ -131,7 +137,8 @@ class Targeting(Result):
             (say("net of contacting everybody, {unit} per customer", unit=unit), self.everybody),
         )
         known = [(what, found) for what, found in figures if np.isfinite([found.low, found.high]).all()]
-        return tuple(Tile(w, Number(f.estimate, "+,.2f"), Span(f.low, f.high)) for w, f in known)
+        shown = known[:2] if known[1:2] and known[1][1] is self.advantage else known
+        return tuple(Tile(w, Number(f.estimate, "+,.2f"), Span(f.low, f.high)) for w, f in shown)
 
     @property
     def _best(self) -> Share:
@@ -172,6 +179,7 @@ class Targeting(Result):
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the best share and the money per customer of the list."""
+        advantage = self.advantage.estimate
         rows = [
             ("best share of the list", self.best_share, self.best_share_low, self.best_share_high, "share"),
             ("net of contacting the best share", self.net, self.net_low, self.net_high, self.currency),
@@ -179,6 +187,7 @@ class Targeting(Result):
             ("best share more than everybody", *_triple(self.advantage), self.currency),
             ("break-even effect", self.break_even, np.nan, np.nan, Label(self.outcome).said()),
             ("money lost by contacting everybody, whole list", *self.lost, self.currency),
+            ("net of contacting everybody, on the members judged", self.net - advantage, np.nan, np.nan, self.currency),
         ]
         return pd.DataFrame(rows, columns=["estimate of", "value", "low", "high", "unit"])
 
