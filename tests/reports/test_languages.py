@@ -152,14 +152,20 @@ def test_a_failure_is_said_in_the_first_language(tmp_path):
 
 
 def test_a_key_figure_stands_beside_that_of_the_period_before(tmp_path):
-    """That of the last earlier report with the same parameters, in the page's language; none where there is none."""
+    """That of the last earlier report with the same parameters, in the page's language; none where there is none.
+
+    One that is called alike but for its numbers is said with what it was called.
+    """
     shown = """
 from workbench.messages import Number, Span
 from workbench.result import Result, Tile
 class Found(Result):
     def headline(self): return say("All reports")
     def summary(self): return pd.DataFrame({"n": [1]})
-    def tiles(self): return (Tile(say("why"), Number(float(month[-2:]), ".1f"), Span(1, 2)),)
+    def tiles(self):
+        n = float(month[-2:])
+        kept = say("of {members} members", members=Number(n, ".0f"))
+        return (Tile(say("why"), Number(n, ".1f"), Span(1, 2)), Tile(kept, Number(2 * n, ".0f")))
 answer(Found())
 """
     parameters = 'month: period = "2026-01"  # name: the month'
@@ -179,6 +185,7 @@ answer(Found())
     assert 'class="before"' not in pages["2025-11"][0]
     assert '<span class="before">2025-11: 11.0 (1.00 to 2.00)</span>' in pages["2026-02"][0]
     assert '<span class="before">2026年2月：2.0（1.00至2.00）</span>' in pages["2026-03"][1]
+    assert '<span class="before">2026-02: of 2 members: 4</span>' in pages["2026-03"][0]
 
 
 def test_names_from_data_are_not_translated(tmp_path):

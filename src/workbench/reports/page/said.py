@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from workbench import messages
 
 PICTURES = "application/vnd.workbench.pictures+json"
 """The figures of an output by language: svg or png, width and height; in English the png stands beside them."""
+
+_NUMBERS = re.compile(r"\d[\d.,:%-]*[万亿]?")
 
 
 @dataclass(frozen=True)
@@ -34,3 +37,32 @@ def answer_of(output: Mapping[str, Any], language: str = "en") -> Answer:
     for tile, term in zip(tiles, [*ours.get("terms", ()), *[""] * len(tiles)], strict=False):
         tile["term"] = term
     return Answer(lead.said(language), tuple(m.said(language) for m in (*further, *rest)), tuple(tiles))
+
+
+def was(label: str, earlier: Iterable[Mapping[str, str]], language: str = "en", *, whole: bool = True) -> str:
+    """Say what a key figure was in an earlier report, by what it is called; "" where it had none.
+
+    Labels may differ in their numbers (of how many customers, which days); then the earlier one is said with it.
+
+    Parameters
+    ----------
+    label : str
+        What the figure is called now.
+    earlier : iterable of mapping
+        Key figures of the earlier report: label, value and, where known, interval.
+    whole : bool
+        With its interval.
+
+    >>> tiles = [{"label": "champions, of 1,240", "value": "341"}, {"label": "revenue", "value": "5.1"}]
+    >>> was("revenue", tiles), was("champions, of 1,249", tiles), was("margin", tiles)
+    ('5.1', 'champions, of 1,240: 341', '')
+    """
+    alike = [tile for tile in earlier if _NUMBERS.sub("#", tile["label"]) == _NUMBERS.sub("#", label)]
+    same = [tile for tile in alike if tile["label"] == label] or alike
+    if len(same) != 1:
+        return ""
+    (tile,) = same
+    value = ("" if language == "zh" else " ").join(filter(None, (tile["value"], tile.get("interval") if whole else "")))
+    if tile["label"] == label:
+        return value
+    return messages.say("{name}: {what}", name=tile["label"], what=value).said(language)

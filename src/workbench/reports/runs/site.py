@@ -18,6 +18,7 @@ from workbench.places import neighbours, provinces
 from workbench.recognised import sentence
 from workbench.reports.page.languages import NAMES, file_name
 from workbench.reports.page.languages import spoken as in_use
+from workbench.reports.page.said import was
 from workbench.reports.runs.slots import CUSTOMER, data_changed, read_manifest
 from workbench.reports.runs.write import said_in
 
@@ -107,7 +108,7 @@ def _pages(entries: list[dict[str, Any]], language: str, spoken: tuple[str, ...]
 def _reports(entries: list[dict[str, Any]], language: str) -> list[dict[str, Any]]:
     """Give the newest entry of each study and its parameters, with what is said of all of a study alike."""
     entries = sorted(entries, key=lambda e: (e["study"], e["group"], e["period"]))
-    reports = [_with_history(list(of)) for _, of in groupby(entries, key=lambda e: (e["study"], e["group"]))]
+    reports = [_with_history(list(of), language) for _, of in groupby(entries, key=lambda e: (e["study"], e["group"]))]
     studies = [_alike(list(of), language) for _, of in groupby(reports, key=lambda e: e["study"])]
     return [report for of in studies for report in of]
 
@@ -142,7 +143,7 @@ def _alike(reports: list[dict[str, Any]], language: str) -> list[dict[str, Any]]
     return sorted(reports, key=lambda r: (r["place"] is not None, r["place"].code if r["place"] else ""))
 
 
-def _with_history(entries: list[dict[str, Any]]) -> dict[str, Any]:
+def _with_history(entries: list[dict[str, Any]], language: str) -> dict[str, Any]:
     """Give the newest entry of a study and its parameters with the earlier ones, and the trend of its first number."""
     newest = entries[-1]
     known = [(e["period"], e["number"]) for e in entries if e["number"]]
@@ -156,8 +157,8 @@ def _with_history(entries: list[dict[str, Any]]) -> dict[str, Any]:
             "text": f"{same[0][1]['name']}: {first} → {last} {same[0][1]['unit']}".strip(),
         }
     past = next((e for e in entries[-2::-1] if e["status"] == "done"), {"figure": {"label": "", "value": ""}})
-    alike = past["figure"]["value"] and past["figure"]["label"] == newest["figure"]["label"]
-    before = {"period": past["period"], "value": past["figure"]["value"]} if alike else None
+    value = was(newest["figure"]["label"], [past["figure"]], language, whole=False)
+    before = {"period": past["period"], "value": value} if value else None
     return newest | {"earlier": entries[-2::-1], "trend": drawn, "before": before}
 
 

@@ -20,7 +20,7 @@ from workbench.recognised import sentence
 from workbench.reports.page import html as page
 from workbench.reports.page import pdf, sheets, tables
 from workbench.reports.page.languages import NAMES, file_name, said_facts, title_of, translated
-from workbench.reports.page.said import answer_of
+from workbench.reports.page.said import answer_of, was
 from workbench.reports.runs.job import Failure, Job
 from workbench.reports.runs.slots import PACKAGE, read_manifest
 
@@ -128,7 +128,7 @@ def _write_language(job: Job, notebook: Any, said: Said, manifest: dict[str, Any
         *told["refusals"][:1],
         *told["warnings"][:1],
     ]
-    before = _before(job, language)
+    before = _before(job, language, [tile["label"] for tile in said.tiles])
     writers: dict[str, tuple[str, str, Callable[[Path], None]]] = {
         "pdf": (
             "report.pdf",
@@ -156,24 +156,25 @@ def _write_language(job: Job, notebook: Any, said: Said, manifest: dict[str, Any
     (job.folder / file_name("index.html", language, job.languages)).write_text(made, encoding="utf-8")
 
 
-def _before(job: Job, language: str) -> dict[str, str]:
-    """Say what each key figure was in the report of the period before, by what the figure is called."""
+def _before(job: Job, language: str, labels: list[str]) -> dict[str, str]:
+    """Say what each key figure was in the report of the period before, by what the figure is called now."""
     rest = job.slot.removeprefix(job.period)
     folders = job.published.parent.glob("*/manifest.json") if job.period else ()
     there = {folder.parent.name.removesuffix(rest): folder.parent for folder in folders}
     earlier = sorted(label for label in there if len(label) == len(job.period) and label < job.period)
-    for label in reversed(earlier):
-        if there[label].name != f"{label}{rest}":
+    for period in reversed(earlier):
+        if there[period].name != f"{period}{rest}":
             continue
-        manifest = read_manifest(there[label])
+        manifest = read_manifest(there[period])
         if language != "en" and language not in manifest.get("said", {}):
             continue
         found = said_in(manifest, language)
-        if found.get("status") == "done" and found.get("period") == label:
-            tiles = found.get("tiles", ())
+        if found.get("status") == "done" and found.get("period") == period:
+            values = {label: was(label, found.get("tiles", ()), language) for label in labels}
             return {
-                tile["label"]: say("{period}: {value}", period=Day(label), value=_tile(tile, language)).said(language)
-                for tile in tiles
+                label: say("{period}: {value}", period=Day(period), value=value).said(language)
+                for label, value in values.items()
+                if value
             }
     return {}
 
@@ -187,11 +188,6 @@ def _code(parameter: Mapping[str, Any], language: str) -> str:
     """Give a parameter's name as commands take it; in another language behind what it is called."""
     name = parameter["name"]
     return name if language == "en" else f"{named(name, language, 'parameter')}（{name}）"
-
-
-def _tile(tile: Mapping[str, str], language: str) -> str:
-    between = "" if language == "zh" else " "
-    return f"{tile['value']}{between}{tile['interval']}" if "interval" in tile else tile["value"]
 
 
 def said_in(manifest: Mapping[str, Any], language: str) -> dict[str, Any]:
