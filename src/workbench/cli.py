@@ -329,7 +329,7 @@ def show(form: str) -> None:
         ([*row[:-1], word(row[-1], spoken())] for row in upcoming(root)),
     )
     click.echo()
-    click.echo(snippet(form, root=root), nl=False)
+    click.echo(snippet(form, root=root, language=spoken()), nl=False)
 
 
 def _slots(

@@ -246,8 +246,9 @@ def test_a_webhook_and_a_mail_are_sent_and_their_failures_noted(root):
 @pytest.mark.parametrize("form", FORMATS)
 def test_every_heartbeat_calls_the_one_command(form, tmp_path):
     """Filled in, and well formed where there is a parser."""
-    text = snippet(form, root=tmp_path)
-    assert "schedule" in text and "tick" in text and "@" not in text.replace("@example", "")
+    text, zh = (snippet(form, root=tmp_path, language=language) for language in ("en", "zh"))
+    assert "schedule" in text and "tick" in text and "@" not in text.replace("@example", "") + zh
+    assert text != zh and len(text.splitlines()) == len(zh.splitlines())
     if form == "k8s":
         assert yaml.safe_load(text)["kind"] == "CronJob"
     if form == "airflow":

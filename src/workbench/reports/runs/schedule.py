@@ -39,6 +39,15 @@ HEARTBEAT = 30
 _WINDOWS = tuple(dt.timedelta(hours=h) for h in (1, 25, 24 * 32, 24 * 367, 24 * 366 * 5))
 _TABLE = "CREATE TABLE IF NOT EXISTS schedule (plan TEXT PRIMARY KEY, dealt_with REAL NOT NULL) STRICT"
 FORMATS = ("cron", "systemd", "k8s", "airflow", "dolphinscheduler")
+_BESIDE = {
+    "CRON": say("every five minutes; a tick that finds nothing due ends at once"),
+    "AIRFLOW": say("Airflow lives in its own environment and calls the command"),
+    "K8S": say('the project lies on the volume "workbench" at /workbench, with its environment'),
+    "TASK": say('A workflow with one SHELL task, complement off, execution type "serial wait", and this timing:'),
+    "SCRIPT": say("Script of the task:"),
+    "REPORTS": say("Reports of the telecom-CRM workbench: run what is due"),
+    "CLOCK": say("Heartbeat of the telecom-CRM workbench"),
+}
 
 
 @dataclass(frozen=True)
@@ -216,7 +225,7 @@ def upcoming(root: Path, now: dt.datetime | None = None) -> list[list[str]]:
     return rows
 
 
-def snippet(format: str, *, root: Path) -> str:
+def snippet(format: str, *, root: Path, language: str = "en") -> str:
     """Write what makes another clock the heartbeat: the same idempotent command every five minutes.
 
     Parameters
@@ -225,6 +234,8 @@ def snippet(format: str, *, root: Path) -> str:
         One of `FORMATS`.
     root : Path
         The project.
+    language : str
+        Of its comments.
 
     Raises
     ------
@@ -233,9 +244,9 @@ def snippet(format: str, *, root: Path) -> str:
     """
     require_known("format", format, FORMATS)
     text = (Path(__file__).parent / "template" / f"heartbeat.{format}.txt").read_text("utf-8")
-    bin_ = Path(sys.executable).parent / "workbench"
-    for word, value in {"ROOT": str(root), "WORKBENCH": str(bin_)}.items():
-        text = text.replace(f"@{word}@", value)
+    there = {"ROOT": str(root), "WORKBENCH": str(Path(sys.executable).parent / "workbench")}
+    for name, value in (there | {name: said.said(language) for name, said in _BESIDE.items()}).items():
+        text = text.replace(f"@{name}@", value)
     return text
 
 
