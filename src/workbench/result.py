@@ -20,6 +20,11 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 SHOWN_ROWS = 10
+MINIMUM_CELL = 10
+"""A number that stands on fewer customers is not shown."""
+Totals = Sequence[str | tuple[str, ...]] | None
+"""Columns for whose values totals are known; None where rows overlap."""
+
 OWN: Mapping[str, Callable[[Any], Value]] = {
     "level": lambda of: Share(of.level, 0),
     "construct": lambda of: Label(of.construct),
@@ -73,6 +78,9 @@ class Table:
         Column with the number of customers that a row stands on: small ones are suppressed.
     minimum : int or None
         Smallest count that is shown, at least the run's; the run's own if None.
+    totals : sequence of str or tuples of str, or None
+        Columns for whose values totals of `counts` are known, beside that of all rows: no hidden row follows from the
+        others. None where rows overlap.
     """
 
     name: str
@@ -81,6 +89,7 @@ class Table:
     formats: Mapping[str, str] = field(default_factory=dict)
     counts: str | None = None
     minimum: int | None = None
+    totals: Totals = ()
 
 
 @dataclass(frozen=True)
@@ -119,6 +128,8 @@ class Quantity:
         Ends of its interval; None where the number is a count or was given.
     rtol : float
         Relative difference below which another run counts as the same.
+    row : int or None
+        Row of its result's `as_table` that it stands on: where that is suppressed, it is not recorded.
     """
 
     name: str
@@ -127,6 +138,7 @@ class Quantity:
     low: float | None = None
     high: float | None = None
     rtol: float = 1e-6
+    row: int | None = None
 
 
 @dataclass(frozen=True)
@@ -186,6 +198,8 @@ class Result(ABC):
         Of the picture, where it is another.
     COUNTS : str or None
         Column of the table with the number of customers that a row stands on.
+    TOTALS : sequence of str or tuples of str, or None
+        `totals` of the table.
     TABLE : str
         The field that is tabulated, where it is not `table`.
     FORMATS : mapping of str to str
@@ -204,6 +218,7 @@ class Result(ABC):
     NAME: ClassVar[str] = ""
     PICTURE: ClassVar[str] = ""
     COUNTS: ClassVar[str | None] = None
+    TOTALS: ClassVar[Totals] = ()
     TABLE: ClassVar[str] = "table"
     FORMATS: ClassVar[Mapping[str, str]] = {}
     EFFECTS: ClassVar[Sequence[str]] = ()
@@ -262,7 +277,8 @@ class Result(ABC):
         frame = self.summary()
         points = dict.fromkeys(self.EFFECTS if getattr(self, "binary", False) else (), "{:.2%} points")
         formats = {column: form for column, form in {**self.FORMATS, **points}.items() if column in frame}
-        return Table(self.NAME, frame, self.caption(), formats, self.COUNTS, getattr(self, "minimum", None))
+        least = getattr(self, "minimum", None)
+        return Table(self.NAME, frame, self.caption(), formats, self.COUNTS, least, self.TOTALS)
 
     def as_picture(self) -> Picture:
         """Give the picture as a page shows it."""

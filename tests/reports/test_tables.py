@@ -41,10 +41,14 @@ def test_whole_numbers_beside_gaps_stay_whole():
 
 
 def test_rows_on_few_customers_are_suppressed_everywhere():
-    """Below the minimum the count reads <10 and the numbers are gone, from the payload, too."""
+    """Below the minimum the count reads <10 and the numbers are gone, from the payload, too.
+
+    The row beside it goes with it, but not where rows overlap.
+    """
     made = _payload(counts="customers")
     assert tables.shown(made)[0] == ["北京", "<10", "–", "–", "–"]
-    assert tables.shown(made)[1][1] == "10"
+    assert tables.shown(made)[1][1] == "–" and tables.shown(_payload(counts="customers", totals=None))[1][1] == "10"
+    assert "worked out" in tables.caption(made, None)
     assert made["rows"][0] == ["北京", None, None, None, None]
     assert "51.2" not in json.dumps(made) + tables.as_html(made) + tables.as_text(made)
 

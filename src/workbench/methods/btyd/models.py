@@ -305,7 +305,7 @@ class Btyd(Result):
         rows[f"btyd_active[model={self.model}]"] = ("active", self.active())
         for quantity, (name, row) in rows.items():
             estimate, low, high = map(float, row)
-            ends = {"low": low, "high": high} if self._enough else {}
+            ends: dict[str, Any] = {"low": low, "high": high} if self._enough else {}
             yield Quantity(quantity, estimate, units.get(name, "1"), rtol=1e-4, **ends)
 
     def plot(self, ax: Axes | None = None) -> Axes:

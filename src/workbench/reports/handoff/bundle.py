@@ -17,7 +17,6 @@ from workbench.errors import WorkbenchError, unknown
 from workbench.locks import whole
 from workbench.reports.handoff import crate, scan
 from workbench.reports.handoff.sealed import Files, is_safe, seal
-from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs.slots import (
     FORMATS,
     PACKAGE,
@@ -27,6 +26,7 @@ from workbench.reports.runs.slots import (
     read_manifest,
     shared_fingerprint,
 )
+from workbench.result import MINIMUM_CELL
 
 FORMAT = 1
 REPORT = ("index.html", "manifest.json", "report.ipynb", "results.json")

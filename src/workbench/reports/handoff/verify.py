@@ -21,8 +21,8 @@ from workbench.project import project_root
 from workbench.reports.handoff import bundle
 from workbench.reports.handoff.compare import Comparison, compare, read_report
 from workbench.reports.handoff.sealed import LARGEST, Files, Tampered, unpacked, unseal
-from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs.slots import read_manifest
+from workbench.result import MINIMUM_CELL
 
 # In every process of the run: whatever Python connects to beyond this machine is refused.
 _GUARD = """import sys

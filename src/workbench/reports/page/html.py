@@ -290,7 +290,7 @@ def _output(output: Mapping[str, Any], headings: _Headings, spoken: str) -> Iter
     elif kind == "table":
         yield _safe("table", tables.as_html(data[tables.MIME], longest=headings.longest, mark=headings.mark()))
     elif kind == "quantities":
-        yield {"kind": "quantities", "rows": data[QUANTITIES]}
+        yield {"kind": "quantities", "rows": data[QUANTITIES], "hidden": ours.get("hidden", 0)}
     elif kind == "list":
         yield {"kind": "list", "text": text, "files": [file for file in ours["files"] if "/" not in file]}
     elif kind == "figure":

@@ -26,8 +26,18 @@ from workbench.reports.page.escape import as_entities, as_markdown
 from workbench.reports.page.html import QUANTITIES
 from workbench.reports.page.languages import in_lab, languages, said_list
 from workbench.reports.page.said import PICTURES
-from workbench.reports.page.tables import MINIMUM_CELL
-from workbench.result import Decision, Picture, Quantity, Refusal, Result, Table, ask, default_format
+from workbench.result import (
+    MINIMUM_CELL,
+    Decision,
+    Picture,
+    Quantity,
+    Refusal,
+    Result,
+    Table,
+    Totals,
+    ask,
+    default_format,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -163,8 +173,9 @@ def show(*things: Result | Table | Picture | Refusal | None) -> None:
             known = {c: form for c in map(str, one.frame.columns) if (form := default_format(c))}
             formats = known | dict(one.formats)
             show_table(
-                one.frame, name=one.name, caption=one.caption, formats=formats, counts=one.counts, minimum=one.minimum
-            )
+                one.frame, name=one.name, caption=one.caption, formats=formats, counts=one.counts, minimum=one.minimum,
+                totals=one.totals,
+            )  # fmt: skip
         elif isinstance(one, Picture):
             if isinstance(drawn := ask(one.draw), Refusal):
                 show(drawn)
@@ -189,6 +200,7 @@ def show_table(
     formats: Mapping[str, str] | None = None,
     counts: str | None = None,
     minimum: int | None = None,
+    totals: Totals = (),
 ) -> None:
     """Display a table with its caption, and hand it to the report as a sheet.
 
@@ -206,6 +218,8 @@ def show_table(
         Column with the number of customers a row stands on. Rows below `minimum` are suppressed, in the sheet too.
     minimum : int, optional
         Smallest count that is shown, at least the run's; the run's own (10, or what its plan says) if None.
+    totals : sequence of str or tuples of str, or None
+        Which totals are known: see `suppression.suppressed`.
 
     Raises
     ------
@@ -213,12 +227,17 @@ def show_table(
         If name or caption is empty, or a format or `counts` does not fit the table.
     """
     _require_words("table", name=name, caption=caption)
-    minimum = max(int(os.environ.get(MINIMUM, MINIMUM_CELL)), minimum or 1)
-    table = tables.payload(frame, name=name, caption=caption, formats=formats, counts=counts, minimum=minimum)
+    about: dict[str, Any] = {"counts": counts, "minimum": _least(minimum), "totals": totals}
+    table = tables.payload(frame, name=name, caption=caption, formats=formats, **about)
     _display(
         {"text/plain": tables.as_text(table), "text/html": tables.as_html(table), tables.MIME: table},
         {"kind": "table", "name": name, "said": _said_cells(table) | {"caption": as_message(caption).as_json()}},
     )
+
+
+def _least(minimum: int | None) -> int:
+    """Give the smallest count that is shown: the run's, or a larger one of the table."""
+    return max(int(os.environ.get(MINIMUM, MINIMUM_CELL)), minimum or 1)
 
 
 def _said_cells(table: Mapping[str, Any]) -> dict[str, Any]:
@@ -331,7 +350,8 @@ def record(*results_or_quantities: Result | Quantity | Iterable[Quantity]) -> No
     Parameters
     ----------
     *results_or_quantities : Result, Quantity or iterable of Quantity
-        A result stands for its `quantities()`.
+        A result stands for its `quantities()`, but for those on rows that its table suppresses: how many these are is
+        said.
 
     Raises
     ------
@@ -340,22 +360,32 @@ def record(*results_or_quantities: Result | Quantity | Iterable[Quantity]) -> No
         finite is recorded as missing (null).
     """
     rows: dict[str, dict[str, Any]] = {}
-    for quantity in _quantities(results_or_quantities):
+    hidden = 0
+    for quantity, few in _quantities(results_or_quantities):
         if quantity.name in rows:
             raise WorkbenchError("quantity '{quantity}' is recorded twice. Give each number a name of its own.").of(
                 quantity.name
             )
-        rows[quantity.name] = _row(quantity)
+        hidden += few
+        if not few:
+            rows[quantity.name] = _row(quantity)
     noun = "number" if len(rows) == 1 else "numbers"
-    _display({"text/plain": f"{len(rows)} {noun} recorded", QUANTITIES: list(rows.values())}, {"kind": "quantities"})
+    said = f"{len(rows)} {noun} recorded" + (f", {hidden} on few customers left out" if hidden else "")
+    about = {"kind": "quantities", "hidden": hidden}
+    _display({"text/plain": said, QUANTITIES: list(rows.values())}, about)
 
 
-def _quantities(given: Iterable[Any]) -> Iterator[Quantity]:
+def _quantities(given: Iterable[Any]) -> Iterator[tuple[Quantity, bool]]:
+    """Give each quantity, and whether it stands on a row that its result's table suppresses."""
     for one in given:
         if isinstance(one, Quantity):
-            yield one
+            yield one, False
         elif isinstance(one, Result):
-            yield from one.quantities()
+            found, low = list(one.quantities()), set[int | None]()
+            if one.COUNTS and any(q.row is not None for q in found):
+                table = one.as_table()
+                low |= tables.withheld(table.frame, one.COUNTS, _least(table.minimum), table.totals)
+            yield from ((q, q.row in low) for q in found)
         elif isinstance(one, Iterable) and not isinstance(one, str):
             yield from _quantities(one)
         elif isinstance(one, Refusal):

@@ -139,7 +139,7 @@ def _write_table(book: Any, sheet: Any, table: Mapping[str, Any], bold: Any) -> 
     for r, row in enumerate(table["rows"]):
         for i, (value, column) in enumerate(zip(row, columns, strict=True)):
             if r in suppressed and tables.hides(table, column):
-                value = tables.hidden(table, column)
+                value = tables.hidden(table, column, r)
             elif value is not None and column["kind"] in _DATES:
                 value = dt.datetime.fromisoformat(value)
             _write(sheet, r + 3, i, value, formats[i])

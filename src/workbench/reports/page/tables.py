@@ -16,6 +16,7 @@ from workbench.catalogue import entry, label
 from workbench.errors import WorkbenchError, require_columns, unknown
 from workbench.messages import join, say
 from workbench.places import provinces
+from workbench.result import MINIMUM_CELL, Totals
 from workbench.words import width as width
 
 if TYPE_CHECKING:
@@ -28,8 +29,6 @@ _PROBABILITY = re.compile(r"[pq](_\w+)?|\w+_p(_holm)?")
 HIDDEN = "–"
 SENTENCE = 40
 MISSING = ""
-MINIMUM_CELL = 10
-"""A number that stands on fewer customers is not shown."""
 
 
 def payload(
@@ -40,6 +39,7 @@ def payload(
     formats: Mapping[str, str] | None = None,
     counts: str | None = None,
     minimum: int = MINIMUM_CELL,
+    totals: Totals = (),
 ) -> dict[str, Any]:
     """Give a table as plain JSON: columns with kind and format, rows at full precision.
 
@@ -53,13 +53,17 @@ def payload(
         A format by column, such as ``{"share": "{:.1%}"}``.
     counts : str, optional
         The column that says how many customers a row stands on. Rows below `minimum` are suppressed:
-        the count becomes "<10", every other cell that is not a label becomes "–".
+        the count becomes "<10", every other cell that is not a label becomes "–"; and so are those by which they
+        could be worked out.
+    totals : sequence of str or tuples of str, or None
+        Which totals are known: see `suppression.suppressed`.
 
     Raises
     ------
     WorkbenchError
         If a column is named twice, or a format names no column or does not fit its values.
     """
+    import numpy as np
     import pandas as pd
 
     if not isinstance(frame, pd.DataFrame):
@@ -72,12 +76,14 @@ def payload(
         twice = next(c for c in columns if columns.count(c) > 1)
         raise WorkbenchError("table '{name}' has two columns '{twice}'. Rename one.").of(name, twice)
     frame.columns = columns
-    frame = _by_province(frame)
+    small, beside = _suppressed(frame, counts, minimum, name, totals)
+    frame = _by_province(frame.set_axis(range(len(frame))))
+    small, beside = (np.flatnonzero(np.isin(frame.index, rows)).tolist() for rows in (small, beside))
+    low = sorted([*small, *beside])
     for column in formats or {}:
         if column not in columns:
             raise unknown("column", column, columns, say("table '{name}'", name=name))
     kinds = {c: _kind(frame[c]) for c in columns}
-    low = _suppressed(frame, counts, minimum, name)
     cells = {c: [_plain(v, kinds[c]) for v in frame[c].tolist()] for c in columns}
     for column in columns:
         if kinds[column] != "text" or column == counts:
@@ -92,6 +98,7 @@ def payload(
         ],
         "rows": [list(row) for row in zip(*(cells[c] for c in columns), strict=True)],
         "suppressed": low,
+        "beside": beside,
         "counts": counts,
         "minimum": minimum,
     }
@@ -104,7 +111,7 @@ def shown(table: Mapping[str, Any]) -> list[list[str]]:
     suppressed = set(table["suppressed"])
     return [
         [
-            hidden(table, column) if i in suppressed and hides(table, column) else _formatted(value, column, table)
+            hidden(table, column, i) if i in suppressed and hides(table, column) else _formatted(value, column, table)
             for value, column in zip(row, table["columns"], strict=True)
         ]
         for i, row in enumerate(table["rows"])
@@ -116,9 +123,10 @@ def hides(table: Mapping[str, Any], column: Mapping[str, Any]) -> bool:
     return column["kind"] != "text" or column["name"] == table["counts"]
 
 
-def hidden(table: Mapping[str, Any], column: Mapping[str, Any]) -> str:
+def hidden(table: Mapping[str, Any], column: Mapping[str, Any], row: int) -> str:
     """Give what stands in place of a suppressed cell."""
-    return f"<{table['minimum']}" if column["name"] == table["counts"] else HIDDEN
+    small = column["name"] == table["counts"] and row not in table.get("beside", ())
+    return f"<{table['minimum']}" if small else HIDDEN
 
 
 def as_html(table: Mapping[str, Any], *, longest: int | None = None, mark: str = "") -> str:
@@ -157,6 +165,8 @@ def caption(table: Mapping[str, Any], longest: int | None) -> str:
         notes.append(say("The first {n} of {all} rows; all are in the sheet '{name}'.", **told))
     if table["suppressed"]:
         notes.append(say("Rows on fewer than {n} are suppressed.", n=table["minimum"]))
+    if table.get("beside"):
+        notes.append(say("So are rows by which these could be worked out."))
     return join(*notes).said(table.get("language", "en"))
 
 
@@ -305,10 +315,24 @@ def _formatted(value: Any, column: Mapping[str, Any], table: Mapping[str, Any]) 
     return text
 
 
-def _suppressed(frame: pd.DataFrame, counts: str | None, minimum: int, name: str) -> list[int]:
+def _suppressed(
+    frame: pd.DataFrame,
+    counts: str | None,
+    minimum: int,
+    name: str,
+    totals: Totals,
+) -> tuple[list[int], list[int]]:
+    from workbench.suppression import suppressed
+
     if counts is None or frame.empty:
-        return []
-    require_columns(frame, [counts], say("table '{name}'", name=name), hint="counts= names the column of counts.")
+        return [], []
+    where = say("table '{name}'", name=name)
+    require_columns(frame, [counts], where, hint="counts= names the column of counts.")
     if _kind(frame[counts]) not in ("integer", "number"):
         raise WorkbenchError("table '{name}': the column of counts '{counts}' holds no numbers.").of(name, counts)
-    return [i for i, n in enumerate(frame[counts].tolist()) if not n >= minimum]
+    return suppressed(frame, counts, minimum, totals)
+
+
+def withheld(frame: pd.DataFrame, counts: str, minimum: int, totals: Totals = ()) -> set[int]:
+    """Give the places of the rows of a table that its `payload` suppresses."""
+    return set().union(*_suppressed(_flat(frame), counts, minimum, "", totals))

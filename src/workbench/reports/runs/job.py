@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs.parameters import Value
 from workbench.reports.runs.slots import FORMATS
+from workbench.result import MINIMUM_CELL
 
 
 @dataclass(frozen=True)

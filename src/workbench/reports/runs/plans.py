@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import WorkbenchError, nearest, require_known, unknown
 from workbench.messages import LANGUAGES, Listed, Term, say
 from workbench.reports.page.languages import languages
-from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs import periods
 from workbench.reports.runs.hooks import check_hooks
 from workbench.reports.runs.parameters import resolve
@@ -29,6 +28,7 @@ from workbench.reports.runs.slots import (
     make_slot,
     shared_fingerprint,
 )
+from workbench.result import MINIMUM_CELL
 
 if TYPE_CHECKING:
     from apscheduler.triggers.cron import CronTrigger

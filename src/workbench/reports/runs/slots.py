@@ -25,9 +25,9 @@ from workbench.errors import WorkbenchError, require_known
 from workbench.messages import Name, Term, join, say
 from workbench.reports.page.languages import SPOKEN
 from workbench.reports.page.languages import languages as spoken_languages
-from workbench.reports.page.tables import MINIMUM_CELL
 from workbench.reports.runs.parameters import Needs, Parameter, Value, declared, declared_needs, read_source, resolve
 from workbench.reports.runs.periods import Period, last_complete, parse
+from workbench.result import MINIMUM_CELL
 
 PACKAGE = Path(workbench.__file__).resolve().parent
 CUSTOMER = ("customer", "str")

@@ -92,7 +92,7 @@ class Cures(Result):
     level: float
     untold: tuple[int, ...] = ()
 
-    NAME, COUNTS = "cure", "customers"
+    NAME, COUNTS, TOTALS = "cure", "customers", None
     CHART = say("Curves by days past due: paid, left, written off")
     FORMATS = dict.fromkeys(["low", "high"], SHARE) | {"days": "{:.0f}", "still_open": COUNT}
     CAPTION = "What had become of overdue bills by so many days past due; open ones count while they are seen."

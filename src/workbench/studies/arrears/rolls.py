@@ -63,7 +63,7 @@ class RollRates(Result):
     level: float = 0.95
     currency: str = "currency"
 
-    NAME, COUNTS = "rolls", "customers"
+    NAME, COUNTS, TOTALS = "rolls", "customers", ("origin", "destination")
     CHART = say("Bands from each state of arrears, left, to where its accounts stand a month later, right")
     FORMATS = {"owed": COUNT} | dict.fromkeys(["low", "high", "owed_rate", "owed_low", "owed_high"], SHARE)
     CAPTION = "From state to state in a month, in accounts and in what they owed ({currency})."
@@ -182,7 +182,8 @@ class RollRates(Result):
         found = {"state": names[this], "month_before": names[last], "customers": n, "rate": paid / n}
         found |= {"low": low, "high": high}
         said = say("Share paid a month later, by where the account stood the month before.")
-        return Table("before", pd.DataFrame(found), said, dict.fromkeys(["low", "high"], SHARE), "customers")
+        return Table("before", pd.DataFrame(found), said, dict.fromkeys(["low", "high"], SHARE), "customers",
+            totals=["state"])  # fmt: skip
 
     def as_backtest(self) -> Table:
         """Give the back-test as a page shows it."""
@@ -204,8 +205,9 @@ class RollRates(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Rate of each move."""
-        for r in self.summary().itertuples():
-            yield Quantity(f"roll[from={r.origin},to={r.destination}]", r.rate, "share", r.low, r.high)
+        for place, r in enumerate(self.summary().itertuples()):
+            name = f"roll[from={r.origin},to={r.destination}]"
+            yield Quantity(name, r.rate, "share", r.low, r.high, row=place)
 
 
 def roll_rates(

@@ -54,7 +54,7 @@ class Collection(Result):
     level: float
     currency: str
 
-    NAME, COUNTS = "stages", "customers"
+    NAME, COUNTS, TOTALS = "stages", "customers", None
     CHART = say("Dots with intervals, a row a stage")
     FORMATS = (
         {f"settled{end}": SHARE for end in ("", "_low", "_high")}
@@ -160,7 +160,7 @@ class Collection(Result):
             "who leave of their own will within 90 days."
         )  # fmt: skip
         forms = {name: form for name, form in self.FORMATS.items() if name in frame}
-        return Table("effects", frame.rename(columns={"action": "stage_action"}), said, forms, "held_out")
+        return Table("effects", frame.rename(columns={"action": "stage_action"}), said, forms, "held_out", totals=None)
 
     def by_collector(self) -> Table:
         """Give the collectors as a page shows them."""
@@ -170,7 +170,7 @@ class Collection(Result):
             "Bills paid in full within ten days, against what the same stages bring in all; which rank each may have."
         )
         forms = {"settled": SHARE, "actions": COUNT} | dict.fromkeys(["difference", "low", "high"], POINTS)
-        return Table("collectors", self.collectors, said, forms, "customers")
+        return Table("collectors", self.collectors, said, forms, "customers", totals=None)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the effect of each stage on those who pay, in points."""

@@ -43,7 +43,8 @@ class ArmEffects(Result):
     campaign: str = ""
     doubts: tuple[Message, ...] = ()
 
-    NAME, COUNTS, TABLE, CHART = "arm_effects", "members", "effects", say("Dots with intervals, a row a comparison")
+    NAME, COUNTS, TOTALS, TABLE = "arm_effects", "members", None, "effects"
+    CHART = say("Dots with intervals, a row a comparison")
     EFFECTS = "estimate", "se", "low", "high", "low_joint", "high_joint"
     FORMATS = dict.fromkeys(EFFECTS, "{:.2f}")
 

@@ -73,7 +73,7 @@ class CampaignLedger(Result):
     set_aside: dict[str, str] = field(default_factory=dict)
     undated: int = 0
 
-    NAME, COUNTS, CHART = "ledger", "members", say("Dots with intervals, a row a campaign")
+    NAME, COUNTS, TOTALS, CHART = "ledger", "members", None, say("Dots with intervals, a row a campaign")
     CAPTION = (
         "Campaigns by shrunken effect ({unit} per member); paid is the probability that it exceeds the break-even."
     )

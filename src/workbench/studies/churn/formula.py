@@ -81,7 +81,7 @@ class ChurnFormula(Result):
     fitted: tuple[str, ...] = ()
 
     SUFFIX = "toml"
-    NAME, COUNTS, CHART = "terms", "rows", say("Dots with intervals, a row a term")
+    NAME, COUNTS, TOTALS, CHART = "terms", "rows", ("fact",), say("Dots with intervals, a row a term")
     PICTURE_CAPTION = "What raises and what lowers the odds of leaving: the terms that move customers furthest."
     FORMATS = dict.fromkeys(["coefficient", "odds_ratio", "low", "high"], "{:.3f}") | {"rows": COUNT}
 

@@ -57,7 +57,8 @@ class ChurnMonitor(Result):
     threshold: float
     customers: int
 
-    NAME, COUNTS, CHART = "monitor", "customers", say("Dots of departures over bands of what was expected, by month")
+    NAME, COUNTS, TOTALS = "monitor", "customers", None
+    CHART = say("Dots of departures over bands of what was expected, by month")
     CAPTION = (
         "Left against expected by month (low to high: a formula that holds leaves no month out), AUC, score's shift."
     )

@@ -59,7 +59,7 @@ class ChurnProfit(Result):
     held_out_interval: tuple[float, float]
     currency: str = "yuan"
 
-    NAME, COUNTS, CHART = "profit", "customers", say("A curve with its band")
+    NAME, COUNTS, TOTALS, CHART = "profit", "customers", None, say("A curve with its band")
     CAPTION = "Profit a customer of the list by contacted share, likeliest leavers first; acceptance at its mean."
     PICTURE_CAPTION = "Profit a customer of the list by contacted share, likeliest leavers first; band: 95%."
     FORMATS = {"share": SHARE} | dict.fromkeys(["profit", "low", "high"], "{:.2f}")

@@ -13,9 +13,9 @@ from workbench import columns, refused
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import Axes, axes
 from workbench.messages import Count, Message, Share, say
-from workbench.result import Decision, Quantity, Refusal, Result, Table, Tile
+from workbench.result import MINIMUM_CELL, Decision, Quantity, Refusal, Result, Table, Tile, Totals
 
-_FEW = 10  # customers: fewer stand on no tile
+_FEW = MINIMUM_CELL
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Reach(Result):
 
     NAME: ClassVar[str] = "known"
     COUNTS: ClassVar[str | None] = "customers"
+    TOTALS: ClassVar[Totals] = None
     CHART: ClassVar[str] = say("Bars of shares, a row a table, by department")
     CAPTION: ClassVar[str] = "Customers with anything on record, by department and table."
     PICTURE_CAPTION: ClassVar[str] = (

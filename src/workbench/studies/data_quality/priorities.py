@@ -14,7 +14,7 @@ from workbench import columns, refused
 from workbench.errors import CannotAnswer
 from workbench.figures import Axes, axes
 from workbench.messages import Count, Day, Label, Listed, Message, Share, Term, join, say
-from workbench.result import Decision, Quantity, Result, Table, Tile
+from workbench.result import Decision, Quantity, Result, Table, Tile, Totals
 from workbench.studies.data_quality.contradictions import Contradictions, LostRecords
 from workbench.studies.data_quality.coverage import Coverage
 from workbench.studies.data_quality.known_faults import quality_rules
@@ -80,6 +80,7 @@ class MendFirst(Result):
 
     NAME: ClassVar[str] = "mend_first"
     COUNTS: ClassVar[str | None] = "customers"
+    TOTALS: ClassVar[Totals] = None
     FORMATS = dict.fromkeys(["studies"], "{:,.0f}")
     CHART: ClassVar[str] = say("Bars of customers, a row a fault, the largest above")
     CAPTION: ClassVar[str] = (

@@ -56,7 +56,8 @@ class Incidence(Result):
     window: int  # months with departures on record
     too_few: dict[str, int] = field(default_factory=dict)
 
-    NAME, COUNTS, CHART = "incidence", "customers", say("Shares gone by month of tenure, a band a cause")
+    NAME, COUNTS, TOTALS = "incidence", "customers", (("months", "cause"),)
+    CHART = say("Shares gone by month of tenure, a band a cause")
     FORMATS = dict.fromkeys(["incidence", "low", "high"], SHARE) | {"left": COUNT, "months": COUNT}
     CAPTION = "Share gone by month of tenure and cause, among customers who joined, whenever they came into sight."
     PICTURE_CAPTION = "Share of those who joined gone by each month of tenure; a band is a cause."
@@ -102,9 +103,9 @@ class Incidence(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the share gone by group, month and cause."""
-        for r in self.table.itertuples():
+        for place, r in enumerate(self.table.itertuples()):
             name = f"incidence[group={r.group},months={r.months},cause={r.cause}]"
-            yield Quantity(name, r.incidence, "share", r.low, r.high)
+            yield Quantity(name, r.incidence, "share", r.low, r.high, row=place)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share gone, the causes one on the other."""

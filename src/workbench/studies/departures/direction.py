@@ -21,6 +21,7 @@ from workbench.methods.multiple import holm
 from workbench.methods.resampling import Rng, seeds
 from workbench.result import COUNT, SHARE, Picture, Quantity, Result, Table, Tile
 from workbench.studies.departures.codes import codes, require_level
+from workbench.suppression import suppressed
 
 TURN, PERMUTATIONS = 30, 999
 """Ports out on either side of a month that may be a turn; permutations behind its p value."""
@@ -148,10 +149,10 @@ class Directions(Result):
         return net, Tile(label, Number(row["ratio"], ".2f"), Span(row["low"], row["high"], ".2f"))
 
     def reasons(self) -> Table:
-        """Give reasons by destination and group, thin cells left out."""
+        """Give reasons by destination and group, thin cells and what would tell them left out."""
         caption = say("Of customers ported out: reason as recorded, destination and group; cells of {n} or more.",
             n=FEWEST)  # fmt: skip
-        return Table("reasons", self.cells, caption, {"departures": COUNT, "low": SHARE, "high": SHARE}, "departures")
+        return Table("reasons", self.cells, caption, dict.fromkeys(["low", "high"], SHARE), "departures", totals=None)
 
     def reasons_drawn(self) -> Picture:
         """Draw where those went who gave each reason, thin cells left out."""
@@ -172,14 +173,15 @@ class Directions(Result):
         """Give flows by month."""
         caption = say("Customers ported in and out by month and competitor; no ends for fewer than {n}.", n=FEWEST)
         formats = {column: form for column, form in self.FORMATS.items() if column in self.months}
-        return Table("flows", self.months, caption, formats, "ported")
+        return Table("flows", self.months, caption, formats, "ported", totals=["operator"])
 
     def quantities(self) -> Iterable[Quantity]:
         """Name net flow and ratio of each competitor."""
-        for r in self.table.itertuples() if self.both else ():
-            yield Quantity(f"net_flow[operator={r.operator}]", r.net_flow, "customers", r.net_flow_low, r.net_flow_high)
+        for place, r in enumerate(self.table.itertuples() if self.both else ()):
+            ends = r.net_flow_low, r.net_flow_high
+            yield Quantity(f"net_flow[operator={r.operator}]", r.net_flow, "customers", *ends, row=place)
             if np.isfinite(r.high):
-                yield Quantity(f"port_ratio[operator={r.operator}]", r.ratio, "1", r.low, r.high)
+                yield Quantity(f"port_ratio[operator={r.operator}]", r.ratio, "1", r.low, r.high, row=place)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the net flow of each competitor by month."""
@@ -288,7 +290,7 @@ def _cells(
     for name, column in [*([("reason", reason)] if reason else []), *((group, group) for group in groups)]:
         keys[name] = codes(departures[column], column).fillna(UNKNOWN)
     cells = keys.groupby(list(keys), sort=True).size().rename("departures").reset_index()
-    thin = cells["departures"] < FEWEST
+    thin = np.isin(cells.index, np.concatenate(suppressed(cells, "departures", FEWEST)))
     hidden = int(thin.sum()), int(cells.loc[thin, "departures"].sum())
     cells = cells[~thin].sort_values(["departures", *keys], ascending=[False] + [True] * keys.shape[1])
     low, high = share(cells["departures"], max(len(to), 1), level=level)

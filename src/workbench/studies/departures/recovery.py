@@ -60,7 +60,7 @@ class Recovery(Result):
     level: float
     currency: str = "yuan"
 
-    NAME, COUNTS, CHART = "recovery", "customers", say("Shares of complainers by state and day")
+    NAME, COUNTS, TOTALS, CHART = "recovery", "customers", None, say("Shares of complainers by state and day")
     FORMATS = dict.fromkeys(["ratio", "low", "high", "e_value", "e_value_low"], "{:.2f}") | {"left": COUNT}
 
     def ratio(self, state: str, among: str = CLOCK) -> pd.Series | None:
@@ -146,8 +146,9 @@ class Recovery(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Name hazard ratios and effects."""
-        for r in self.table.itertuples():
-            yield Quantity(f"hazard_ratio[among={r.among},state={r.state}]", r.ratio, "1", r.low, r.high, 1e-4)
+        for place, r in enumerate(self.table.itertuples()):
+            name = f"hazard_ratio[among={r.among},state={r.state}]"
+            yield Quantity(name, r.ratio, "1", r.low, r.high, 1e-4, row=place)
         for r in self.arms.itertuples():
             yield Quantity(f"effect_of_lot[arm={r.arm}]", r.percentage_points, "percentage points", r.low, r.high)
 

@@ -14,11 +14,13 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes, ink_on
 from workbench.messages import Count, Label, Message, Named, Number, Share, Span, Term, join, say, spelt
 from workbench.methods.resampling import interval
-from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
+from workbench.result import COUNT, MINIMUM_CELL, SHARE, Quantity, Result, Table, Tile
 from workbench.rules import made, prove_parted, read_rules
 from workbench.studies.potential.potential import Potential
+from workbench.suppression import visible
 
 LEVELS = ("low", "middle", "high")
+_TOTALS = ("current", "potential")
 SURE = 0.8
 """Probability above which a customer counts as firmly in the cell."""
 _CELLS = {f"{now}/{later}": (now, later) for now in LEVELS for later in LEVELS}
@@ -82,7 +84,7 @@ class ValueGrid(Result):
         """Give the nine cells: who, how much, and how sure."""
         frame = self._spelt().drop(columns=["name_zh", "action"])
         caption = say("The nine cells: who, how much ({unit} a year), and how sure.", unit=Term(self.currency))
-        return Table(self.NAME, frame, caption, self.FORMATS, self.COUNTS)
+        return Table(self.NAME, frame, caption, self.FORMATS, self.COUNTS, totals=_TOTALS)
 
     def strategies(self) -> Table:
         """Give what to do in each cell."""
@@ -100,9 +102,10 @@ class ValueGrid(Result):
     def quantities(self) -> Iterable[Quantity]:
         """Customers by cell, and the share that sits firmly."""
         yield Quantity("cell_certain", float((self.customers["certainty"] > SURE).mean()), "share")
-        for r in self.table.itertuples():
+        for place, r in enumerate(self.table.itertuples()):
             name = f"cell[current={r.current},potential={r.potential}]"
-            yield Quantity(name, float(r.customers), "customers", r.customers_low, r.customers_high)
+            ends = r.customers_low, r.customers_high
+            yield Quantity(name, float(r.customers), "customers", *ends, row=place)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw nine tiles: strategy, customers, shares of both values; the darker, the more potential."""
@@ -112,7 +115,8 @@ class ValueGrid(Result):
         )
         image = shares["potential_value"].to_numpy()[::-1].reshape(3, 3)
         drawn = ax.pcolormesh(image, cmap="Blues", vmin=0, vmax=1.3 * image.max())
-        for row, (now, later) in zip(self.table.itertuples(), shares.to_numpy(), strict=True):
+        seen = visible(self.table, self.COUNTS, MINIMUM_CELL, _TOTALS)
+        for row, (now, later), shown in zip(self.table.itertuples(), shares.to_numpy(), seen, strict=True):
             x, y = LEVELS.index(row.potential) + 0.5, LEVELS.index(row.current) + 0.5
             style: dict[str, Any] = {
                 "color": ink_on(drawn.to_rgba(later)),
@@ -127,8 +131,8 @@ class ValueGrid(Result):
                 **style,
             )
             parts = {"now": Share(now, 0), "later": Share(later, 0), "uncertain": Share(row.uncertain, 0)}
-            text = say("no customers")
-            if row.customers:
+            text = "–" if row.customers else say("no customers")
+            if row.customers and shown:
                 text = say(
                     "{n} customers\n{now} of current value\n{later} of potential\n{uncertain} uncertain",
                     n=row.customers,

@@ -13,12 +13,12 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes, in_lines
 from workbench.messages import Count, Message, Named, Number, Share, Span, Term, join, say, spelt, word
 from workbench.methods.resampling import interval
-from workbench.result import SHARE, Decision, Quantity, Result, Table, Tile
+from workbench.result import MINIMUM_CELL, SHARE, Decision, Quantity, Result, Table, Tile
 from workbench.studies.potential.ninecells import cut_points
 from workbench.studies.potential.potential import Potential
 
 GAP = "gap to peers"
-FEW = 10
+FEW = MINIMUM_CELL
 
 
 @dataclass(frozen=True, eq=False)

@@ -190,8 +190,8 @@ class Segments(Result):
     def quantities(self) -> Iterable[Quantity]:
         """Number of clusters, share and stability of each."""
         yield Quantity("clusters", float(self.k), "clusters")
-        for row in self.summary().itertuples():
-            yield Quantity(f"cluster_share[{row.cluster}]", float(row.share), "share", rtol=1e-3)
+        for place, row in enumerate(self.summary().itertuples()):
+            yield Quantity(f"cluster_share[{row.cluster}]", float(row.share), "share", rtol=1e-3, row=place)
             yield Quantity(f"cluster_jaccard[{row.cluster}]", row.jaccard, "1", row.low, row.high, rtol=1e-2)
 
 

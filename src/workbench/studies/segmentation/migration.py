@@ -48,7 +48,7 @@ class Migration(Result):
     stationary_p: float
     currency: str = "currency"
 
-    NAME, COUNTS = "moves", "customers"
+    NAME, COUNTS, TOTALS = "moves", "customers", ("origin", "destination")
     CHART = say("Bands from the segments before, left, to those after, right")
     FORMATS = dict.fromkeys(["revenue_before", "revenue_after"], COUNT) | dict.fromkeys(["low", "high"], SHARE)
 
@@ -148,8 +148,10 @@ class Migration(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Share of each flow of at least ten customers, of its origin."""
-        for row in self.summary().itertuples():
-            yield Quantity(f"move[from={row.origin},to={row.destination}]", row.share, "share", row.low, row.high)
+        for place, row in enumerate(self.flows.itertuples()):
+            name = f"move[from={row.origin},to={row.destination}]"
+            if row.customers >= FEW:
+                yield Quantity(name, row.share, "share", row.low, row.high, row=place)
 
 
 def migration(

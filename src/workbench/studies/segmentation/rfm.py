@@ -14,10 +14,11 @@ from workbench.columns import by_id, day, days, number
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, require_known
 from workbench.figures import Axes, heat_map
 from workbench.messages import Count, Listed, Message, Named, Share, Term, say, spelt
-from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
+from workbench.result import COUNT, MINIMUM_CELL, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.segmentation.binning import scores
 from workbench.studies.segmentation.checks import refuse_missing, require_once, with_numbers
 from workbench.studies.segmentation.grid import NEVER_ACTIVE, SegmentGrid, default_grid
+from workbench.suppression import visible
 
 Binning = Literal["independent", "nested"]
 Ties = Literal["together", "by_id"]
@@ -27,7 +28,7 @@ BELOW = "customers with an amount below 0"
 _AMOUNT_STEP = 1e-6
 
 
-FEW = 10
+FEW = MINIMUM_CELL
 """Groups of fewer customers are not put into words."""
 
 
@@ -169,7 +170,10 @@ class Rfm(Result):
         counts = pd.crosstab(scored.r, scored.f).reindex(
             index=range(bins, 0, -1), columns=range(1, bins + 1), fill_value=0
         )
-        words = [[f"{n:,}" if n >= FEW else f"<{FEW}" if n else "" for n in row] for row in counts.to_numpy()]
+        long = counts.stack().rename("n").reset_index()  # noqa: PD013
+        seen = visible(long, "n", FEW, ["r", "f"]).reshape(counts.shape)
+        cells = zip(counts.to_numpy(), seen, strict=True)
+        words = [[f"{n:,}" if s else "–" if n else "" for n, s in zip(*row, strict=True)] for row in cells]
         ax = heat_map(counts, words, ax, vmin=0)
         ax.set_xlabel(say("frequency score (1 rarest, {n} most frequent)", n=bins))
         ax.set_ylabel(say("recency score (1 longest ago, {n} latest)", n=bins))
@@ -177,9 +181,10 @@ class Rfm(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Share of customers and of the amount in each segment: counts of the base, without interval."""
-        for row in self.summary().itertuples():
-            yield Quantity(f"segment_share[{row.segment}]", float(row.share), "share")
-            yield Quantity(f"segment_monetary_share[{row.segment}]", float(row.monetary_share), "share")
+        for place, row in enumerate(self.summary().itertuples()):
+            yield Quantity(f"segment_share[{row.segment}]", float(row.share), "share", row=place)
+            name = f"segment_monetary_share[{row.segment}]"
+            yield Quantity(name, float(row.monetary_share), "share", row=place)
 
 
 def rfm(

@@ -47,7 +47,7 @@ class CostToServe(Result):
     level: float
     currency: str = "yuan"
 
-    NAME, COUNTS = "cost", "customers"
+    NAME, COUNTS, TOTALS = "cost", "customers", ("measure",)
     CHART = say("Dots with intervals, a row a tier")
     FORMATS = {"losing": "{:.1%}", "total": COUNT} | dict.fromkeys(["estimate", "low", "high"], "{:,.1f}")
     CAPTION = "What a customer of each tier brings and costs in a year ({currency})."
@@ -97,9 +97,12 @@ class CostToServe(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Cost and net of a customer of each tier, and what share of the margin the cost takes."""
-        for r in self.table[~self.table["measure"].isin(["revenue", "margin"])].itertuples():
+        for place, r in enumerate(self.table.itertuples()):
+            if r.measure in ("revenue", "margin"):
+                continue
             unit = "share" if r.measure == "cost_share" else self.currency
-            yield Quantity(f"service_{r.measure}[tier={r.tier}]", float(r.estimate), unit, float(r.low), float(r.high))
+            name, ends = f"service_{r.measure}[tier={r.tier}]", (float(r.low), float(r.high))
+            yield Quantity(name, float(r.estimate), unit, *ends, row=place)
 
 
 def cost_to_serve(

@@ -68,7 +68,7 @@ class PromisesKept(Result):
     unchecked: pd.DataFrame
     level: float
 
-    NAME, COUNTS = "promises", "customers"
+    NAME, COUNTS, TOTALS = "promises", "customers", ("promise",)
     CHART = say("Dots with intervals, a row a promise and tier")
     FORMATS = (
         {"promised": "{:g}"}
@@ -136,9 +136,11 @@ class PromisesKept(Result):
     def quantities(self) -> Iterable[Quantity]:
         """Share of each promise kept, and the difference from the last tier."""
         for name, column, ends in (("promise_kept", "kept", ""), ("promise_difference", "difference", "difference_")):
-            for r in self.table.dropna(subset=column).to_dict("records"):
+            for place, r in enumerate(self.table.to_dict("records")):
+                if np.isnan(r[column]):
+                    continue
                 cell = f"{name}[promise={r['promise']},tier={r['tier']}]"
-                yield Quantity(cell, r[column], "share", r[f"{ends}low"], r[f"{ends}high"])
+                yield Quantity(cell, r[column], "share", r[f"{ends}low"], r[f"{ends}high"], row=place)
 
 
 def promises_kept(

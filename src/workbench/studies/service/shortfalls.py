@@ -79,7 +79,7 @@ class ServiceShortfalls(Result):
     level: float
     minimum: int
 
-    NAME, COUNTS = "shortfalls", "customers"
+    NAME, COUNTS, TOTALS = "shortfalls", "customers", None
     FORMATS = dict.fromkeys(["missed", "low", "high"], "{:.1f}")
     CAPTION = "Share of cases that missed the standard (%), with cases, customers and open cases."
 
@@ -133,11 +133,11 @@ class ServiceShortfalls(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every share, and every difference in satisfaction."""
-        for row in self.table.to_dict("records"):
+        for place, row in enumerate(self.table.to_dict("records")):
             cell = "".join(f",{column}={row[column]}" for column in self.by)
             name = f"missed_share[standard={row['standard']}{cell}]"
             if np.isfinite(row["low"]):
-                yield Quantity(name, row["missed"], "%", row["low"], row["high"])
+                yield Quantity(name, row["missed"], "%", row["low"], row["high"], row=place)
         for row in self.satisfaction.dropna(subset=["low", "high"]).to_dict("records"):
             name = f"missed_difference[standard={row['standard']}]"
             yield Quantity(name, row["difference"], "points", row["low"], row["high"])

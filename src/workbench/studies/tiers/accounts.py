@@ -20,6 +20,7 @@ from workbench.methods.rows import checked
 from workbench.result import COUNT, Quantity, Result, Tile
 from workbench.rules import prove, read_rules
 from workbench.studies.tiers.levels import FEW
+from workbench.suppression import visible
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,9 @@ class KeyAccounts(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw letters by digits: accounts and their share of the value, the darker the more of it."""
-        said = [f"{r.accounts:,}\n{r.value_share:.0%}" for r in self.table.itertuples()]
+        seen = visible(self.table, "accounts", FEW)
+        each = zip(self.table.itertuples(), seen, strict=True)
+        said = [f"{r.accounts:,}\n{r.value_share:.0%}" if shown else "–" for r, shown in each]
         rows = self.table.assign(letter=self.table["grade"].str[0], digit=self.table["grade"].str[1], said=said)
         grid = rows.set_index(["letter", "digit"])[["value_share", "said"]].unstack()  # noqa: PD010
         ax = heat_map(grid["value_share"].astype(float), grid["said"].to_numpy(str).tolist(), ax, vmin=0)
@@ -136,8 +139,8 @@ class KeyAccounts(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Accounts of each grade, and how many grades change with the weights."""
-        for r in self.table.itertuples():
-            yield Quantity(f"accounts[grade={r.grade}]", float(r.accounts), "customers")
+        for place, r in enumerate(self.table.itertuples()):
+            yield Quantity(f"accounts[grade={r.grade}]", float(r.accounts), "customers", row=place)
         yield Quantity("account_grades_changed", self.changed[0], "share", *self.changed[1:])
         yield Quantity("account_grades_can_change", self.can_change, "share")
 

@@ -15,10 +15,10 @@ from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import Axes, axes, flows
 from workbench.messages import Day, Label, Listed, Message, Named, Number, Share, Span, Term, join, quoted, say, spelt
 from workbench.methods.rows import checked
-from workbench.result import Picture, Quantity, Result, Table, Tile
+from workbench.result import MINIMUM_CELL, Picture, Quantity, Result, Table, Tile
 from workbench.rules import prove, read_rules
 
-FEW = 10
+FEW = MINIMUM_CELL
 """Fewer customers are not put on the first screen."""
 
 EXCLUDED, LEFT, NEW = "excluded", "left", "new"
@@ -169,7 +169,7 @@ class Tiers(Result):
         places = {name: place for place, name in enumerate(self.rules.names)}
         why["place"] = why["tier"].map(places).fillna(len(places))
         why = why.sort_values(["place", "customers"], ascending=[True, False], kind="stable").drop(columns="place")
-        return Table("why", why, say("Why customers are where they are."), counts="customers")
+        return Table("why", why, say("Why customers are where they are."), counts="customers", totals=["tier"])
 
     def moves(self) -> Picture | None:
         """Draw where the customers of each tier in the first period stand in the last; nothing for one period."""
@@ -215,8 +215,9 @@ class Tiers(Result):
     def quantities(self) -> Iterable[Quantity]:
         """Share of customers and of value in each tier (counts of the base), and of the moves avoided."""
         for row in self.ranked.itertuples():
-            yield Quantity(f"tier_share[{row.tier}]", float(row.share), "share")
-            yield Quantity(f"tier_value_share[{row.tier}]", float(row.value_share), "share")
+            place = self.table.index.get_loc(row.Index)
+            yield Quantity(f"tier_share[{row.tier}]", float(row.share), "share", row=place)
+            yield Quantity(f"tier_value_share[{row.tier}]", float(row.value_share), "share", row=place)
         if self.avoided[0] == self.avoided[0]:
             yield Quantity("tier_moves_avoided", self.avoided[0], "share", *self.avoided[1:])
 

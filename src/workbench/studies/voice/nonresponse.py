@@ -45,7 +45,7 @@ class NonResponse(Result):
     level: float
     minimum: int = 10
 
-    NAME, COUNTS = "response", "invited"
+    NAME, COUNTS, TOTALS = "response", "invited", ("column",)
     FORMATS = dict.fromkeys(["rate", "low", "high"], SHARE)
     CAPTION = "Invited, answered and rate of response, group by group, with {level} intervals."
 
@@ -91,9 +91,9 @@ class NonResponse(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every rate."""
-        for row in self.table.to_dict("records"):
+        for place, row in enumerate(self.table.to_dict("records")):
             name = f"response_rate[{row['column']}={row['group']}]"
-            yield Quantity(name, row["rate"], "share", row["low"], row["high"])
+            yield Quantity(name, row["rate"], "share", row["low"], row["high"], row=place)
 
 
 def nonresponse(

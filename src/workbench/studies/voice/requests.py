@@ -45,7 +45,7 @@ class ImprovementRequests(Result):
     level: float
     minimum: int
 
-    NAME, COUNTS = "requests", "n"
+    NAME, COUNTS, TOTALS = "requests", "n", None
     CHART = say("Dots with intervals, a row a request")
     FORMATS = dict.fromkeys(["share", "low", "high", "score", "score_low", "score_high"], "{:.1f}")
     PICTURE_CAPTION = "Share of respondents that ask for an improvement, with {level} intervals."
