@@ -63,7 +63,7 @@ class RollRates(Result):
     level: float = 0.95
     currency: str = "currency"
 
-    NAME, COUNTS, TOTALS = "rolls", "customers", ("origin", "destination")
+    NAME, COUNTS, TOTALS = "rolls", "customers", ("origin",)
     CHART = say("Bands from each state of arrears, left, to where its accounts stand a month later, right")
     FORMATS = {"owed": COUNT} | dict.fromkeys(["low", "high", "owed_rate", "owed_low", "owed_high"], SHARE)
     CAPTION = "From state to state in a month, in accounts and in what they owed ({currency})."
