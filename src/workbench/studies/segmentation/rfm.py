@@ -170,8 +170,9 @@ class Rfm(Result):
         counts = pd.crosstab(scored.r, scored.f).reindex(
             index=range(bins, 0, -1), columns=range(1, bins + 1), fill_value=0
         )
-        long = counts.stack().rename("n").reset_index()  # noqa: PD013
-        seen = visible(long, "n", FEW, ["r", "f"]).reshape(counts.shape)
+        within = scored.groupby(["r", "f"])["segment"].agg(lambda names: "|".join(sorted({*names})))
+        squares = counts.stack().rename("n").to_frame().join(within.rename("segments")).reset_index()  # noqa: PD013
+        seen = visible(squares, "n", FEW, ["segments"]).reshape(counts.shape)  # those of a segment add up to it
         cells = zip(counts.to_numpy(), seen, strict=True)
         words = [[f"{n:,}" if s else "–" if n else "" for n, s in zip(*row, strict=True)] for row in cells]
         ax = heat_map(counts, words, ax, vmin=0)
