@@ -101,7 +101,7 @@ def test_small_cells_are_named_not_shown():
     thin = table.drop(table[(table["operator"] == "A") & (table["service"] == "fixed")].index[5:])
     found = satisfaction_index(thin, MODEL, **FAST)
     assert found.suppressed.to_dict("records") == [{"operator": "A", "service": "fixed", "n": 5}]
-    assert "fewer than 30 respondents: A, fixed (5)" in found.headline()
+    assert "fewer than 30 respondents: A, fixed (<10)" in found.headline()
     assert not ((found.table["operator"] == "A") & (found.table["service"] == "fixed")).any()
     assert not any("operator=A,service=fixed" in q.name for q in found.quantities())
     one = table.drop(table[(table["operator"] == "A") & (table["service"] == "fixed")].index[1:])

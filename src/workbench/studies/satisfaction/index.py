@@ -11,7 +11,7 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import Axes, dot_and_interval
-from workbench.messages import Listed, Message, Number, Span, join, say, spelt
+from workbench.messages import Listed, Message, Name, Number, Span, join, say, spelt
 from workbench.methods.cells import cell_name, codes_of, listed, one_cell, plain, refuse_mixed_waves, said, some_cells
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers, moments, read_answers
@@ -21,7 +21,7 @@ from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.plspm.replicates import resample
 from workbench.methods.resampling import BLOCK, Rng, bootstrap_weights, one_thread, standard_error
 from workbench.methods.survey import Design, SurveyMean, joined, mean_intervals
-from workbench.result import Quantity, Result, Tile
+from workbench.result import MINIMUM_CELL, Quantity, Result, Tile
 from workbench.studies.satisfaction.draws import item_reach, undefined
 from workbench.studies.satisfaction.weighting import Margins, Raking, RakingFrame, margin_columns, rake
 
@@ -143,7 +143,9 @@ class SatisfactionIndex(Result):
         )
 
     def _hidden(self) -> Message:
-        cells = [say("{cell} ({n})", cell=one_cell(r), n=n) for *r, n in self.suppressed.itertuples(index=False)]
+        few = Name(f"<{MINIMUM_CELL}")
+        rows = self.suppressed.itertuples(index=False)
+        cells = [say("{cell} ({n})", cell=one_cell(r), n=n if n >= MINIMUM_CELL else few) for *r, n in rows]
         if not cells:
             return say("")
         return say(
