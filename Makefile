@@ -62,7 +62,7 @@ test check: $(READY)
 	@$(MAKE) --no-print-directory -j2 lint sample
 	@WORKBENCH_SAMPLE_IS_NEW=$(SAMPLE_IS_NEW) PYTHONPATH=$(CURDIR)/tests/light$${PYTHONPATH:+:$$PYTHONPATH} \
 	  $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --timeout 1800 \
-	  --nbval-lax --ignore src/workbench/lab/study.ipynb src tests notebooks
+	  --nbval-lax --ignore-glob "*/lab/study*.ipynb" src tests notebooks
 
 sample: $(READY)
 	@$(BIN)/workbench data ensure

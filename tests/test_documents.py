@@ -98,13 +98,15 @@ ROOMS = sorted(f.parent for f in ROOT.glob("src/workbench/*/*/__init__.py") if f
 def test_every_room_of_estimators_has_its_chapter(room):
     """A chapter of the room's name is in the contents, and it or one that it leans on names each public function."""
     book = ROOT / "docs/methods"
+    assert (book / f"{room.name}.md").is_file(), f"write docs/methods/{room.name}.md: question, formula, assumptions"
     chapter = (book / f"{room.name}.md").read_text(encoding="utf-8")
-    assert f"({room.name}.md)" in (book / "README.md").read_text(encoding="utf-8")
+    listed = (book / "README.md").read_text(encoding="utf-8").count(f"({room.name}.md)")
+    assert listed >= 2, f"docs/methods/README.md: list {room.name}.md in its Chinese and in its English list"
     leans = "".join((book / name).read_text(encoding="utf-8") for name in re.findall(r"\]\((\w+\.md)", chapter))
     tree = ast.parse((room / "__init__.py").read_text(encoding="utf-8"))
     public = {a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names if a.name.islower()}
     missing = {name for name in public if not re.search(rf"\b{name}\b", chapter + leans)}
-    assert not missing, missing
+    assert not missing, f"docs/methods/{room.name}.md: name {missing}"
 
 
 @pytest.mark.parametrize("notebook", STUDIES, ids=lambda path: path.stem)

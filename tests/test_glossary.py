@@ -69,7 +69,8 @@ def test_every_key_figure_leads_to_the_glossary():
             importlib.import_module(module.name)
     ours = (cls for cls in _subclasses(Result) if cls.__module__.startswith("workbench."))
     known = [cls for cls in ours if cls.tiles is not Result.tiles]
-    assert len(known) > 35 and [cls.__name__ for cls in known if not term_of(cls.__name__)] == []
+    without = [cls.__name__ for cls in known if not term_of(cls.__name__)]
+    assert len(known) > 35 and not without, f"locale/glossary.toml: put {without} under `results` of the term they show"
     documented = set(re.findall(r"`(\w+)(?:\[[^`]*\])?`", (ROOT / "docs" / "results.md").read_text("utf-8")))
     names = {cls.__name__ for cls in _subclasses(Result)}
     for term, chinese in zip(terms(), terms("zh"), strict=True):

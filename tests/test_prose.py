@@ -12,7 +12,10 @@ import workbench
 
 PACKAGE = Path(workbench.__file__).parent
 CATALOGUE = PACKAGE / "locale" / "zh.prose.po"
-NOTEBOOKS = [*sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb")), PACKAGE / "lab" / "study.ipynb"]
+NOTEBOOKS = [
+    *sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb")),
+    *sorted((PACKAGE / "lab").glob("study*.ipynb")),
+]
 
 KEPT = {
     "headings": r"^(#+) ",

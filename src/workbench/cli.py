@@ -228,12 +228,13 @@ def lab(arguments: tuple[str, ...]) -> None:
 @click.argument("study")
 @click.option("--lang", metavar="LANGUAGE", default="", help="zh or en.  [default: WORKBENCH_LANG, the machine's]")
 def new(study: str, lang: str) -> None:
-    """Write the notebook of a new STUDY from the template: it runs, and is changed cell by cell."""
+    """Write a new STUDY from the template: notebook, module and test run, and are changed piece by piece."""
     from workbench.lab.template import new_study
 
     root = project_root()
-    path = str(new_study(study, root, lang).relative_to(root))
-    echo(say("{path}: written. Its room is src/workbench/studies/{study}.", path=path, study=study))
+    for path in new_study(study, root, lang):
+        echo(say("{path}: written.", path=path.relative_to(root).as_posix()))
+    echo(say("now: workbench run {study} --lang zh,en; the steps to go stand in CONTRIBUTING.md.", study=study))
 
 
 @workbench.command(

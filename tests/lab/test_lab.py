@@ -2,7 +2,11 @@
 
 import asyncio
 import json
+import os
 import re
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +23,7 @@ from workbench.reports.runs.execute import _called
 from workbench.reports.runs.parameters import Parameter
 from workbench.reports.runs.render import run
 from workbench.reports.runs.slots import Study, find_studies
+from workbench.warehouse import customer_features, open_warehouse
 
 ROOT = Path(__file__).resolve().parents[2]
 CELL = 'province: str = "北京"  # province: whose\nseed: int = 1  # seed: of the draw'
@@ -40,7 +45,7 @@ def test_a_new_study_runs_and_has_the_form_of_the_house(root, operator):
     (root / "data" / "warehouse").symlink_to(operator / "data" / "warehouse")
     (root / "data" / "mappings").rmdir()
     (root / "data" / "mappings").symlink_to(operator / "data" / "mappings")
-    path = new_study("欠费", root)
+    (path,) = new_study("欠费", root)
     (made,) = run(["欠费"], root=root, progress=False).slots
     assert made.status == "done" and "revenue" in made.message
     cells = json.loads(path.read_text("utf-8"))["cells"]
@@ -51,6 +56,37 @@ def test_a_new_study_runs_and_has_the_form_of_the_house(root, operator):
     assert not any(re.search(r"^\s*((def|class) |(for|while) .*:$)", source, re.M) for source in code)
     assert [p.name for p in find_studies(root)["欠费"].parameters] == ["source", "as_of", "province", "seed"]
     assert sum("nbval-check-output" in c["metadata"].get("tags", ()) for c in cells) == 1
+
+
+def test_in_a_checkout_a_new_study_has_a_module_and_a_test_that_run(tmp_path, operator):
+    """As they are written: the page in both languages, the test, what `make lint` reads; a second one is refused."""
+    package = tmp_path / "src" / "workbench"
+    shutil.copytree(ROOT / "src" / "workbench", package, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "notebooks").mkdir()
+    for name in ("data", "pyproject.toml"):
+        (tmp_path / name).symlink_to((operator if name == "data" else ROOT) / name)
+    environment = os.environ | {"PYTHONPATH": str(tmp_path / "src"), "WORKBENCH_HOME": str(tmp_path)}
+
+    def call(*words):
+        return subprocess.run(
+            [sys.executable, "-m", *words], cwd=tmp_path, env=environment, capture_output=True, encoding="utf-8"
+        )
+
+    assert "tests/studies/test_late_payers.py: written." in call("workbench", "new", "late_payers").stdout
+    assert "there is a study 'late_payers' already" in call("workbench", "new", "late_payers").stderr
+    room, test = package / "studies" / "late_payers", tmp_path / "tests" / "studies" / "test_late_payers.py"
+    for command in (("check",), ("format", "--check")):
+        assert call("ruff", *command, str(room), str(test)).returncode == 0
+    tested = call("pytest", "-p", "no:cacheprovider", str(test))
+    assert "4 passed" in tested.stdout, tested.stdout
+    ran = call("workbench", "run", "late_payers", "--lang", "zh,en")
+    assert ran.returncode == 0, ran.stderr
+    customers = customer_features(open_warehouse("sample", root=operator), "2026-07-01")
+    share = f"{(customers['tenure_months'] < 12).mean():.1%}"
+    site = tmp_path / "reports/site/late_payers/default"
+    assert f"{share}的客户" in (site / "index.html").read_text("utf-8")
+    english = (site / "index.en.html").read_text("utf-8")
+    assert re.search(rf"{share} \([^)]*; 95% interval\) of customers joined less than 12 months ago", english)
 
 
 @pytest.mark.parametrize("name", ["", "../x", "a b", "Late", "class", "1st", "x" * 61, "<b>"])
@@ -77,7 +113,7 @@ def test_a_new_study_is_written_in_the_language_of_reports(spoken, asked, title,
     """The first of them, or the one asked for; every cell of text is, and the code is the same."""
     monkeypatch.setenv("WORKBENCH_LANG", spoken)
     monkeypatch.setenv("LC_ALL", "C.UTF-8")
-    cells = json.loads(new_study("buyers_2", root, asked).read_text("utf-8"))["cells"]
+    cells = json.loads(new_study("buyers_2", root, asked)[0].read_text("utf-8"))["cells"]
     template = json.loads(TEMPLATE.read_text("utf-8"))["cells"]
     assert cells[0]["source"][0] == title and "NAME" not in "".join(cells[0]["source"])
     chinese = ["\u4e00" <= "".join(c["source"]).lstrip("# ")[0] for c in cells[1:] if c["cell_type"] == "markdown"]

@@ -7,6 +7,7 @@ it changes nothing and ends with 1 if there are any. An empty entry is said in E
 
 import ast
 import json
+import re
 import sys
 from functools import cache
 from pathlib import Path
@@ -14,11 +15,15 @@ from pathlib import Path
 from babel.messages.pofile import read_po
 
 import workbench
+from workbench.messages import word
 from workbench.reports.runs.parameters import declared, read_source
 from workbench.warehouse import dictionary, features, schema, sqlfiles
 
 SOURCE = Path(workbench.__file__).parent
-NOTEBOOKS = [*sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb")), SOURCE / "lab" / "study.ipynb"]
+NOTEBOOKS = [
+    *sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb")),
+    *sorted((SOURCE / "lab").glob("study*.ipynb")),
+]
 MAKERS = {"say": "a template", "Term": "a word"}
 
 
@@ -36,7 +41,7 @@ def notebook_cells() -> list[tuple[str, ast.Module]]:
 @cache
 def trees() -> list[tuple[str, ast.Module]]:
     """Every module of the package and every cell, with the place where it stands: read when first asked for."""
-    files = sorted(SOURCE.rglob("*.py"))
+    files = [*sorted(SOURCE.rglob("*.py")), SOURCE / "lab" / "study.estimate.txt"]
     return [
         *((str(file.relative_to(SOURCE)), ast.parse(file.read_text("utf-8"))) for file in files),
         *notebook_cells(),
@@ -84,6 +89,10 @@ def written() -> dict[str, str]:
                 rules = [one for one in (node.args[0], *node.args[1].keys) if isinstance(one, ast.Constant)]
                 rules = [one for one in rules if " " in one.value]  # else a name of the code
                 found |= {rule.value: f"{name}:{rule.lineno}" for rule in rules}
+            if isinstance(node, ast.Call) and named_by(node.func) == "Quantity" and len(node.args) > 2:
+                unit = getattr(node.args[2], "value", "")  # else it is computed: a currency, or that of an outcome
+                if isinstance(unit, str) and re.search("[a-z]", unit) and word(unit, "zh") == unit:
+                    found[unit] = f"{name}:{node.lineno}"
             if maker in {*MAKERS, *refusals()} and node.args:
                 first, place = node.args[0], f"{name}:{node.lineno}"
                 texts = [n for n in (first.body, first.orelse)] if isinstance(first, ast.IfExp) else [first]

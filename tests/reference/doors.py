@@ -12,19 +12,20 @@ import hashlib
 import pickle
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache, wraps
+from importlib import import_module
+from pkgutil import iter_modules
 from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from workbench import studies
 from workbench.errors import WorkbenchError
 from workbench.methods import experiment, plspm
 from workbench.studies import (
     arrears,
     churn,
-    customer_view,
-    data_quality,
     departures,
     fraud,
     observational,
@@ -48,27 +49,7 @@ from workbench.studies import (
     potential as potentials,
 )
 
-ROOMS = (
-    arrears,
-    effects,
-    planning,
-    churn,
-    customer_view,
-    data_quality,
-    departures,
-    experiment,
-    fraud,
-    lifetimes,
-    observational,
-    plspm,
-    potentials,
-    satisfaction,
-    segmentation,
-    service,
-    tiers,
-    uplift,
-    voice,
-)
+ROOMS = (*(import_module(f"workbench.studies.{m.name}") for m in iter_modules(studies.__path__)), experiment, plspm)
 FEW = experiment.Trees(rounds=15, rate=0.15)
 COSTS = {"call": 0.9, "sms": 0.4}
 
@@ -275,7 +256,16 @@ MEANING = {
     "id": ["id", "household", "customer_id", "subscription_id", "case_id", "bill_id", "action_id"],
     "period": ["month", "start", "wave", "period"],
 }
-ROLE = {column: role for role, names in MEANING.items() for column in names}
+
+
+class Roles(dict[str, str]):
+    """What each column means; of one that is not under MEANING it says so."""
+
+    def __missing__(self, column: str) -> str:
+        raise KeyError(f"tests/reference/doors.py: put column {column!r} under what it means in MEANING")
+
+
+ROLE = Roles({column: role for role, names in MEANING.items() for column in names})
 
 
 @cache
@@ -965,6 +955,8 @@ LISTS = {
     ("contacts", "empty"): "no contact, no case",
     ("tickets", "empty"): "no ticket, no case",
 }
+
+
 CASES = [
     Case(
         "arrears.cure",

@@ -146,7 +146,7 @@ MARKS = [
 ]
 PLAIN = {slash + tag for slash in ("", "/") for tag in ("p", "ul", "ol", "li", "strong", "pre", "code", "br", "hr")}
 ROOT = Path(__file__).parents[2]
-NOTEBOOKS = [*(ROOT / "notebooks").glob("*.ipynb"), ROOT / "src/workbench/lab/study.ipynb"]
+NOTEBOOKS = [*(ROOT / "notebooks").glob("*.ipynb"), *(ROOT / "src/workbench/lab").glob("study*.ipynb")]
 HOSTILE = [*SCRIPTS, *MARKDOWN, *FORMULAS, *PLACES, *MARKS]
 HUGE = "<b>=1+1</b>" * 1_000_000
 LEGAL = [

@@ -78,7 +78,7 @@ class StudiesHandler(_Handler):
     def post(self) -> None:
         """Write a new study from the template."""
         try:
-            path = new_study(str(self.asked().get("name", "")), self.root)
+            path = new_study(str(self.asked().get("name", "")), self.root)[0]
         except WorkbenchError as error:
             return self.refuse({"": error.said(spoken())})
         self.set_status(201)

@@ -1,4 +1,4 @@
-"""A new study: a notebook of the house's form that already runs, to be changed cell by cell."""
+"""A new study: a notebook, a module and a test of the house's form that already run, to be changed piece by piece."""
 
 from __future__ import annotations
 
@@ -11,11 +11,13 @@ from workbench.errors import WorkbenchError
 from workbench.reports.page.languages import languages
 
 TEMPLATE = Path(__file__).resolve().parent / "study.ipynb"
+"""The notebook where there is no room for a module: it borrows an estimator; `study.own.ipynb` has one of its own."""
+STUDIES = Path("src", "workbench", "studies")
 _LONGEST = 60
 
 
-def new_study(name: str, root: Path, language: str = "") -> Path:
-    """Write `notebooks/NAME.ipynb` from the template, and give its path.
+def new_study(name: str, root: Path, language: str = "") -> tuple[Path, ...]:
+    """Write a study from the template, and give the paths of its notebook and, in a checkout, of its module and test.
 
     Parameters
     ----------
@@ -37,17 +39,23 @@ def new_study(name: str, root: Path, language: str = "") -> Path:
             "'{name}' cannot be the name of a study. Take one word of small letters, digits and _, at most {most}, "
             "such as late_payers: its notebook, module and report are called so."
         ).of(name[:_LONGEST], _LONGEST)
-    notebook = json.loads(TEMPLATE.read_text("utf-8"))
+    own = (root / STUDIES).is_dir()
+    notebook = json.loads((TEMPLATE.with_suffix(".own.ipynb") if own else TEMPLATE).read_text("utf-8"))
     spoken = languages([language] if language else ())[0]
     for cell in notebook["cells"]:
         if cell["cell_type"] == "markdown":
             cell["source"] = prose("".join(cell["source"]), spoken).splitlines(keepends=True)
     first = notebook["cells"][0]
     first["source"] = [line.replace("NAME", name) for line in first["source"]]
-    path = root / "notebooks" / f"{name}.ipynb"
-    try:
+    written = {root / "notebooks" / f"{name}.ipynb": json.dumps(notebook, ensure_ascii=False, indent=1) + "\n"}
+    if own:
+        room, test = root / STUDIES / name, root / "tests" / "studies" / f"test_{name}.py"
+        parts = {"init": room / "__init__.py", "estimate": room / "estimate.py", "test": test}
+        written |= {path: TEMPLATE.with_name(f"study.{part}.txt").read_text("utf-8") for part, path in parts.items()}
+    if any(path.exists() for path in written):
+        raise WorkbenchError("there is a study '{name}' already. Open it, or take another name.").of(name)
+    for path, text in written.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(json.dumps(notebook, ensure_ascii=False, indent=1) + "\n")
-    except FileExistsError:
-        raise WorkbenchError("there is a study '{name}' already. Open it, or take another name.").of(name) from None
-    return path
+            file.write(text.replace("STUDYResult", f"{name.title().replace('_', '')}Result").replace("STUDY", name))
+    return tuple(written)
