@@ -332,6 +332,7 @@ def test_lines_months_and_wide_digits_of_a_delivery(root, capsys):
         cli.main(["data", "draft", *(str(root / "in" / name) for name in texts), "--name", "t"])
     said = capsys.readouterr().out
     assert "drafted, as of 2026-07-01" in said and "tried as of 2026-07-01" in said and "data reach" not in said
+    assert "since = 2026-03-05 # CHECK: " in (root / "data/mappings/t.toml").read_text("utf-8")
     with tried(root / "data/mappings/t.toml", raw=root / "in", root=root) as made:
         lines = made.query("SELECT ended_on, end_reason FROM subscription ORDER BY subscription_id")
         assert lines["end_reason"].fillna("").tolist() == ["", "disconnect", "non_payment"]

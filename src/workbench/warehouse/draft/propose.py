@@ -414,8 +414,13 @@ def _parameters(made: Proposal, models: dict[str, list[str]]) -> None:
     said, tables = made.parameters, {block.table.name: block for block in made.blocks}
     month = (made.as_of - timedelta(days=1)).replace(day=1)
     for block in made.blocks:
-        if "see since" in block.cells.get("ended_on", Cell("")).doubt:
+        ended = block.cells.get("ended_on", Cell(""))
+        if "see since" in ended.doubt:
             said["since"] = (str(month), "first day from which departures are known")
+        elif ended.first and ended.first < made.as_of:
+            month_end = (ended.first + timedelta(days=1)).day == 1
+            first = ended.first.replace(day=1) if month_end else ended.first
+            said["since"] = (str(first), "CHECK: the first on record left then; from which day are departures known?")
     if "usage_month" in tables and "constant" in tables["usage_month"].cells["month"].toml:
         said["previous"] = (str(made.as_of), "use is known of one month alone")
     if "payment" in tables and "bill" not in tables:

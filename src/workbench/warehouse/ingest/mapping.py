@@ -262,6 +262,12 @@ class Mapping:
         """Names of the tables that it fills."""
         return {block.table.name for block in self.files} | set(self.rows)
 
+    def filled(self) -> list[str]:
+        """Names of the columns that it fills, each behind its table's: bill.month."""
+        cells = [(block.table.name, column) for block in self.files for column in block.columns]
+        cells += [(table, column) for table, rows in self.rows.items() for row in rows for column in row]
+        return sorted({f"{table}.{column}" for table, column in cells})
+
 
 def read_mapping(file: Path) -> Mapping:
     """Read a mapping and check every key, table and column name in it.
