@@ -13,8 +13,10 @@ import pytest
 from workbench import cli, cli_data
 from workbench.errors import WorkbenchError
 from workbench.warehouse.draft import doubts, draft_mapping
+from workbench.warehouse.draft.values import scaled
 from workbench.warehouse.ingest.mapping import read_mapping
 from workbench.warehouse.ingest.run import tried
+from workbench.warehouse.schema import Column
 
 ROOT = Path(__file__).resolve().parents[2]
 TODAY = dt.date(2026, 11, 29)
@@ -339,3 +341,72 @@ def test_lines_months_and_wide_digits_of_a_delivery(root, capsys):
         assert str(lines["ended_on"].iloc[1])[:10] == "2026-03-05"
         bills = made.query("SELECT sum(amount) AS n FROM bill")["n"].iloc[0]
         assert bills == pytest.approx(3 * (31.5 + 32.5 + 33.5 + 34.5) + 49.2)
+
+
+@pytest.mark.parametrize(
+    ("heading", "unit", "scale"),
+    [
+        ("应收金额(万元)", "currency", 10_000), ("预计金额（单位：万元）", "currency", 10_000),
+        ("收入/亿元", "currency", 1e8),
+        ("应收金额分", "currency", 0.01), ("应收金额(元/月)", "currency", 1), ("AmountFen", "currency", 0.01),
+        ("price_cents", "currency", 0.01), ("单价(分/分钟)", "currency/min", 0.01), ("分公司应收", "currency", None),
+        ("积分", "currency", None), ("discount_percent", "currency", None), ("部分金额", "currency", None),
+        ("流量(GB)", "MB", 1024), ("流量G", "MB", 1024), ("volume_kbytes", "MB", 1 / 1024), ("等待时长(分钟)", "s", 60),
+        ("通话时长(分)", "min", 1), ("用户数(万户)", "lines", 10_000), ("应收金额", "currency", None),
+    ],
+)  # fmt: skip
+def test_the_unit_of_a_heading(heading, unit, scale):
+    """It is a word of its own, or ends one; what only holds its sign (分公司, 积分) has none."""
+    column = Column(name="x", type="double", meaning="", unit=unit)
+    assert scaled(column, heading) == (scale, "")
+
+
+def test_two_units_in_a_heading_and_a_unit_in_a_title_are_asked_for():
+    column = Column(name="amount", type="double", meaning="", unit="currency")
+    assert scaled(column, "金额(元)/万元")[1] == "元 or 万元: which is its unit?"
+    assert scaled(column, "应收金额", "万元") == (10_000, "a title says that the unit is 万元: of this column, too?")
+    assert scaled(column, "应收金额(元)", "万元") == (1, "")
+
+
+def test_months_of_two_forms_a_correction_and_another_systems_numbers(root):
+    """June has one more column, May is in old encoding under 万元, April is corrected; billing knows its own numbers.
+
+    Amounts by hand: K1 was billed 100.50 in April, corrected to 90; 12,345.60 in May as 1.23456 万元; 70 in June.
+    """
+    people = "客户编号,客户类型,省份,入网日期\n" + "".join(f"K{i},个人,广东,2024-01-0{i}\n" for i in range(1, 6))
+    links = "CRM编号,计费账号\n" + "".join(f"K{i},8800{i}\n" for i in range(1, 6))
+    april, june = (
+        head + "".join(f"Z{m}{i},8800{i},2026{m:02},{first if i == 1 else 50 + i}{more}\n" for i in range(1, 6))
+        for m, first, head, more in (
+            (4, "100.50", "账单编号,计费账号,账期,应收金额(元)\n", ""),
+            (6, "70", "账单编号,计费账号,账期,应收金额(元),备注\n", ",x"),
+        )
+    )
+    may = "2026年5月\n单位：万元\n账单编号,计费账号,账期,应收金额\n" + "".join(
+        f"Z5{i},8800{i},202605,{1.23456 if i == 1 else f'0.005{i}'}\n" for i in range(1, 6)
+    )
+    files = {
+        "客户资料.csv": people.encode("gb18030"), "对照表.csv": links, "账单_202604.csv": april,
+        "五月账单.csv": may.encode("gb18030"), "账单_202606.csv": june,
+        "账单_202604_更正.csv": "账单编号,计费账号,账期,应收金额(元)\nZ41,88001,202604,90\n",
+    }  # fmt: skip
+    made, text, mapping, raw = drafted(root, files)
+    assert made.homeless == [] and {b.keep for b in mapping.files if b.table.name == "bill"} == {"last"}
+    assert 'path = "账单_??????.csv", optional = ["备注"]' in text
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as tries:
+        bills = tries.query("SELECT customer_id, month(month) AS m, amount FROM bill ORDER BY ALL")
+        assert bills.loc[bills["customer_id"] == "K1", "amount"].tolist() == [90.0, 12_345.6, 70.0]
+        assert bills.loc[bills["m"] == 5, "amount"].tolist() == [12_345.6, 52.0, 53.0, 54.0, 55.0]
+        assert len(bills) == 15 and tries.full_account().balanced
+
+
+def test_a_column_that_each_row_needs_makes_a_months_file_a_block_of_its_own(root):
+    """June's bills have a discount, which no bill may lack: the files are named each, and none of them is refused."""
+    head, months = "账单编号,客户编号,账期,应收金额", {}
+    for m in (4, 5, 6):
+        rows = (f"Z{m}{i},K{i},20260{m},50{',5' if m == 6 else ''}\n" for i in range(1, 4))
+        months[f"账单_20260{m}.csv"] = head + (",优惠金额" if m == 6 else "") + "\n" + "".join(rows)
+    _, _, mapping, raw = drafted(root, months)
+    assert sorted(b.path for b in mapping.files if b.table.name == "bill") == list(months)
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        assert made.query("SELECT sum(discount) AS n, count(*) AS rows FROM bill").iloc[0].tolist() == [15, 9]

@@ -144,7 +144,7 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
     if number >= max(least, 1):
         return Message()
     meaning = known.meaning[0].lower() + known.meaning[1:].rstrip(".")
-    if least < 2:
+    if least < 2 or not number:
         return say("values of {column} ({meaning})", column=key, meaning=Word(meaning))
     lack = {"least": str(least), "column": key, "n": str(number)}
     return say("{least} different values of {column} (found: {n})", **lack)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 from workbench.personal import PHONE, personal
 from workbench.warehouse.draft.sample import Sample, bare
@@ -65,10 +66,18 @@ def link(samples: Sequence[Sample], customers: Sample, key: str) -> None:
             for here in keys[id(sample)]
         ]  # fmt: skip
         most, hub, here, there, customer = max(found, key=lambda one: one[0], default=(0.0, customers, "", "", ""))
-        if most and LINKED not in sample.columns:
-            of = dict(zip(map(_plain, hub.columns[there]), hub.columns[customer], strict=True))
-            sample.columns[LINKED] = [of.get(_plain(text), "") for text in sample.columns[here]]
-            sample.links.append(Link(hub, here, there, customer))
+        if most:
+            _join(sample, Link(hub, here, there, customer))
+    for sample, like in permutations([s for s in samples if s is not customers], 2):
+        if like.links and not sample.links and {*sample.columns, LINKED} <= like.columns.keys():  # too few rows to tell
+            _join(sample, like.links[0])
+
+
+def _join(sample: Sample, found: Link) -> None:
+    if LINKED not in sample.columns:
+        of = dict(zip(map(_plain, found.by.columns[found.there]), found.by.columns[found.customer], strict=True))
+        sample.columns[LINKED] = [of.get(_plain(text), "") for text in sample.columns[found.here]]
+        sample.links.append(found)
 
 
 def stem(name: str) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse import schema
-from workbench.warehouse.draft.linked import HALF, LINKED, holds, link, stem
+from workbench.warehouse.draft.linked import HALF, LINKED, MANY, holds, link, stem
 from workbench.warehouse.draft.sample import Sample, bare
 from workbench.warehouse.draft.values import Cell, added, cell, churned, inline, numbered, quoted, tenure, words
 
@@ -35,6 +35,12 @@ class Block:
     cells: dict[str, Cell]
     score: float
     keys: dict[str, str] = field(default_factory=dict)
+
+    def lacks(self) -> bool:
+        """Whether some of its files lack a column that each row needs."""
+        needed = {c.name for c in self.table.columns if c.not_null}
+        used = {source for name, one in self.cells.items() if name in needed for source in one.sources}
+        return not used.isdisjoint(self.sample.options.get("optional", ()))
 
 
 @dataclass
@@ -101,7 +107,8 @@ def propose(
     order = list(schema.tables())
     blocks.sort(key=lambda b: order.index(b.table.name))
     _corrections(blocks)
-    made = Proposal(as_of, bool(known), blocks, {}, [], [s for s in samples if id(s) not in mains])
+    read = mains.keys() | {id(s.links[0].by) for s in samples if s.links}
+    made = Proposal(as_of, bool(known), blocks, {}, [], [s for s in samples if id(s) not in read])
     for block in blocks:
         _fill(block, made, operator)
     _parameters(made, models)
@@ -112,22 +119,24 @@ def _corrections(blocks: list[Block]) -> None:
     """Take a file whose keys stand in a larger one of its table for a correction, which replaces those rows."""
 
     def keys(block: Block) -> set[tuple[str, ...]]:
-        of = [source for name in block.table.key for source in block.cells[name].sources]
+        of = [source for name in block.table.key for source in block.cells.get(name, Cell("")).sources]
         return set(zip(*(block.sample.columns[name] for name in of), strict=True))
 
     for main, block in permutations(list(blocks), 2):
         if (
             main.table is not block.table
             or not main.table.key
-            or not set(main.sample.columns) == set(block.sample.columns)
+            or not main.cells.keys() >= {*block.cells, *main.table.key}
         ):
             continue
         mine, theirs = keys(block), keys(main)
-        if len(mine) >= len(theirs) or len(mine & theirs) < max(HALF * len(mine), 1):
+        some = max(HALF * len(mine), 1)  # of a piece of the larger one fewer are met
+        if len(mine) >= len(theirs) or len(mine & theirs) < (some if main.sample.whole else min(some, MANY)):
             continue
         blocks.remove(block)
         blocks.insert(blocks.index(main) + 1, block)
-        main.keys["keep"] = block.keys["keep"] = '"last"'
+        for same in (b for b in blocks if b.table is main.table):
+            same.keys["keep"] = '"last"'
         doubt = f"its rows replace those of {main.sample.path.name} with the same key: a correction?"
         for name, one in main.cells.items():
             if "values = " in one.toml and block.cells.get(name, one).sources == one.sources:
@@ -418,8 +427,7 @@ def _parameters(made: Proposal, models: dict[str, list[str]]) -> None:
         if "see since" in ended.doubt:
             said["since"] = (str(month), "first day from which departures are known")
         elif ended.first and ended.first < made.as_of:
-            month_end = (ended.first + timedelta(days=1)).day == 1
-            first = ended.first.replace(day=1) if month_end else ended.first
+            first = ended.first.replace(day=1) if (ended.first + timedelta(days=1)).day == 1 else ended.first
             said["since"] = (str(first), "CHECK: the first on record left then; from which day are departures known?")
     if "usage_month" in tables and "constant" in tables["usage_month"].cells["month"].toml:
         said["previous"] = (str(made.as_of), "use is known of one month alone")

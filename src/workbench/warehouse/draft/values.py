@@ -6,6 +6,7 @@ import calendar
 import json
 import re
 import tomllib
+import unicodedata
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cache
@@ -33,6 +34,7 @@ _FORMS = (
     r"-?\d{1,3}( \d{3})*(,\d+)?",
     r"-?\d+(\.\d+)?%",
 )
+_NO_UNITS = ("percent", "recent", "积分", "评分", "得分", "部分", "百分", "十分")
 FORMS = dict(zip(NUMBERS, map(re.compile, _FORMS), strict=True))
 
 
@@ -83,9 +85,9 @@ def cell(column: Column, sample: Sample, name: str) -> Cell | None:
         return coded(column, name, texts)
     if column.type in ("date", "timestamp"):
         return dated(name, list(set(texts)))
-    texts = texts[:LOOKED_AT]
+    texts = looked_at(texts)
     if column.type in ("integer", "double"):
-        return numbered(column, name, texts)
+        return numbered(column, name, texts, sample.unit)
     for kind, said in ((PHONE, '"phone"'), (CARD, '"card"')) if column.is_identifier else ():
         if sum(kind in personal(text, whole=True) for text in texts) > ENOUGH * len(texts):
             return Cell(inline(from_=quoted(name), pseudonym=said), (name,))
@@ -113,7 +115,7 @@ def coded(column: Column, name: str, texts: list[str]) -> Cell | None:
     return Cell(inline(from_=quoted(name), values=inline(**listed)), (name,), doubt)
 
 
-def numbered(column: Column, name: str, texts: list[str]) -> Cell | None:
+def numbered(column: Column, name: str, texts: list[str], above: str = "") -> Cell | None:
     """A number in the form and unit in which the file has it."""
     shares = {form: _share(shape.fullmatch, texts) for form, shape in [("", PLAIN), *FORMS.items()]}
     form = max(shares, key=shares.__getitem__)  # the first of several that fit alike
@@ -125,14 +127,33 @@ def numbered(column: Column, name: str, texts: list[str]) -> Cell | None:
         and _share(lambda text: not PLAIN.fullmatch(text) or float(text) % 1 == 0, texts) < ENOUGH
     ):
         return None
-    units = words()["unit"].get(column.name, {})
-    scale = next((units[unit] for unit in sorted(units, key=len, reverse=True) if unit in name.lower()), None)
-    if form == "" and scale is None and column.in_range:
+    scale, doubt = scaled(column, name, above)
+    if form == "" and scale in (None, 1) and column.in_range:
         low, high = (float(end) for end in column.in_range)  # type: ignore[arg-type]
         if _share(lambda text: not PLAIN.fullmatch(text) or low <= float(text) <= high, texts) < ENOUGH:
             return None
-    parts = {"from_": quoted(name)} | ({"number": quoted(form)} if form else {}) | ({"scale": scale} if scale else {})
-    return Cell(inline(**parts) if len(parts) > 1 else quoted(name), (name,))
+    parts = {"from_": quoted(name)} | ({"number": quoted(form)} if form else {})
+    parts |= {"scale": str(scale)} if scale not in (None, 1) else {}
+    return Cell(inline(**parts) if len(parts) > 1 else quoted(name), (name,), doubt)
+
+
+def scaled(column: Column, name: str, above: str = "") -> tuple[float | None, str]:
+    """The factor from the unit that a heading, or a title above it, tells; None for none; and what to check.
+
+    A unit is a word of its own in the heading or ends one, as in amount_fen, 应收金额分, 费用(万元), 收入/亿元.
+    """
+    units = words()["unit"].get(column.unit.split("/")[0], {})
+    plain = re.sub("(?<=[a-z])(?=[A-Z])|(?<=[^ -~])(?=[A-Za-z])", " ", unicodedata.normalize("NFKC", name)).lower()
+    told: dict[str, float] = {}
+    for word in re.split(r"[\W_]+", plain):
+        ends = [unit for unit in units if word == unit or (word.endswith(unit) and (len(unit) > 1 or unit > "~"))]
+        if ends and not word.endswith(_NO_UNITS):
+            unit = max(ends, key=len)
+            told[unit] = units[unit]
+    doubt = f"{' or '.join(told)}: which is its unit?" if len(set(told.values())) > 1 else ""
+    if not told and above in units:
+        return units[above], f"a title says that the unit is {above}: of this column, too?"
+    return next(iter(told.values()), None), doubt
 
 
 def dated(name: str, texts: list[str]) -> Cell | None:
@@ -154,7 +175,7 @@ def dated(name: str, texts: list[str]) -> Cell | None:
 
 def tenure(sample: Sample, name: str, as_of: str) -> Cell | None:
     """The first day out of the months that somebody has been a customer."""
-    if _share(lambda text: bool(re.fullmatch(r"\d{1,4}(\.0+)?", text)), sample.texts(name)[:LOOKED_AT]) < ENOUGH:
+    if _share(lambda text: bool(re.fullmatch(r"\d{1,4}(\.0+)?", text)), looked_at(sample.texts(name))) < ENOUGH:
         return None
     said = inline(from_=quoted(name), format=quoted(f"months before {as_of}"))
     return Cell(said, (name,), "counted in months? else days, weeks or years before")
@@ -173,11 +194,11 @@ def churned(sample: Sample, name: str, last_day: str) -> Cell | None:
 def added(column: Column, sample: Sample, names: list[str]) -> Cell | None:
     """Numbers that make one together, alike at both ends of their names: total_day_min and total_eve_min."""
     if len(names) == 1:
-        return numbered(column, names[0], sample.texts(names[0])[:LOOKED_AT])
+        return numbered(column, names[0], looked_at(sample.texts(names[0])), sample.unit)
     alike: dict[tuple[str, str], list[Cell]] = {}
     for name in names:
         parts = re.split(r"[\W_]+", name)
-        found = numbered(replace(column, in_range=None), name, sample.texts(name)[:LOOKED_AT])
+        found = numbered(replace(column, in_range=None), name, looked_at(sample.texts(name)))
         if found and found.toml == quoted(name):
             alike.setdefault((parts[0], parts[-1]), []).append(found)
     most = max(alike.values(), key=len, default=[])
@@ -185,6 +206,11 @@ def added(column: Column, sample: Sample, names: list[str]) -> Cell | None:
         return most[0] if most else None
     sources = tuple(source for one in most for source in one.sources)
     return Cell(inline(sum=f"[{', '.join(map(quoted, sources))}]"), sources, "do these add up to it?")
+
+
+def looked_at(texts: list[str]) -> list[str]:
+    """Some of the texts, from the first to the last."""
+    return texts[:: -(-len(texts) // LOOKED_AT)] if texts else texts
 
 
 def _share(true: Any, values: list[Any]) -> float:
