@@ -12,6 +12,7 @@ import pytest
 
 from workbench import cli, cli_data
 from workbench.errors import WorkbenchError
+from workbench.warehouse import open_warehouse
 from workbench.warehouse.draft import doubts, draft_mapping
 from workbench.warehouse.draft.values import scaled
 from workbench.warehouse.ingest.mapping import read_mapping
@@ -410,3 +411,42 @@ def test_a_column_that_each_row_needs_makes_a_months_file_a_block_of_its_own(roo
     assert sorted(b.path for b in mapping.files if b.table.name == "bill") == list(months)
     with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
         assert made.query("SELECT sum(discount) AS n, count(*) AS rows FROM bill").iloc[0].tolist() == [15, 9]
+
+
+def test_a_refused_record_of_a_drafted_join_is_mended_and_taken_back(root, capsys):
+    """The export says from which line it comes and by which key its customer was looked for; a telephone is masked."""
+    (root / "notebooks").mkdir()
+    phones = [f"1380013{i:04}" for i in range(1, 6)]
+    people = "客户编号,客户类型,省份,入网日期,联系电话\n"
+    people += "".join(f"K{i},个人,广东,2024-01-0{i},{phone}\n" for i, phone in enumerate(phones, 1))
+    bills = "账单编号,计费账号,账期,应收金额\n" + "".join(f"Z{i},8800{i},202606,5{i}\n" for i in range(1, 6))
+    paid = "流水号,手机号,缴费日期,缴费金额\n" + "".join(f"J{i},{p},2026-06-30,1{i}\n" for i, p in enumerate(phones))
+    files = {
+        "客户资料.csv": people, "账单.csv": bills.replace("88003", "88009"),
+        "对照表.csv": "CRM编号,计费账号\n" + "".join(f"K{i},8800{i}\n" for i in range(1, 6)),
+        "缴费.csv": paid.replace(phones[1], "13900000000"),
+    }  # fmt: skip
+    _, text, _, raw = drafted(root, files)
+    raw.rename(root / "data/raw_t")
+    (root / "data/raw").mkdir()
+    (root / "data/raw_t").rename(root / "data/raw/t")
+    assert 'beside = ["linked_row", "计费账号"]' in text and "ignore" not in text
+    with pytest.raises(SystemExit):
+        cli.main(["data", "ingest", "t"])
+    for table, key, shown in (("bill", "计费账号", "88009"), ("payment", "手机号", "[number]")):
+        with pytest.raises(SystemExit):
+            cli.main(["data", "quarantine", "t", "--table", table, "--export", str(root / "out.csv")])
+        out = pd.read_csv(root / "out.csv", dtype=str)
+        of = "账单.csv, 4" if table == "bill" else "缴费.csv, 3"
+        assert out[["linked_row", key, "#reasons"]].to_numpy().tolist() == [[of, shown, "customer_id is missing"]]
+        out.assign(linked_customer_id="K3" if table == "bill" else "K2").to_csv(root / f"{table}.csv", index=False)
+        with pytest.raises(SystemExit) as end:
+            cli.main(["data", "quarantine", "t", "--take-back", str(root / f"{table}.csv")])
+        assert end.value.code == 0
+    made = open_warehouse("t", root=root)
+    assert made.query("SELECT customer_id, amount FROM bill ORDER BY 1").to_numpy().tolist() == [
+        [f"K{i}", 50.0 + i] for i in range(1, 6)
+    ]
+    assert made.query("SELECT customer_id FROM payment ORDER BY payment_id")["customer_id"].tolist() == [
+        f"K{i}" for i in range(1, 6)
+    ]

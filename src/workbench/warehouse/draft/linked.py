@@ -11,7 +11,7 @@ from workbench.warehouse.draft.sample import Sample, bare
 from workbench.warehouse.sql import quoted
 from workbench.warehouse.texts import one_form
 
-LINKED = "linked_customer_id"
+LINKED, ROW = "linked_customer_id", "linked_row"
 HALF, MOST, FEW, MANY, LONG = 0.5, 0.8, 3, 20, 5
 NUMBER = ("number", "code", "key", "id", "no", "nr", "编号", "编码", "号码", "账号", "账户", "标识", "号")
 
@@ -34,7 +34,8 @@ class Link:
                 f"right(regexp_replace(translate({cell}, {wide}), '[^0-9]', '', 'g'), 11)" for cell in (key, here)
             )
         return (
-            f"SELECT f.*, b.customer AS {LINKED}\nFROM rows_of f LEFT JOIN (\n"
+            f'SELECT f.*, concat_ws(\', \', f."#file", f."#line") AS {ROW},\n'
+            f"  b.customer AS {LINKED}\nFROM rows_of f LEFT JOIN (\n"
             f"  SELECT {key} AS key, any_value({customer}) AS customer FROM customers_of b\n"
             f"  GROUP BY ALL HAVING count(DISTINCT {customer}) = 1\n) b ON b.key = {here}"
         )

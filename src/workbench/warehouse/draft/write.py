@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from workbench.warehouse.draft.linked import ROW
 from workbench.warehouse.draft.propose import Block, Proposal, unused
 from workbench.warehouse.draft.sample import Sample, together
 from workbench.warehouse.draft.values import inline, quoted
@@ -61,7 +62,11 @@ def _block(block: Block, blocks: Iterable[Block], path: str, said: set[str], *, 
         keys["missing"] = f"{_toml(nothing)[:-1]}, {keys['missing'][1:]}" if "missing" in keys else _toml(nothing)
     lines += [f"{key} = {value}" for key, value in keys.items()]
     lines += [f"{CHECK}{doubt}" for doubt in sample.doubts]
-    if first and (rest := unused(b for b in blocks if b.sample is sample)):
+    rest = unused(b for b in blocks if b.sample is sample)
+    beside = [ROW, *(one.here for one in sample.links if one.here in rest)]
+    if sample.links:
+        lines.append(f"beside = {_toml(beside)} # by these a refused record is found and mended")
+    if first and (rest := [name for name in rest if not sample.links or name not in beside]):
         lines += ["ignore = [ # left out: no column of the tables is called so, unless it says why"]
         lines += [
             f"  {quoted(name)}," + (f" # {sample.misfits[name]}" if name in sample.misfits else "") for name in rest
