@@ -450,3 +450,26 @@ def test_a_refused_record_of_a_drafted_join_is_mended_and_taken_back(root, capsy
     assert made.query("SELECT customer_id FROM payment ORDER BY payment_id")["customer_id"].tolist() == [
         f"K{i}" for i in range(1, 6)
     ]
+
+
+def test_lines_some_of_which_are_telephones_fen_without_a_word_and_a_clock_of_twelve_hours(root):
+    """Of a list of lines a third are telephones: they are hidden there as in the use of them, in one form."""
+    phones = [f"1391000{i:04}" for i in range(1, 5)]
+    lines = [*phones, *(f"KD{i}" for i in range(8))]
+    files = {
+        "客户.csv": "客户号,客户类型,省份,入网日期\n" + "".join(f"{i}0,个人,广东,2024-01-0{i}\n" for i in range(1, 6)),
+        "用户清单.csv": "用户号码,客户号,业务,启用日期\n"
+        + "".join(f"{n},{i % 5 + 1}0,{'宽带' if 'K' in n else '移动'},2024-02-01\n" for i, n in enumerate(lines)),
+        "用量.csv": "用户号码,月份,通话时长(秒),流量G\n" + "".join(f"{n},202606,90,0.5\n" for n in phones),
+        "billing.csv": "acct_no,bill_cycle,fee_fen\n" + "".join(f"{i}0,202606,{1999 + i}\n" for i in range(1, 6)),
+        "工单.csv": "工单号,客户号,工单类型,受理时间\nT1,10,投诉,2026/6/3 下午1:05\nT2,20,故障,2026/6/3 上午12:30\n",
+    }
+    _, _, mapping, raw = drafted(root, files)
+    assert all(cells(mapping, t)["subscription_id"].kind == "phone" for t in ("subscription", "usage_month"))
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        assert made.account()["quarantined"].sum() == 0
+        use = made.query("SELECT call_min, data_mb FROM usage_month JOIN subscription USING (subscription_id)")
+        assert use.to_numpy().tolist() == [[1.5, 512.0]] * 4
+        assert made.query("SELECT amount FROM bill ORDER BY 1")["amount"].tolist() == [20.0, 20.01, 20.02, 20.03, 20.04]
+        opened = made.query("SELECT opened_at FROM ticket ORDER BY ticket_id")["opened_at"].astype(str).tolist()
+        assert opened == ["2026-06-03 13:05:00", "2026-06-03 00:30:00"]

@@ -91,11 +91,11 @@ def stem(name: str) -> str:
     return plain.removesuffix(next(filter(plain.endswith, NUMBER), ""))
 
 
-def holds(sample: Sample, name: str) -> set[str]:
-    """What people's numbers a column holds: of telephones, of identity cards; nothing for an operator's own."""
+def holds(sample: Sample, name: str, share: float = 0.9) -> set[str]:
+    """What people's numbers a share of a column holds: of telephones, of identity cards; nothing for others."""
     texts = sample.texts(name)[:200]
     kinds = [set(personal(text, whole=True)) for text in texts]
-    return {kind for kind in set().union(*kinds) if sum(kind in found for found in kinds) > 0.9 * len(texts)}
+    return {kind for kind in set().union(*kinds) if sum(kind in found for found in kinds) > share * len(texts)}
 
 
 def _plain(text: str) -> str:

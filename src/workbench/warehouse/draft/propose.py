@@ -18,7 +18,18 @@ from workbench.errors import WorkbenchError
 from workbench.warehouse import schema
 from workbench.warehouse.draft.linked import HALF, LINKED, MANY, holds, link, stem
 from workbench.warehouse.draft.sample import Sample, bare
-from workbench.warehouse.draft.values import Cell, added, cell, churned, inline, numbered, quoted, tenure, words
+from workbench.warehouse.draft.values import (
+    Cell,
+    added,
+    cell,
+    churned,
+    inline,
+    numbered,
+    quoted,
+    tenure,
+    unitless,
+    words,
+)
 
 EXACT, HELD, FILE = 3, 1, 4
 FLAT = ("customer", "subscription", "usage_month", "bill")
@@ -99,6 +110,7 @@ def propose(
             more = [b for b in fits[id(sample)] if b.table.name in FLAT and b.table.name not in taken]
             blocks += [main, *(more if main.table.name in FLAT else [])]
     blocks += _customers(blocks)
+    _one_form(blocks)
     for block in blocks if listing and len(samples) > 1 else ():
         _doubt_strangers(block, of.sample, of.cells["customer_id"].sources[0])
     days = [one.last for b in blocks for name, one in b.cells.items() if name not in ("due_on", "due_at", "ends_on")]
@@ -150,6 +162,17 @@ def _one_customer(blocks: list[Block]) -> None:
     for block in blocks if of.sources else ():
         if "customer_id" in block.cells:
             block.cells["customer_id"] = of
+
+
+def _one_form(blocks: list[Block]) -> None:
+    """An identifier that is hidden in one file is hidden in each that has numbers of people under that name."""
+    for column in {name for block in blocks for name, one in block.cells.items() if 'pseudonym = "' in one.toml}:
+        found = [(block, one) for block in blocks if (one := block.cells.get(column)) and len(one.sources) == 1]
+        toml = next((one.toml for _, one in found if 'pseudonym = "' in one.toml), "")
+        for block, one in found if toml else ():
+            if one.toml == quoted(one.sources[0]) and holds(block.sample, one.sources[0], 0):
+                kind = toml.partition("pseudonym = ")[2].removesuffix(" }")
+                block.cells[column] = replace(one, toml=inline(from_=one.toml, pseudonym=kind))
 
 
 def _doubt_strangers(block: Block, customers: Sample, key: str) -> None:
@@ -236,7 +259,8 @@ def _names(table: schema.TableSchema, column: str) -> list[str]:
 def _called(sample: Sample, table: schema.TableSchema, column: schema.Column) -> list[str]:
     """Columns that are called so, the likeliest first; a number that people have is no customer if another is there."""
     names = list(map(bare, _names(table, column.name)))
-    found = sorted((n for n in sample.columns if bare(n) in names), key=lambda name: names.index(bare(name)))
+    plain = {n: bare(n) if bare(n) in names else unitless(column, n) for n in sample.columns}
+    found = sorted((n for n in plain if plain[n] in names), key=lambda name: names.index(plain[name]))
     if column.name == "customer_id":
         found += _called_like(sample, table, column)
         return [LINKED] if sample.links else sorted(found, key=lambda name: bool(holds(sample, name)))

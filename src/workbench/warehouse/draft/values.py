@@ -19,11 +19,12 @@ from workbench.warehouse.ingest.mapping import NUMBERS
 from workbench.warehouse.schema import Column
 
 ENOUGH = 0.95
+SOME = 0.2  # of identifiers that are numbers of people: all of them are hidden
 LOOKED_AT = 1_000
 MOST_CODES = 30
 DATES = (
     "", "%Y%m%d", "%Y%m", "%Y-%m", "%Y/%m", "%Y年%m月%d日", "%Y年%m月", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y",
-    "%Y%m%d%H%M%S",
+    "%Y%m%d%H%M%S", "%Y/%m/%d %p%I:%M", "%Y-%m-%d %p%I:%M", "%Y/%m/%d %p%I:%M:%S", "%Y-%m-%d %p%I:%M:%S",
     "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d/%m/%Y %H:%M", "%Y%m%d %H:%M:%S",
 )  # fmt: skip
 PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
@@ -89,7 +90,7 @@ def cell(column: Column, sample: Sample, name: str) -> Cell | None:
     if column.type in ("integer", "double"):
         return numbered(column, name, texts, sample.unit)
     for kind, said in ((PHONE, '"phone"'), (CARD, '"card"')) if column.is_identifier else ():
-        if sum(kind in personal(text, whole=True) for text in texts) > ENOUGH * len(texts):
+        if sum(kind in personal(text, whole=True) for text in texts) > SOME * len(texts):
             return Cell(inline(from_=quoted(name), pseudonym=said), (name,))
     if column.name.endswith("_key"):
         hidden = all(re.fullmatch(r"[0-9a-fA-F]{16,}", text) for text in texts)
@@ -137,15 +138,32 @@ def numbered(column: Column, name: str, texts: list[str], above: str = "") -> Ce
     return Cell(inline(**parts) if len(parts) > 1 else quoted(name), (name,), doubt)
 
 
+def unitless(column: Column, name: str) -> str:
+    """A heading as names are compared, without a unit at its end.
+
+    >>> unitless(Column("amount", "double", "", "currency"), "fee_fen")
+    'fee'
+    """
+    for unit in sorted(words()["unit"].get(column.unit.split("/")[0], {}), key=len, reverse=True):
+        if found := re.fullmatch(rf"(.*\w)({'' if unit > '~' else '[_ /]'}[_ /]*{unit})", _spread(name)):
+            return bare(found[1])
+    return bare(name)
+
+
+def _spread(name: str) -> str:
+    """A heading in one width and case, with a space before each of its words."""
+    name = unicodedata.normalize("NFKC", name)
+    return re.sub("(?<=[a-z])(?=[A-Z])|(?<=[^ -~])(?=[A-Za-z])", " ", name).lower()
+
+
 def scaled(column: Column, name: str, above: str = "") -> tuple[float | None, str]:
     """The factor from the unit that a heading, or a title above it, tells; None for none; and what to check.
 
     A unit is a word of its own in the heading or ends one, as in amount_fen, 应收金额分, 费用(万元), 收入/亿元.
     """
     units = words()["unit"].get(column.unit.split("/")[0], {})
-    plain = re.sub("(?<=[a-z])(?=[A-Z])|(?<=[^ -~])(?=[A-Za-z])", " ", unicodedata.normalize("NFKC", name)).lower()
     told: dict[str, float] = {}
-    for word in re.split(r"[\W_]+", plain):
+    for word in re.split(r"[\W_]+", _spread(name)):
         ends = [unit for unit in units if word == unit or (word.endswith(unit) and (len(unit) > 1 or unit > "~"))]
         if ends and not word.endswith(_NO_UNITS):
             unit = max(ends, key=len)
@@ -223,7 +241,7 @@ def _day(text: str, form: str) -> date | None:
             whole = re.fullmatch(r"\d{4}([-/]\d{1,2}){2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?", text)
             day = datetime.strptime(re.split("[ T]", text)[0].replace("/", "-"), "%Y-%m-%d") if whole else None
         else:
-            day = datetime.strptime(text, form)
+            day = datetime.strptime(text.replace("上午", "AM").replace("下午", "PM") if "%p" in form else text, form)
             if re.search("%[YmdHMS]%", form) and day.strftime(form) != text:
                 return None
     except ValueError:
