@@ -473,3 +473,20 @@ def test_lines_some_of_which_are_telephones_fen_without_a_word_and_a_clock_of_tw
         assert made.query("SELECT amount FROM bill ORDER BY 1")["amount"].tolist() == [20.0, 20.01, 20.02, 20.03, 20.04]
         opened = made.query("SELECT opened_at FROM ticket ORDER BY ticket_id")["opened_at"].astype(str).tolist()
         assert opened == ["2026-06-03 13:05:00", "2026-06-03 00:30:00"]
+
+
+def test_columns_of_months_give_the_last_month_and_a_question(root):
+    """Of three columns of ARPU the last stands for its month, not the first for the month of the joining."""
+    head = "客户编号,客户类型,省份,入网日期," + ",".join(f"{n}_20260{m}" for n in ("ARPU", "流量GB") for m in (4, 6, 5))
+    rows = "".join(f"K{i},个人,广东,2024-01-0{i},4{i},6{i},5{i},1,2,3\n" for i in range(1, 6))
+    _, text, mapping, raw = drafted(root, {"宽表.csv": f"{head}\n{rows}"})
+    assert mapping.as_of == dt.date(2026, 7, 1) and "of 3 columns, most of other months, it alone is read" in text
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        bills = made.query("SELECT month::VARCHAR AS month, amount FROM bill ORDER BY amount")
+        assert bills.to_numpy().tolist() == [["2026-06-01", 60.0 + i] for i in range(1, 6)]
+        assert made.query("SELECT DISTINCT month::VARCHAR AS m, data_mb FROM usage_month").to_numpy().tolist() == [
+            ["2026-06-01", 2048.0]
+        ]
+    later = rows.replace("2024-01-01", "2026-08-03")  # who joined after the last column: its month is still June
+    (root / "in/宽表.csv").write_text(f"{head}\n{later}", "utf-8")
+    assert "month = { constant = 2026-06-01 }\n" in draft_mapping([raw], name="t", root=root, today=TODAY)[1]

@@ -17,19 +17,8 @@ from typing import Any
 from workbench.errors import WorkbenchError
 from workbench.warehouse import schema
 from workbench.warehouse.draft.linked import HALF, LINKED, MANY, holds, link, stem
-from workbench.warehouse.draft.sample import Sample, bare
-from workbench.warehouse.draft.values import (
-    Cell,
-    added,
-    cell,
-    churned,
-    inline,
-    numbered,
-    quoted,
-    tenure,
-    unitless,
-    words,
-)
+from workbench.warehouse.draft.sample import Sample, bare, month_end, month_of
+from workbench.warehouse.draft.values import Cell, added, cell, churned, inline, numbered, quoted, tenure, titled, words
 
 EXACT, HELD, FILE = 3, 1, 4
 FLAT = ("customer", "subscription", "usage_month", "bill")
@@ -259,7 +248,7 @@ def _names(table: schema.TableSchema, column: str) -> list[str]:
 def _called(sample: Sample, table: schema.TableSchema, column: schema.Column) -> list[str]:
     """Columns that are called so, the likeliest first; a number that people have is no customer if another is there."""
     names = list(map(bare, _names(table, column.name)))
-    plain = {n: bare(n) if bare(n) in names else unitless(column, n) for n in sample.columns}
+    plain = {n: bare(n) if bare(n) in names else titled(column, n) for n in sample.columns}
     found = sorted((n for n in plain if plain[n] in names), key=lambda name: names.index(plain[name]))
     if column.name == "customer_id":
         found += _called_like(sample, table, column)
@@ -399,7 +388,8 @@ def _once(block: Block) -> bool:
 def _fill(block: Block, made: Proposal, operator: str) -> None:
     """Write what no column gives, and the days that are known by now."""
     last = made.as_of - timedelta(days=1)
-    month = last.replace(day=1)
+    told = [day for one in block.cells.values() for source in one.sources if (day := month_of(source))]
+    month = max(told, default=last.replace(day=1))
     of_customer = block.cells.get("customer_id", Cell("{ row_number = true }"))
     days = {"$AS_OF": made.as_of, "$LAST_DAY": last, "$MONTH": month, "$YEAR": last.year}
     tokens = {key: str(day) for key, day in days.items()} | {"$OPERATOR": operator.replace('"', "'")}
@@ -407,8 +397,9 @@ def _fill(block: Block, made: Proposal, operator: str) -> None:
         said = words()["table"][block.table.name].get("otherwise", {}).get(column.name)
         if column.name not in block.cells and said and column.not_null:
             toml, doubt, sources = said[0], said[1], of_customer.sources[:0]
-            if told := _by_file(block.sample, column):
-                toml, doubt = inline(constant=quoted(told)), ""
+            if named := _by_file(block.sample, column):
+                toml, doubt = inline(constant=quoted(named)), ""
+            doubt = "" if told and column.name == "month" else doubt
             if toml == "$CUSTOMER":
                 toml, sources = of_customer.toml, of_customer.sources
             elif toml[1:] in block.cells and toml.startswith("$"):
@@ -417,7 +408,7 @@ def _fill(block: Block, made: Proposal, operator: str) -> None:
                 continue
             block.cells[column.name] = Cell(toml, sources, doubt)
     if "issued_on" in {c.name for c in block.table.columns} and "month" in block.cells:
-        _month_ends(block, last)
+        _month_ends(block, month_end(month) if told else last)
     for name, one in block.cells.items():
         toml = one.toml
         for key, value in tokens.items():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import codecs
 import csv
 import io
@@ -12,6 +13,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -249,3 +251,18 @@ def bare(name: str) -> str:
     """
     text = unicodedata.normalize("NFKC", name).lower()
     return re.sub(r"[\W_]+", "", re.sub(r"[(\[（].*?[)\]）]", "", text))
+
+
+def month_of(name: str) -> date | None:
+    """The first day of the month that a heading names.
+
+    >>> month_of("ARPU_202604"), month_of("2026年4月话费"), month_of("fee 2026")
+    (datetime.date(2026, 4, 1), datetime.date(2026, 4, 1), None)
+    """
+    found = re.search(r"(?<!\d)(20\d\d)[-_./年]?(1[0-2]|0?[1-9])(?!\d)", name)
+    return date(int(found[1]), int(found[2]), 1) if found else None
+
+
+def month_end(day: date) -> date:
+    """The last day of its month."""
+    return day.replace(day=calendar.monthrange(day.year, day.month)[1])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import calendar
 import json
 import re
 import tomllib
@@ -14,7 +13,7 @@ from importlib import resources
 from typing import Any
 
 from workbench.personal import CARD, PHONE, personal
-from workbench.warehouse.draft.sample import Sample, bare
+from workbench.warehouse.draft.sample import Sample, bare, month_end, month_of
 from workbench.warehouse.ingest.mapping import NUMBERS
 from workbench.warehouse.schema import Column
 
@@ -138,10 +137,10 @@ def numbered(column: Column, name: str, texts: list[str], above: str = "") -> Ce
     return Cell(inline(**parts) if len(parts) > 1 else quoted(name), (name,), doubt)
 
 
-def unitless(column: Column, name: str) -> str:
+def titled(column: Column, name: str) -> str:
     """A heading as names are compared, without a unit at its end.
 
-    >>> unitless(Column("amount", "double", "", "currency"), "fee_fen")
+    >>> titled(Column("amount", "double", "", "currency"), "fee_fen")
     'fee'
     """
     for unit in sorted(words()["unit"].get(column.unit.split("/")[0], {}), key=len, reverse=True):
@@ -185,7 +184,7 @@ def dated(name: str, texts: list[str]) -> Cell | None:
     form = forms[0]
     first, last = (end(day for day in days[form] if day is not None) for end in (min, max))
     if "%d" not in form and form:
-        last = last.replace(day=calendar.monthrange(last.year, last.month)[1])
+        last = month_end(last)
     doubt = "day first, or month first?" if {"%d/%m/%Y", "%m/%d/%Y"} <= set(forms) else ""
     said = inline(from_=quoted(name), format=quoted(form)) if form else quoted(name)
     return Cell(said, (name,), doubt, first, last)
@@ -211,6 +210,11 @@ def churned(sample: Sample, name: str, last_day: str) -> Cell | None:
 
 def added(column: Column, sample: Sample, names: list[str]) -> Cell | None:
     """Numbers that make one together, alike at both ends of their names: total_day_min and total_eve_min."""
+    if months := {day: name for name in names if (day := month_of(name))}:
+        found = numbered(column, name := months[max(months)], looked_at(sample.texts(name)), sample.unit)
+        end = month_end(max(months))
+        more = f"of {len(names)} columns, most of other months, it alone is read; [[prepare]] makes rows of columns"
+        return replace(found, doubt=more, last=end) if found and len(names) > 1 else found and replace(found, last=end)
     if len(names) == 1:
         return numbered(column, names[0], looked_at(sample.texts(names[0])), sample.unit)
     alike: dict[tuple[str, str], list[Cell]] = {}
