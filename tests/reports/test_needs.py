@@ -120,13 +120,15 @@ def test_all_that_lacks_is_said_at_once(root):
     assert found.sentence("t") == (
         "it needs 3 different values of bill.month (found: 2), values of customer.gender (gender of a person, where "
         "recorded), rows of payment and 'autumn' in customer.province, as -p campaign=autumn asks (there are: '广东'). "
-        "Map it in data/mappings/t.toml (workbench data describe bill)."
+        "Map it in data/mappings/t.toml (workbench data describe customer)."
     )
     assert not lacks(root, {"customer": 3, "bill.month": 2, "payment|bill": 1, "basis=bills": {"payment": 1}}).lacks
     assert lacks(root, {"customer": 4}).lacks == ("4 rows of customer (there are 3)",)
     assert not lacks(root, {"customer.kind=person": 1}).lacks
     found = lacks(root, {"customer.kind=company": 1})
     assert found.lacks == ("'company' among the values of customer.kind",)
+    assert found.sentence("t").endswith("If that is right of the data, the study is not made for them.")
+    assert lacks(root, {"customer": 4}).sentence("t").endswith("(there are 3). It runs once more of that is delivered.")
 
 
 def test_another_value_of_a_parameter_is_proposed(root):

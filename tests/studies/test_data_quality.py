@@ -123,6 +123,9 @@ def test_a_table_in_waves_is_not_judged_and_no_table_is_no_error():
     found = seen(months("survey_response", [5, 0, 0, 5]))
     assert found.table["missing"].isna().all() and found.gaps.empty
     assert found.headline() == "No table comes in every month, so no month can be missing."
+    one = study.coverage(months("bill", [5]), as_of="2026-02-01")
+    assert one.headline() == "Only one month is on record, so whether other months are missing is not known."
+    assert one.table["missing"].isna().all() and one.table["gaps"].tolist() == ["not judged"]
     none = study.coverage(months("bill", []), as_of=AS_OF)
     assert none.headline().startswith("No table of dated facts") and list(none.quantities()) == []
     none.plot()
@@ -252,12 +255,15 @@ def test_the_rules_are_those_of_the_view_and_the_studies_those_of_the_project():
 def test_columns_that_are_never_filled():
     """Shares of rows, emptiest first; one that is always filled is counted and not shown."""
     filled = pd.DataFrame(
-        [("bill", "d", "a", 4, 4), ("bill", "d", "b", 4, 1), ("ticket", "d", "a", 2, 0)],
-        columns=["table", "department", "column", "rows", "filled"],
+        [("bill", "d", "a", 4, 4, True), ("bill", "d", "b", 4, 1, True), ("ticket", "d", "a", 2, 0, True)],
+        columns=["table", "department", "column", "rows", "filled", "mapped"],
     )
     told = study.completeness(filled)
     assert told.caption.startswith("Share of rows that have a value, emptiest first; 1 of 3 columns")
     assert told.frame[["table", "share"]].values.tolist() == [["tickets", 0.0], ["bills", 0.25]]
+    told = study.completeness(filled.assign(mapped=[True, True, False]))
+    assert told.frame["table"].tolist() == ["bills", "tickets"] and told.frame["share"].isna().tolist() == [False, True]
+    assert told.caption.endswith("1 of these columns are not mapped: no file fills them, so they have no share.")
 
 
 ENGLISH = re.compile(r"[A-Za-z]{2,} [A-Za-z]{2,}")

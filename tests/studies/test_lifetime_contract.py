@@ -85,6 +85,8 @@ def test_left_truncation_matters():
     for early in (None, "2022-01-01"):
         with pytest.raises(WorkbenchError, match=r"departures on record begin on 2024-01-01.* Give since='2024-01-01'"):
             lifetime_value(young, **choices, since=early)
+    with pytest.raises(WorkbenchError, match=r"nothing was observed from 2030-07-01.* Give since='2024-01-0\d'"):
+        lifetime_value(young, **choices, since="2030-07-01")
 
 
 def test_beyond_what_was_observed():

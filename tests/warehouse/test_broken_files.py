@@ -1,6 +1,8 @@
 """Broken files from a seeded generator: each is a balanced account or one refusal, and nothing is accepted wrongly."""
 
 import copy
+import datetime
+import gzip
 import io
 import resource
 import zipfile
@@ -81,6 +83,16 @@ def parquet():
     return stream.getvalue()
 
 
+def with_cell(row, column, value):
+    """An Excel file with another value in a cell."""
+    book, stream = openpyxl.Workbook(), io.BytesIO()
+    for cells in [HEAD.strip().split(","), *ROWS]:
+        book.active.append(cells)
+    book.active.cell(row, column, value)
+    book.save(stream)
+    return stream.getvalue()
+
+
 def random_bytes(random, size):
     return random.integers(0, 256, size, np.uint8).tobytes()
 
@@ -117,6 +129,22 @@ KINDS = {
     "noise below the names": ("csv", "utf-8", lambda r: HEAD.encode() + b"".join(lines()) + random_bytes(r, 3_000)),
     "UTF-16 without saying so": ("csv", "utf-8", lambda r: (HEAD + "P1,x,20260601,1\n").encode("utf-16")),
     "half a character at the end": ("csv", "utf-16", lambda r: (HEAD + "P1,x,20260601,1\n").encode("utf-16")[:-1]),
+    "full-width digits": ("csv", "utf-8", lambda r: with_line(r, "P999,x,２０２６０６０１,１７\n".encode())),
+    "minus behind": ("csv", "utf-8", lambda r: with_line(r, b"P999,x,20260601,17-\n")),
+    "a key in other width": ("csv", "utf-8", lambda r: (HEAD + "P0,广东0,20260601,0\nＰ0,x,20260601,1\n").encode()),
+    "unseen sign in a key": ("csv", "utf-8", lambda r: with_line(r, "P\u200b999,x,2026-06-01,1\n".encode())),
+    "twice in one file": ("csv", "utf-8", lambda r: (HEAD.encode() + b"".join(lines())) * 2),
+    "a comma before": ("csv", "utf-8", lambda r: HEAD.encode() + b"".join(b"," + line for line in lines()[30:])),
+    "names of two columns changed": ("csv", "utf-8", lambda r: b"id,cust,amount,day\n" + b"".join(lines())),
+    "three line ends": ("csv", "utf-8", lambda r: HEAD.encode() + b"".join(lines()).replace(b"\n", b"\r\r\n")),
+    "zeros to the end of the block": ("csv", "utf-8", lambda r: HEAD.encode() + b"".join(lines()) + b"\0" * 4_000),
+    "packed under another name": ("csv", "utf-8", lambda r: gzip.compress(HEAD.encode() + b"".join(lines()))),
+    "UTF-16 without a mark": ("csv", "auto", lambda r: (HEAD + "P1,x,20260601,1\n").encode("utf-16-le")),
+    "a day in Excel": ("xlsx", "utf-8", lambda r: with_cell(5, 3, datetime.date(2026, 6, 9))),
+    "a time for money": ("xlsx", "utf-8", lambda r: with_cell(5, 4, datetime.time(1, 2))),
+    "an error in a cell": ("xlsx", "utf-8", lambda r: with_cell(5, 4, "#N/A")),
+    "a formula without a value": ("xlsx", "utf-8", lambda r: with_cell(5, 4, "=1+1")),
+    "20 digits in Excel": ("xlsx", "utf-8", lambda r: with_cell(5, 1, 12345678901234567890)),
     "lone carriage returns": ("csv", "utf-8", lambda r: HEAD.encode() + b"".join(lines()).replace(b"\n", b"\r")),
 }  # fmt: skip
 RIGHT = {id: (cust, day, float(amount)) for id, cust, day, amount in ROWS}

@@ -12,9 +12,12 @@ import pytest
 
 from workbench import cli, cli_data
 from workbench.errors import WorkbenchError
+from workbench.warehouse import open_warehouse
 from workbench.warehouse.draft import doubts, draft_mapping
+from workbench.warehouse.draft.values import scaled
 from workbench.warehouse.ingest.mapping import read_mapping
 from workbench.warehouse.ingest.run import tried
+from workbench.warehouse.schema import Column
 
 ROOT = Path(__file__).resolve().parents[2]
 TODAY = dt.date(2026, 11, 29)
@@ -332,9 +335,158 @@ def test_lines_months_and_wide_digits_of_a_delivery(root, capsys):
         cli.main(["data", "draft", *(str(root / "in" / name) for name in texts), "--name", "t"])
     said = capsys.readouterr().out
     assert "drafted, as of 2026-07-01" in said and "tried as of 2026-07-01" in said and "data reach" not in said
+    assert "since = 2026-03-05 # CHECK: " in (root / "data/mappings/t.toml").read_text("utf-8")
     with tried(root / "data/mappings/t.toml", raw=root / "in", root=root) as made:
         lines = made.query("SELECT ended_on, end_reason FROM subscription ORDER BY subscription_id")
         assert lines["end_reason"].fillna("").tolist() == ["", "disconnect", "non_payment"]
         assert str(lines["ended_on"].iloc[1])[:10] == "2026-03-05"
         bills = made.query("SELECT sum(amount) AS n FROM bill")["n"].iloc[0]
         assert bills == pytest.approx(3 * (31.5 + 32.5 + 33.5 + 34.5) + 49.2)
+
+
+@pytest.mark.parametrize(
+    ("heading", "unit", "scale"),
+    [
+        ("应收金额(万元)", "currency", 10_000), ("预计金额（单位：万元）", "currency", 10_000),
+        ("收入/亿元", "currency", 1e8),
+        ("应收金额分", "currency", 0.01), ("应收金额(元/月)", "currency", 1), ("AmountFen", "currency", 0.01),
+        ("price_cents", "currency", 0.01), ("单价(分/分钟)", "currency/min", 0.01), ("分公司应收", "currency", None),
+        ("积分", "currency", None), ("discount_percent", "currency", None), ("部分金额", "currency", None),
+        ("流量(GB)", "MB", 1024), ("流量G", "MB", 1024), ("volume_kbytes", "MB", 1 / 1024), ("等待时长(分钟)", "s", 60),
+        ("通话时长(分)", "min", 1), ("用户数(万户)", "lines", 10_000), ("应收金额", "currency", None),
+    ],
+)  # fmt: skip
+def test_the_unit_of_a_heading(heading, unit, scale):
+    """It is a word of its own, or ends one; what only holds its sign (分公司, 积分) has none."""
+    column = Column(name="x", type="double", meaning="", unit=unit)
+    assert scaled(column, heading) == (scale, "")
+
+
+def test_two_units_in_a_heading_and_a_unit_in_a_title_are_asked_for():
+    column = Column(name="amount", type="double", meaning="", unit="currency")
+    assert scaled(column, "金额(元)/万元")[1] == "元 or 万元: which is its unit?"
+    assert scaled(column, "应收金额", "万元") == (10_000, "a title says that the unit is 万元: of this column, too?")
+    assert scaled(column, "应收金额(元)", "万元") == (1, "")
+
+
+def test_months_of_two_forms_a_correction_and_another_systems_numbers(root):
+    """June has one more column, May is in old encoding under 万元, April is corrected; billing knows its own numbers.
+
+    Amounts by hand: K1 was billed 100.50 in April, corrected to 90; 12,345.60 in May as 1.23456 万元; 70 in June.
+    """
+    people = "客户编号,客户类型,省份,入网日期\n" + "".join(f"K{i},个人,广东,2024-01-0{i}\n" for i in range(1, 6))
+    links = "CRM编号,计费账号\n" + "".join(f"K{i},8800{i}\n" for i in range(1, 6))
+    april, june = (
+        head + "".join(f"Z{m}{i},8800{i},2026{m:02},{first if i == 1 else 50 + i}{more}\n" for i in range(1, 6))
+        for m, first, head, more in (
+            (4, "100.50", "账单编号,计费账号,账期,应收金额(元)\n", ""),
+            (6, "70", "账单编号,计费账号,账期,应收金额(元),备注\n", ",x"),
+        )
+    )
+    may = "2026年5月\n单位：万元\n账单编号,计费账号,账期,应收金额\n" + "".join(
+        f"Z5{i},8800{i},202605,{1.23456 if i == 1 else f'0.005{i}'}\n" for i in range(1, 6)
+    )
+    files = {
+        "客户资料.csv": people.encode("gb18030"), "对照表.csv": links, "账单_202604.csv": april,
+        "五月账单.csv": may.encode("gb18030"), "账单_202606.csv": june,
+        "账单_202604_更正.csv": "账单编号,计费账号,账期,应收金额(元)\nZ41,88001,202604,90\n",
+    }  # fmt: skip
+    made, text, mapping, raw = drafted(root, files)
+    assert made.homeless == [] and {b.keep for b in mapping.files if b.table.name == "bill"} == {"last"}
+    assert 'path = "账单_??????.csv", optional = ["备注"]' in text
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as tries:
+        bills = tries.query("SELECT customer_id, month(month) AS m, amount FROM bill ORDER BY ALL")
+        assert bills.loc[bills["customer_id"] == "K1", "amount"].tolist() == [90.0, 12_345.6, 70.0]
+        assert bills.loc[bills["m"] == 5, "amount"].tolist() == [12_345.6, 52.0, 53.0, 54.0, 55.0]
+        assert len(bills) == 15 and tries.full_account().balanced
+
+
+def test_a_column_that_each_row_needs_makes_a_months_file_a_block_of_its_own(root):
+    """June's bills have a discount, which no bill may lack: the files are named each, and none of them is refused."""
+    head, months = "账单编号,客户编号,账期,应收金额", {}
+    for m in (4, 5, 6):
+        rows = (f"Z{m}{i},K{i},20260{m},50{',5' if m == 6 else ''}\n" for i in range(1, 4))
+        months[f"账单_20260{m}.csv"] = head + (",优惠金额" if m == 6 else "") + "\n" + "".join(rows)
+    _, _, mapping, raw = drafted(root, months)
+    assert sorted(b.path for b in mapping.files if b.table.name == "bill") == list(months)
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        assert made.query("SELECT sum(discount) AS n, count(*) AS rows FROM bill").iloc[0].tolist() == [15, 9]
+
+
+def test_a_refused_record_of_a_drafted_join_is_mended_and_taken_back(root, capsys):
+    """The export says from which line it comes and by which key its customer was looked for; a telephone is masked."""
+    (root / "notebooks").mkdir()
+    phones = [f"1380013{i:04}" for i in range(1, 6)]
+    people = "客户编号,客户类型,省份,入网日期,联系电话\n"
+    people += "".join(f"K{i},个人,广东,2024-01-0{i},{phone}\n" for i, phone in enumerate(phones, 1))
+    bills = "账单编号,计费账号,账期,应收金额\n" + "".join(f"Z{i},8800{i},202606,5{i}\n" for i in range(1, 6))
+    paid = "流水号,手机号,缴费日期,缴费金额\n" + "".join(f"J{i},{p},2026-06-30,1{i}\n" for i, p in enumerate(phones))
+    files = {
+        "客户资料.csv": people, "账单.csv": bills.replace("88003", "88009"),
+        "对照表.csv": "CRM编号,计费账号\n" + "".join(f"K{i},8800{i}\n" for i in range(1, 6)),
+        "缴费.csv": paid.replace(phones[1], "13900000000"),
+    }  # fmt: skip
+    _, text, _, raw = drafted(root, files)
+    raw.rename(root / "data/raw_t")
+    (root / "data/raw").mkdir()
+    (root / "data/raw_t").rename(root / "data/raw/t")
+    assert 'beside = ["linked_row", "计费账号"]' in text and "ignore" not in text
+    with pytest.raises(SystemExit):
+        cli.main(["data", "ingest", "t"])
+    for table, key, shown in (("bill", "计费账号", "88009"), ("payment", "手机号", "[number]")):
+        with pytest.raises(SystemExit):
+            cli.main(["data", "quarantine", "t", "--table", table, "--export", str(root / "out.csv")])
+        out = pd.read_csv(root / "out.csv", dtype=str)
+        of = "账单.csv, 4" if table == "bill" else "缴费.csv, 3"
+        assert out[["linked_row", key, "#reasons"]].to_numpy().tolist() == [[of, shown, "customer_id is missing"]]
+        out.assign(linked_customer_id="K3" if table == "bill" else "K2").to_csv(root / f"{table}.csv", index=False)
+        with pytest.raises(SystemExit) as end:
+            cli.main(["data", "quarantine", "t", "--take-back", str(root / f"{table}.csv")])
+        assert end.value.code == 0
+    made = open_warehouse("t", root=root)
+    assert made.query("SELECT customer_id, amount FROM bill ORDER BY 1").to_numpy().tolist() == [
+        [f"K{i}", 50.0 + i] for i in range(1, 6)
+    ]
+    assert made.query("SELECT customer_id FROM payment ORDER BY payment_id")["customer_id"].tolist() == [
+        f"K{i}" for i in range(1, 6)
+    ]
+
+
+def test_lines_some_of_which_are_telephones_fen_without_a_word_and_a_clock_of_twelve_hours(root):
+    """Of a list of lines a third are telephones: they are hidden there as in the use of them, in one form."""
+    phones = [f"1391000{i:04}" for i in range(1, 5)]
+    lines = [*phones, *(f"KD{i}" for i in range(8))]
+    files = {
+        "客户.csv": "客户号,客户类型,省份,入网日期\n" + "".join(f"{i}0,个人,广东,2024-01-0{i}\n" for i in range(1, 6)),
+        "用户清单.csv": "用户号码,客户号,业务,启用日期\n"
+        + "".join(f"{n},{i % 5 + 1}0,{'宽带' if 'K' in n else '移动'},2024-02-01\n" for i, n in enumerate(lines)),
+        "用量.csv": "用户号码,月份,通话时长(秒),流量G\n" + "".join(f"{n},202606,90,0.5\n" for n in phones),
+        "billing.csv": "acct_no,bill_cycle,fee_fen\n" + "".join(f"{i}0,202606,{1999 + i}\n" for i in range(1, 6)),
+        "工单.csv": "工单号,客户号,工单类型,受理时间\nT1,10,投诉,2026/6/3 下午1:05\nT2,20,故障,2026/6/3 上午12:30\n",
+    }
+    _, _, mapping, raw = drafted(root, files)
+    assert all(cells(mapping, t)["subscription_id"].kind == "phone" for t in ("subscription", "usage_month"))
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        assert made.account()["quarantined"].sum() == 0
+        use = made.query("SELECT call_min, data_mb FROM usage_month JOIN subscription USING (subscription_id)")
+        assert use.to_numpy().tolist() == [[1.5, 512.0]] * 4
+        assert made.query("SELECT amount FROM bill ORDER BY 1")["amount"].tolist() == [20.0, 20.01, 20.02, 20.03, 20.04]
+        opened = made.query("SELECT opened_at FROM ticket ORDER BY ticket_id")["opened_at"].astype(str).tolist()
+        assert opened == ["2026-06-03 13:05:00", "2026-06-03 00:30:00"]
+
+
+def test_columns_of_months_give_the_last_month_and_a_question(root):
+    """Of three columns of ARPU the last stands for its month, not the first for the month of the joining."""
+    head = "客户编号,客户类型,省份,入网日期," + ",".join(f"{n}_20260{m}" for n in ("ARPU", "流量GB") for m in (4, 6, 5))
+    rows = "".join(f"K{i},个人,广东,2024-01-0{i},4{i},6{i},5{i},1,2,3\n" for i in range(1, 6))
+    _, text, mapping, raw = drafted(root, {"宽表.csv": f"{head}\n{rows}"})
+    assert mapping.as_of == dt.date(2026, 7, 1) and "of 3 columns, most of other months, it alone is read" in text
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        bills = made.query("SELECT month::VARCHAR AS month, amount FROM bill ORDER BY amount")
+        assert bills.to_numpy().tolist() == [["2026-06-01", 60.0 + i] for i in range(1, 6)]
+        assert made.query("SELECT DISTINCT month::VARCHAR AS m, data_mb FROM usage_month").to_numpy().tolist() == [
+            ["2026-06-01", 2048.0]
+        ]
+    later = rows.replace("2024-01-01", "2026-08-03")  # who joined after the last column: its month is still June
+    (root / "in/宽表.csv").write_text(f"{head}\n{later}", "utf-8")
+    assert "month = { constant = 2026-06-01 }\n" in draft_mapping([raw], name="t", root=root, today=TODAY)[1]

@@ -222,6 +222,14 @@ def test_completeness_by_pandas(warehouse):
             assert found[table, column] == filled.sum(), (table, column)
 
 
+def test_what_no_file_fills_is_not_mapped(warehouse):
+    """The mapping tells a column that is empty in what was delivered from one that no file fills."""
+    found = quality.completeness(warehouse)
+    mapped = warehouse.query("SELECT value FROM facts WHERE name = 'mapped'")["value"].iloc[0].split()
+    names = found["table"] + "." + found["column"]
+    assert "bill.month" in mapped and "tariff.price_mb" in mapped and found["mapped"].equals(names.isin(mapped))
+
+
 def test_the_sample_contradicts_itself_nowhere(warehouse):
     """Its bad rows are refused at the door; what came in is of one piece."""
     assert quality.contradictions(warehouse, "2026-07-01").empty

@@ -4,6 +4,7 @@ from datetime import date
 from time import process_time
 
 import duckdb
+import pandas as pd
 import pytest
 
 from workbench.errors import WorkbenchError
@@ -287,6 +288,23 @@ def test_a_column_that_turns_constant_is_told(door):
     assert plausible(account)["payment.method.constant"] == "method is missing in all rows from 2026-04 on, not before"
     rare = payments(lambda m, i: "card" if m < 4 and i == 0 else "cash")
     assert plausible(door(pay=rare)[0]) == {}
+
+
+def test_last_days_that_lack_are_told(door):
+    """Payments on working days, ten a day, to 19 June: 11 days lack by 1 July; to 26 June it is but a weekend more.
+
+    A payment a month leaves such a gap by itself.
+    """
+
+    def until(last, a_day=10, days="B"):
+        when = pd.date_range("2026-01-01", last, freq=days).repeat(a_day)
+        rows = [f"p{i},c{1 + i % 2},,{day:%Y-%m-%d},9,{'cash' if i % 2 else 'card'}" for i, day in enumerate(when)]
+        return plausible(door(pay="\n".join(["id,c,b,on,fee,how", *rows]))[0])
+
+    assert until("2026-06-19") == {
+        "payment.month_rows": "no row from 2026-06-20 to 2026-06-30, where 7 a day are usual"
+    }
+    assert until("2026-06-26") == until("2026-06-19", 1, "8D") == {}
 
 
 def test_an_identifier_that_fills_a_gap_is_told(door):

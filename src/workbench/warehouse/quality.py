@@ -118,14 +118,22 @@ def refusals(warehouse: Warehouse) -> pd.DataFrame:
 
 
 def completeness(warehouse: Warehouse) -> pd.DataFrame:
-    """Count the rows that have a value, for each column that may lack one: table, department, column, rows, filled."""
+    """Count the rows that have a value, for each column that may lack one: table, department, column, rows, filled, and
+    whether it is mapped; where that is not on record, an empty column is taken to be.
+    """
     of, rows = departments(warehouse), []
+    facts = "SELECT value FROM facts WHERE name = 'mapped'"
+    said = [] if hasattr(warehouse, "engine") else warehouse.query(facts)["value"].tolist()
+    mapped = set(" ".join(said).split())
     for name in warehouse.tables():
         columns = [c for c in schema.table(name).columns if not c.not_null or c.is_map]
         counts = [f"count({c.name}) FILTER (WHERE {_has(c)})" for c in columns]
         total, *filled = warehouse.query(f"SELECT {', '.join(['count(*)', *counts])} FROM {name}").iloc[0]
-        rows += [(name, of.get(name, ""), c.name, int(total), int(n)) for c, n in zip(columns, filled, strict=True)]
-    return pd.DataFrame(rows, columns=["table", "department", "column", "rows", "filled"])
+        rows += [
+            (name, of.get(name, ""), c.name, int(total), int(n), not mapped or n > 0 or f"{name}.{c.name}" in mapped)
+            for c, n in zip(columns, filled, strict=True)
+        ]
+    return pd.DataFrame(rows, columns=["table", "department", "column", "rows", "filled", "mapped"])
 
 
 def _has(column: schema.Column) -> str:

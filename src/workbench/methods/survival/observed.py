@@ -69,11 +69,16 @@ def observe(
     )
     group = category(customers[within], within, missing="refuse") if within else "all"
     opened = begin.min() if since is None else day_of(since, "since")
+    gone = end < as_of
     if not opened < as_of:
+        if gone.any():
+            raise CannotAnswer(
+                "nothing was observed from {opened} to before {day}. The departures on record begin on {first}. Give "
+                "since='{since}', or the day from which they are recorded."
+            ).of(opened.date(), as_of.date(), (first := end[gone].min().date()), str(first))
         raise CannotAnswer("nothing was observed from {opened} to before {day}. Choose a later as_of.").of(
             opened.date(), as_of.date()
         )
-    gone = end < as_of
     step = step or _step_of(end[gone])
     first, last = (_position(moment, step) for moment in (begin, end))
     closed = int(_position(pd.Series([as_of]), step).iloc[0])

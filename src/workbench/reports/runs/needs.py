@@ -49,12 +49,16 @@ class Fit:
     def sentence(self, source: str, mapping: str = "") -> Message:
         """Say what is lacking and what to do; `mapping` is the file to mend, if not the source's own."""
         needs = say("it needs {lacks}.", lacks=Listed(map(as_message, self.lacks)))
-        tables = re.findall(r"(?:rows|values) of (\w+)", " ".join(self.lacks))
+        tables = [table for lack in self.lacks for table in re.findall(r"(?:^|, | or )(?:rows|values) of (\w+)", lack)]
         if self.instead:
             return join(needs, say("With {how} it can run on what '{source}' has.", how=self.instead, source=source))
         if tables:
             file = mapping or f"data/mappings/{source}.toml"
             return join(needs, say("Map it in {file} (workbench data describe {table}).", file=file, table=tables[0]))
+        if any(re.search(r"\((there are|found:) \d+\)", lack) for lack in self.lacks):
+            return join(needs, say("It runs once more of that is delivered."))
+        if any("' among the values of " in lack for lack in self.lacks):
+            return join(needs, say("If that is right of the data, the study is not made for them."))
         return needs
 
 
@@ -140,7 +144,7 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
     if number >= max(least, 1):
         return Message()
     meaning = known.meaning[0].lower() + known.meaning[1:].rstrip(".")
-    if least < 2:
+    if least < 2 or not number:
         return say("values of {column} ({meaning})", column=key, meaning=Word(meaning))
     lack = {"least": str(least), "column": key, "n": str(number)}
     return say("{least} different values of {column} (found: {n})", **lack)

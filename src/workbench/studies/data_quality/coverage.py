@@ -37,7 +37,8 @@ class Coverage(Result):
     ----------
     table : DataFrame
         One row a table of dated facts: department, table, records, first and last (days; of what is known by month the
-        first of one), months (with rows), missing and thin (months; missing value where the table is not judged),
+        first of one), months (with rows), missing and thin (months; missing value where the table is not judged: it may
+        come in waves, or one month is all there is),
         days_missing (in other months), days_old (days from the last row to the day of the study; 1 is the day before),
         gaps (which months and days, in words).
     months : DataFrame
@@ -75,6 +76,8 @@ class Coverage(Result):
         if self.table.empty:
             return say("No table of dated facts holds a row: what came in when is not known.")
         if judged.empty:
+            if self.table["table"].isin(quality_rules().monthly).any():
+                return say("Only one month is on record, so whether other months are missing is not known.")
             return say("No table comes in every month, so no month can be missing.")
         until = (self.as_of - pd.Timedelta(days=1)).date()
         if len(holes):
@@ -225,6 +228,7 @@ def _of_one(rows: pd.DataFrame, day: pd.Timestamp) -> tuple[dict[str, object], p
     months = months.join(_dark(there, months, usual, day) if daily else pd.DataFrame(columns=_DARK))
     months["days_missing"] = months["days_missing"].astype(float).fillna(0.0)
     months.loc[months["days_missing"] > 0, "gap"] = "days"
+    monthly = monthly and (len(months) > 1 or months["gap"].ne("").any())  # one month does not tell how often it comes
     return {
         "department": department,
         "table": name,

@@ -322,7 +322,7 @@ def completeness(filled: pd.DataFrame) -> Table:
     Parameters
     ----------
     filled : DataFrame
-        One row a column that may lack a value: table, department, column, rows, filled.
+        One row a column that may lack a value: table, department, column, rows, filled, mapped.
 
     Raises
     ------
@@ -330,15 +330,19 @@ def completeness(filled: pd.DataFrame) -> Table:
         If a column is missing or holds something else, or a column stands twice.
     """
     read = columns.take(
-        filled, "filled", key=["table", "column"], numbers=["rows", "filled"], categories=["department"]
-    ).table
-    read = read.assign(share=read["filled"] / read["rows"].clip(lower=1))
-    some = read[read["share"] < 1].sort_values(["share", "table", "column"], ignore_index=True)
+        filled, "filled", key=["table", "column"], numbers=["rows", "filled"], flags=["mapped"],
+        categories=["department"],
+    ).table  # fmt: skip
+    read = read.assign(share=(read["filled"] / read["rows"].clip(lower=1)).where(read["mapped"] > 0))
+    some = read[~(read["share"] >= 1)].sort_values(["share", "table", "column"], na_position="last", ignore_index=True)
     caption = say(
         "Share of rows that have a value, emptiest first; {n} of {all} columns that may lack one never do. Some lack "
         "it rightly: a line that runs has no last day.",
         n=len(read) - len(some), all=len(read),
     )  # fmt: skip
+    if none := int(some["share"].isna().sum()):
+        said = say("{n} of these columns are not mapped: no file fills them, so they have no share.", n=none)
+        caption = join(caption, said)
     shown = refused.with_words(some[["department", "table", "column", "rows", "share"]])
     shown["column"] = [Label(name).said() for name in shown["column"]]
     return Table("completeness", shown, caption, {"rows": "{:,.0f}"})

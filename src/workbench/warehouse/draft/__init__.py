@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from collections.abc import Sequence
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse.draft.propose import Proposal, propose
@@ -49,9 +51,14 @@ def draft_mapping(
     if odd := next((file for file in files if not str(file).isprintable()), None):
         raise WorkbenchError("the name of {odd} has signs that no text can hold. Rename the file.").of(repr(str(odd)))
     folder = Path(os.path.commonpath([file.parent for file in files]))
-    read, paths = as_patterns([one for file in files for one in samples(file)], folder)
+    found = [one for file in files for one in samples(file)]
     models = {file.stem: _items(file) for file in sorted((root / "data" / "models").glob("*.toml"))}
-    made = propose(read, today=today, operator=name, models=models, until=until)
+    asked: dict[str, Any] = {"models": models, "today": today, "operator": name, "until": until}
+    read, paths = as_patterns([one.fresh() for one in found], folder)
+    made = propose(read, **asked)
+    if apart := {paths[id(block.sample)] for block in made.blocks if block.lacks()}:
+        read, paths = as_patterns(found, folder, {re.sub(r"[?]+", "*", path) for path in apart})
+        made = propose(read, **asked)
     return made, mapping_text(made, paths, title=name, operator=name), files[0] if len(files) == 1 else folder
 
 

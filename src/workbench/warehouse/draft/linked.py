@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import permutations
 
 from workbench.personal import PHONE, personal
 from workbench.warehouse.draft.sample import Sample, bare
 from workbench.warehouse.sql import quoted
 from workbench.warehouse.texts import one_form
 
-LINKED = "linked_customer_id"
+LINKED, ROW = "linked_customer_id", "linked_row"
 HALF, MOST, FEW, MANY, LONG = 0.5, 0.8, 3, 20, 5
 NUMBER = ("number", "code", "key", "id", "no", "nr", "编号", "编码", "号码", "账号", "账户", "标识", "号")
 
@@ -33,7 +34,8 @@ class Link:
                 f"right(regexp_replace(translate({cell}, {wide}), '[^0-9]', '', 'g'), 11)" for cell in (key, here)
             )
         return (
-            f"SELECT f.*, b.customer AS {LINKED}\nFROM rows_of f LEFT JOIN (\n"
+            f'SELECT f.*, concat_ws(\', \', f."#file", f."#line") AS {ROW},\n'
+            f"  b.customer AS {LINKED}\nFROM rows_of f LEFT JOIN (\n"
             f"  SELECT {key} AS key, any_value({customer}) AS customer FROM customers_of b\n"
             f"  GROUP BY ALL HAVING count(DISTINCT {customer}) = 1\n) b ON b.key = {here}"
         )
@@ -65,10 +67,18 @@ def link(samples: Sequence[Sample], customers: Sample, key: str) -> None:
             for here in keys[id(sample)]
         ]  # fmt: skip
         most, hub, here, there, customer = max(found, key=lambda one: one[0], default=(0.0, customers, "", "", ""))
-        if most and LINKED not in sample.columns:
-            of = dict(zip(map(_plain, hub.columns[there]), hub.columns[customer], strict=True))
-            sample.columns[LINKED] = [of.get(_plain(text), "") for text in sample.columns[here]]
-            sample.links.append(Link(hub, here, there, customer))
+        if most:
+            _join(sample, Link(hub, here, there, customer))
+    for sample, like in permutations([s for s in samples if s is not customers], 2):
+        if like.links and not sample.links and {*sample.columns, LINKED} <= like.columns.keys():  # too few rows to tell
+            _join(sample, like.links[0])
+
+
+def _join(sample: Sample, found: Link) -> None:
+    if LINKED not in sample.columns:
+        of = dict(zip(map(_plain, found.by.columns[found.there]), found.by.columns[found.customer], strict=True))
+        sample.columns[LINKED] = [of.get(_plain(text), "") for text in sample.columns[found.here]]
+        sample.links.append(found)
 
 
 def stem(name: str) -> str:
@@ -81,11 +91,11 @@ def stem(name: str) -> str:
     return plain.removesuffix(next(filter(plain.endswith, NUMBER), ""))
 
 
-def holds(sample: Sample, name: str) -> set[str]:
-    """What people's numbers a column holds: of telephones, of identity cards; nothing for an operator's own."""
+def holds(sample: Sample, name: str, share: float = 0.9) -> set[str]:
+    """What people's numbers a share of a column holds: of telephones, of identity cards; nothing for others."""
     texts = sample.texts(name)[:200]
     kinds = [set(personal(text, whole=True)) for text in texts]
-    return {kind for kind in set().union(*kinds) if sum(kind in found for found in kinds) > 0.9 * len(texts)}
+    return {kind for kind in set().union(*kinds) if sum(kind in found for found in kinds) > share * len(texts)}
 
 
 def _plain(text: str) -> str:

@@ -16,9 +16,9 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse import schema
-from workbench.warehouse.draft.linked import HALF, LINKED, holds, link, stem
-from workbench.warehouse.draft.sample import Sample, bare
-from workbench.warehouse.draft.values import Cell, added, cell, churned, inline, numbered, quoted, tenure, words
+from workbench.warehouse.draft.linked import HALF, LINKED, MANY, holds, link, stem
+from workbench.warehouse.draft.sample import Sample, bare, month_end, month_of
+from workbench.warehouse.draft.values import Cell, added, cell, churned, inline, numbered, quoted, tenure, titled, words
 
 EXACT, HELD, FILE = 3, 1, 4
 FLAT = ("customer", "subscription", "usage_month", "bill")
@@ -35,6 +35,12 @@ class Block:
     cells: dict[str, Cell]
     score: float
     keys: dict[str, str] = field(default_factory=dict)
+
+    def lacks(self) -> bool:
+        """Whether some of its files lack a column that each row needs."""
+        needed = {c.name for c in self.table.columns if c.not_null}
+        used = {source for name, one in self.cells.items() if name in needed for source in one.sources}
+        return not used.isdisjoint(self.sample.options.get("optional", ()))
 
 
 @dataclass
@@ -93,6 +99,7 @@ def propose(
             more = [b for b in fits[id(sample)] if b.table.name in FLAT and b.table.name not in taken]
             blocks += [main, *(more if main.table.name in FLAT else [])]
     blocks += _customers(blocks)
+    _one_form(blocks)
     for block in blocks if listing and len(samples) > 1 else ():
         _doubt_strangers(block, of.sample, of.cells["customer_id"].sources[0])
     days = [one.last for b in blocks for name, one in b.cells.items() if name not in ("due_on", "due_at", "ends_on")]
@@ -101,7 +108,8 @@ def propose(
     order = list(schema.tables())
     blocks.sort(key=lambda b: order.index(b.table.name))
     _corrections(blocks)
-    made = Proposal(as_of, bool(known), blocks, {}, [], [s for s in samples if id(s) not in mains])
+    read = mains.keys() | {id(s.links[0].by) for s in samples if s.links}
+    made = Proposal(as_of, bool(known), blocks, {}, [], [s for s in samples if id(s) not in read])
     for block in blocks:
         _fill(block, made, operator)
     _parameters(made, models)
@@ -112,22 +120,24 @@ def _corrections(blocks: list[Block]) -> None:
     """Take a file whose keys stand in a larger one of its table for a correction, which replaces those rows."""
 
     def keys(block: Block) -> set[tuple[str, ...]]:
-        of = [source for name in block.table.key for source in block.cells[name].sources]
+        of = [source for name in block.table.key for source in block.cells.get(name, Cell("")).sources]
         return set(zip(*(block.sample.columns[name] for name in of), strict=True))
 
     for main, block in permutations(list(blocks), 2):
         if (
             main.table is not block.table
             or not main.table.key
-            or not set(main.sample.columns) == set(block.sample.columns)
+            or not main.cells.keys() >= {*block.cells, *main.table.key}
         ):
             continue
         mine, theirs = keys(block), keys(main)
-        if len(mine) >= len(theirs) or len(mine & theirs) < max(HALF * len(mine), 1):
+        some = max(HALF * len(mine), 1)  # of a piece of the larger one fewer are met
+        if len(mine) >= len(theirs) or len(mine & theirs) < (some if main.sample.whole else min(some, MANY)):
             continue
         blocks.remove(block)
         blocks.insert(blocks.index(main) + 1, block)
-        main.keys["keep"] = block.keys["keep"] = '"last"'
+        for same in (b for b in blocks if b.table is main.table):
+            same.keys["keep"] = '"last"'
         doubt = f"its rows replace those of {main.sample.path.name} with the same key: a correction?"
         for name, one in main.cells.items():
             if "values = " in one.toml and block.cells.get(name, one).sources == one.sources:
@@ -141,6 +151,17 @@ def _one_customer(blocks: list[Block]) -> None:
     for block in blocks if of.sources else ():
         if "customer_id" in block.cells:
             block.cells["customer_id"] = of
+
+
+def _one_form(blocks: list[Block]) -> None:
+    """An identifier that is hidden in one file is hidden in each that has numbers of people under that name."""
+    for column in {name for block in blocks for name, one in block.cells.items() if 'pseudonym = "' in one.toml}:
+        found = [(block, one) for block in blocks if (one := block.cells.get(column)) and len(one.sources) == 1]
+        toml = next((one.toml for _, one in found if 'pseudonym = "' in one.toml), "")
+        for block, one in found if toml else ():
+            if one.toml == quoted(one.sources[0]) and holds(block.sample, one.sources[0], 0):
+                kind = toml.partition("pseudonym = ")[2].removesuffix(" }")
+                block.cells[column] = replace(one, toml=inline(from_=one.toml, pseudonym=kind))
 
 
 def _doubt_strangers(block: Block, customers: Sample, key: str) -> None:
@@ -227,7 +248,8 @@ def _names(table: schema.TableSchema, column: str) -> list[str]:
 def _called(sample: Sample, table: schema.TableSchema, column: schema.Column) -> list[str]:
     """Columns that are called so, the likeliest first; a number that people have is no customer if another is there."""
     names = list(map(bare, _names(table, column.name)))
-    found = sorted((n for n in sample.columns if bare(n) in names), key=lambda name: names.index(bare(name)))
+    plain = {n: bare(n) if bare(n) in names else titled(column, n) for n in sample.columns}
+    found = sorted((n for n in plain if plain[n] in names), key=lambda name: names.index(plain[name]))
     if column.name == "customer_id":
         found += _called_like(sample, table, column)
         return [LINKED] if sample.links else sorted(found, key=lambda name: bool(holds(sample, name)))
@@ -366,7 +388,8 @@ def _once(block: Block) -> bool:
 def _fill(block: Block, made: Proposal, operator: str) -> None:
     """Write what no column gives, and the days that are known by now."""
     last = made.as_of - timedelta(days=1)
-    month = last.replace(day=1)
+    told = [day for one in block.cells.values() for source in one.sources if (day := month_of(source))]
+    month = max(told, default=last.replace(day=1))
     of_customer = block.cells.get("customer_id", Cell("{ row_number = true }"))
     days = {"$AS_OF": made.as_of, "$LAST_DAY": last, "$MONTH": month, "$YEAR": last.year}
     tokens = {key: str(day) for key, day in days.items()} | {"$OPERATOR": operator.replace('"', "'")}
@@ -374,8 +397,9 @@ def _fill(block: Block, made: Proposal, operator: str) -> None:
         said = words()["table"][block.table.name].get("otherwise", {}).get(column.name)
         if column.name not in block.cells and said and column.not_null:
             toml, doubt, sources = said[0], said[1], of_customer.sources[:0]
-            if told := _by_file(block.sample, column):
-                toml, doubt = inline(constant=quoted(told)), ""
+            if named := _by_file(block.sample, column):
+                toml, doubt = inline(constant=quoted(named)), ""
+            doubt = "" if told and column.name == "month" else doubt
             if toml == "$CUSTOMER":
                 toml, sources = of_customer.toml, of_customer.sources
             elif toml[1:] in block.cells and toml.startswith("$"):
@@ -384,7 +408,7 @@ def _fill(block: Block, made: Proposal, operator: str) -> None:
                 continue
             block.cells[column.name] = Cell(toml, sources, doubt)
     if "issued_on" in {c.name for c in block.table.columns} and "month" in block.cells:
-        _month_ends(block, last)
+        _month_ends(block, month_end(month) if told else last)
     for name, one in block.cells.items():
         toml = one.toml
         for key, value in tokens.items():
@@ -414,8 +438,12 @@ def _parameters(made: Proposal, models: dict[str, list[str]]) -> None:
     said, tables = made.parameters, {block.table.name: block for block in made.blocks}
     month = (made.as_of - timedelta(days=1)).replace(day=1)
     for block in made.blocks:
-        if "see since" in block.cells.get("ended_on", Cell("")).doubt:
+        ended = block.cells.get("ended_on", Cell(""))
+        if "see since" in ended.doubt:
             said["since"] = (str(month), "first day from which departures are known")
+        elif ended.first and ended.first < made.as_of:
+            first = ended.first.replace(day=1) if (ended.first + timedelta(days=1)).day == 1 else ended.first
+            said["since"] = (str(first), "CHECK: the first on record left then; from which day are departures known?")
     if "usage_month" in tables and "constant" in tables["usage_month"].cells["month"].toml:
         said["previous"] = (str(made.as_of), "use is known of one month alone")
     if "payment" in tables and "bill" not in tables:

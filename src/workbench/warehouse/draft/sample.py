@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import codecs
 import csv
 import io
@@ -10,7 +11,9 @@ import re
 import unicodedata
 import zlib
 from collections import Counter
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from datetime import date
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -54,6 +57,8 @@ class Sample:
         Why a column fills none of the columns that it is called like.
     links : list
         Where its customers are found by another key: one `Link`, or none.
+    unit : str
+        What a title above the names says of the unit; "" for nothing.
     """
 
     path: Path
@@ -63,7 +68,12 @@ class Sample:
     doubts: tuple[str, ...] = ()
     misfits: dict[str, str] = field(default_factory=dict)
     links: list[Any] = field(default_factory=list)
+    unit: str = ""
     _texts: dict[str, list[str]] = field(default_factory=dict)
+
+    def fresh(self) -> Sample:
+        """The same, of which nothing is known yet."""
+        return replace(self, columns=dict(self.columns), misfits={}, links=[], _texts={})
 
     def texts(self, name: str) -> list[str]:
         """The texts of a column that say something."""
@@ -106,6 +116,24 @@ def samples(path: Path) -> list[Sample]:
     return found
 
 
+def together(parts: list[Sample]) -> Sample:
+    """Take the samples of several files for one: some rows of each, and which columns not all of them have."""
+    names, most = list(max(parts, key=lambda one: len(one.columns)).columns), max(ROWS * 4 // len(parts), 100)
+    rows = [len(next(iter(one.columns.values()))) for one in parts]
+    columns = {
+        name: [text for one, n in zip(parts, rows, strict=True) for text in one.columns.get(name, [""] * n)[:most]]
+        for name in names
+    }
+    options = dict(parts[-1].options)
+    if len({one.options.get("encoding") for one in parts}) > 1:
+        options["encoding"] = "auto"
+    if optional := [name for name in names if any(name not in one.columns for one in parts)]:
+        options["optional"] = optional
+    doubts = tuple(dict.fromkeys(doubt for one in parts for doubt in one.doubts))
+    whole = all(one.whole for one in parts) and max(rows) <= most
+    return Sample(parts[-1].path, options, columns, whole, doubts, unit=parts[-1].unit)
+
+
 def _head(path: Path) -> tuple[str, dict[str, Any], bool, tuple[str, ...]]:
     """Text of the beginning, in whole lines; its encoding, whether it is all, and doubts."""
     with unpacked(path) as stream:
@@ -143,7 +171,14 @@ def _csv(path: Path) -> list[Sample]:
         options |= {"header": False, "names": names}
         doubts += ("the file seems to have no names of columns: give them under names",)
     body = [row for row in body if len(row) == width][:ROWS]
-    return [Sample(path, options, _columns(names, body), whole and len(rows) < ROWS, doubts)]
+    return [Sample(path, options, _columns(names, body), whole and len(rows) < ROWS, doubts, unit=_unit(rows[:above]))]
+
+
+def _unit(above: Iterable[Iterable[Any]]) -> str:
+    """The unit that a title says: 单位：万元."""
+    title = unicodedata.normalize("NFKC", " ".join(str(cell or "") for row in above for cell in row))
+    found = re.search(r"(?:单位|\bunit|\bin)\s*:\s*([^\s,;)]+)", title.lower())
+    return found[1] if found else ""
 
 
 def _regular(lines: list[str], sign: str) -> float:
@@ -204,7 +239,7 @@ def _excel(path: Path) -> list[Sample]:
         names = [" ".join(str(cell or f"column {i + 1}").split()) for i, cell in enumerate(rows[above])]
         body = [[_plain(cell) for cell in row] for row in rows[above + 1 :] if any(row)]
         options = ({"sheet": sheet} if number else {}) | ({"skip_rows": above} if above else {})
-        found.append(Sample(path, options, _columns(names, body), len(rows) < ROWS))
+        found.append(Sample(path, options, _columns(names, body), len(rows) < ROWS, unit=_unit(rows[:above])))
     return found
 
 
@@ -216,3 +251,18 @@ def bare(name: str) -> str:
     """
     text = unicodedata.normalize("NFKC", name).lower()
     return re.sub(r"[\W_]+", "", re.sub(r"[(\[（].*?[)\]）]", "", text))
+
+
+def month_of(name: str) -> date | None:
+    """The first day of the month that a heading names.
+
+    >>> month_of("ARPU_202604"), month_of("2026年4月话费"), month_of("fee 2026")
+    (datetime.date(2026, 4, 1), datetime.date(2026, 4, 1), None)
+    """
+    found = re.search(r"(?<!\d)(20\d\d)[-_./年]?(1[0-2]|0?[1-9])(?!\d)", name)
+    return date(int(found[1]), int(found[2]), 1) if found else None
+
+
+def month_end(day: date) -> date:
+    """The last day of its month."""
+    return day.replace(day=calendar.monthrange(day.year, day.month)[1])

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import calendar
 import json
 import re
 import tomllib
+import unicodedata
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cache
@@ -13,16 +13,17 @@ from importlib import resources
 from typing import Any
 
 from workbench.personal import CARD, PHONE, personal
-from workbench.warehouse.draft.sample import Sample, bare
+from workbench.warehouse.draft.sample import Sample, bare, month_end, month_of
 from workbench.warehouse.ingest.mapping import NUMBERS
 from workbench.warehouse.schema import Column
 
 ENOUGH = 0.95
+SOME = 0.2  # of identifiers that are numbers of people: all of them are hidden
 LOOKED_AT = 1_000
 MOST_CODES = 30
 DATES = (
     "", "%Y%m%d", "%Y%m", "%Y-%m", "%Y/%m", "%Y年%m月%d日", "%Y年%m月", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y",
-    "%Y%m%d%H%M%S",
+    "%Y%m%d%H%M%S", "%Y/%m/%d %p%I:%M", "%Y-%m-%d %p%I:%M", "%Y/%m/%d %p%I:%M:%S", "%Y-%m-%d %p%I:%M:%S",
     "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d/%m/%Y %H:%M", "%Y%m%d %H:%M:%S",
 )  # fmt: skip
 PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
@@ -33,6 +34,7 @@ _FORMS = (
     r"-?\d{1,3}( \d{3})*(,\d+)?",
     r"-?\d+(\.\d+)?%",
 )
+_NO_UNITS = ("percent", "recent", "积分", "评分", "得分", "部分", "百分", "十分")
 FORMS = dict(zip(NUMBERS, map(re.compile, _FORMS), strict=True))
 
 
@@ -83,11 +85,11 @@ def cell(column: Column, sample: Sample, name: str) -> Cell | None:
         return coded(column, name, texts)
     if column.type in ("date", "timestamp"):
         return dated(name, list(set(texts)))
-    texts = texts[:LOOKED_AT]
+    texts = looked_at(texts)
     if column.type in ("integer", "double"):
-        return numbered(column, name, texts)
+        return numbered(column, name, texts, sample.unit)
     for kind, said in ((PHONE, '"phone"'), (CARD, '"card"')) if column.is_identifier else ():
-        if sum(kind in personal(text, whole=True) for text in texts) > ENOUGH * len(texts):
+        if sum(kind in personal(text, whole=True) for text in texts) > SOME * len(texts):
             return Cell(inline(from_=quoted(name), pseudonym=said), (name,))
     if column.name.endswith("_key"):
         hidden = all(re.fullmatch(r"[0-9a-fA-F]{16,}", text) for text in texts)
@@ -113,7 +115,7 @@ def coded(column: Column, name: str, texts: list[str]) -> Cell | None:
     return Cell(inline(from_=quoted(name), values=inline(**listed)), (name,), doubt)
 
 
-def numbered(column: Column, name: str, texts: list[str]) -> Cell | None:
+def numbered(column: Column, name: str, texts: list[str], above: str = "") -> Cell | None:
     """A number in the form and unit in which the file has it."""
     shares = {form: _share(shape.fullmatch, texts) for form, shape in [("", PLAIN), *FORMS.items()]}
     form = max(shares, key=shares.__getitem__)  # the first of several that fit alike
@@ -125,14 +127,50 @@ def numbered(column: Column, name: str, texts: list[str]) -> Cell | None:
         and _share(lambda text: not PLAIN.fullmatch(text) or float(text) % 1 == 0, texts) < ENOUGH
     ):
         return None
-    units = words()["unit"].get(column.name, {})
-    scale = next((units[unit] for unit in sorted(units, key=len, reverse=True) if unit in name.lower()), None)
-    if form == "" and scale is None and column.in_range:
+    scale, doubt = scaled(column, name, above)
+    if form == "" and scale in (None, 1) and column.in_range:
         low, high = (float(end) for end in column.in_range)  # type: ignore[arg-type]
         if _share(lambda text: not PLAIN.fullmatch(text) or low <= float(text) <= high, texts) < ENOUGH:
             return None
-    parts = {"from_": quoted(name)} | ({"number": quoted(form)} if form else {}) | ({"scale": scale} if scale else {})
-    return Cell(inline(**parts) if len(parts) > 1 else quoted(name), (name,))
+    parts = {"from_": quoted(name)} | ({"number": quoted(form)} if form else {})
+    parts |= {"scale": str(scale)} if scale not in (None, 1) else {}
+    return Cell(inline(**parts) if len(parts) > 1 else quoted(name), (name,), doubt)
+
+
+def titled(column: Column, name: str) -> str:
+    """A heading as names are compared, without a unit at its end.
+
+    >>> titled(Column("amount", "double", "", "currency"), "fee_fen")
+    'fee'
+    """
+    for unit in sorted(words()["unit"].get(column.unit.split("/")[0], {}), key=len, reverse=True):
+        if found := re.fullmatch(rf"(.*\w)({'' if unit > '~' else '[_ /]'}[_ /]*{unit})", _spread(name)):
+            return bare(found[1])
+    return bare(name)
+
+
+def _spread(name: str) -> str:
+    """A heading in one width and case, with a space before each of its words."""
+    name = unicodedata.normalize("NFKC", name)
+    return re.sub("(?<=[a-z])(?=[A-Z])|(?<=[^ -~])(?=[A-Za-z])", " ", name).lower()
+
+
+def scaled(column: Column, name: str, above: str = "") -> tuple[float | None, str]:
+    """The factor from the unit that a heading, or a title above it, tells; None for none; and what to check.
+
+    A unit is a word of its own in the heading or ends one, as in amount_fen, 应收金额分, 费用(万元), 收入/亿元.
+    """
+    units = words()["unit"].get(column.unit.split("/")[0], {})
+    told: dict[str, float] = {}
+    for word in re.split(r"[\W_]+", _spread(name)):
+        ends = [unit for unit in units if word == unit or (word.endswith(unit) and (len(unit) > 1 or unit > "~"))]
+        if ends and not word.endswith(_NO_UNITS):
+            unit = max(ends, key=len)
+            told[unit] = units[unit]
+    doubt = f"{' or '.join(told)}: which is its unit?" if len(set(told.values())) > 1 else ""
+    if not told and above in units:
+        return units[above], f"a title says that the unit is {above}: of this column, too?"
+    return next(iter(told.values()), None), doubt
 
 
 def dated(name: str, texts: list[str]) -> Cell | None:
@@ -146,7 +184,7 @@ def dated(name: str, texts: list[str]) -> Cell | None:
     form = forms[0]
     first, last = (end(day for day in days[form] if day is not None) for end in (min, max))
     if "%d" not in form and form:
-        last = last.replace(day=calendar.monthrange(last.year, last.month)[1])
+        last = month_end(last)
     doubt = "day first, or month first?" if {"%d/%m/%Y", "%m/%d/%Y"} <= set(forms) else ""
     said = inline(from_=quoted(name), format=quoted(form)) if form else quoted(name)
     return Cell(said, (name,), doubt, first, last)
@@ -154,7 +192,7 @@ def dated(name: str, texts: list[str]) -> Cell | None:
 
 def tenure(sample: Sample, name: str, as_of: str) -> Cell | None:
     """The first day out of the months that somebody has been a customer."""
-    if _share(lambda text: bool(re.fullmatch(r"\d{1,4}(\.0+)?", text)), sample.texts(name)[:LOOKED_AT]) < ENOUGH:
+    if _share(lambda text: bool(re.fullmatch(r"\d{1,4}(\.0+)?", text)), looked_at(sample.texts(name))) < ENOUGH:
         return None
     said = inline(from_=quoted(name), format=quoted(f"months before {as_of}"))
     return Cell(said, (name,), "counted in months? else days, weeks or years before")
@@ -172,12 +210,17 @@ def churned(sample: Sample, name: str, last_day: str) -> Cell | None:
 
 def added(column: Column, sample: Sample, names: list[str]) -> Cell | None:
     """Numbers that make one together, alike at both ends of their names: total_day_min and total_eve_min."""
+    if months := {day: name for name in names if (day := month_of(name))}:
+        found = numbered(column, name := months[max(months)], looked_at(sample.texts(name)), sample.unit)
+        end = month_end(max(months))
+        more = f"of {len(names)} columns, most of other months, it alone is read; [[prepare]] makes rows of columns"
+        return replace(found, doubt=more, last=end) if found and len(names) > 1 else found and replace(found, last=end)
     if len(names) == 1:
-        return numbered(column, names[0], sample.texts(names[0])[:LOOKED_AT])
+        return numbered(column, names[0], looked_at(sample.texts(names[0])), sample.unit)
     alike: dict[tuple[str, str], list[Cell]] = {}
     for name in names:
         parts = re.split(r"[\W_]+", name)
-        found = numbered(replace(column, in_range=None), name, sample.texts(name)[:LOOKED_AT])
+        found = numbered(replace(column, in_range=None), name, looked_at(sample.texts(name)))
         if found and found.toml == quoted(name):
             alike.setdefault((parts[0], parts[-1]), []).append(found)
     most = max(alike.values(), key=len, default=[])
@@ -185,6 +228,11 @@ def added(column: Column, sample: Sample, names: list[str]) -> Cell | None:
         return most[0] if most else None
     sources = tuple(source for one in most for source in one.sources)
     return Cell(inline(sum=f"[{', '.join(map(quoted, sources))}]"), sources, "do these add up to it?")
+
+
+def looked_at(texts: list[str]) -> list[str]:
+    """Some of the texts, from the first to the last."""
+    return texts[:: -(-len(texts) // LOOKED_AT)] if texts else texts
 
 
 def _share(true: Any, values: list[Any]) -> float:
@@ -197,7 +245,7 @@ def _day(text: str, form: str) -> date | None:
             whole = re.fullmatch(r"\d{4}([-/]\d{1,2}){2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d+)?)?)?", text)
             day = datetime.strptime(re.split("[ T]", text)[0].replace("/", "-"), "%Y-%m-%d") if whole else None
         else:
-            day = datetime.strptime(text, form)
+            day = datetime.strptime(text.replace("上午", "AM").replace("下午", "PM") if "%p" in form else text, form)
             if re.search("%[YmdHMS]%", form) and day.strftime(form) != text:
                 return None
     except ValueError:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+from workbench.warehouse.draft.linked import ROW
 from workbench.warehouse.draft.propose import Block, Proposal, unused
-from workbench.warehouse.draft.sample import Sample
+from workbench.warehouse.draft.sample import Sample, together
 from workbench.warehouse.draft.values import inline, quoted
 
 CHECK = "# CHECK: "
@@ -60,7 +62,11 @@ def _block(block: Block, blocks: Iterable[Block], path: str, said: set[str], *, 
         keys["missing"] = f"{_toml(nothing)[:-1]}, {keys['missing'][1:]}" if "missing" in keys else _toml(nothing)
     lines += [f"{key} = {value}" for key, value in keys.items()]
     lines += [f"{CHECK}{doubt}" for doubt in sample.doubts]
-    if first and (rest := unused(b for b in blocks if b.sample is sample)):
+    rest = unused(b for b in blocks if b.sample is sample)
+    beside = [ROW, *(one.here for one in sample.links if one.here in rest)]
+    if sample.links:
+        lines.append(f"beside = {_toml(beside)} # by these a refused record is found and mended")
+    if first and (rest := [name for name in rest if not sample.links or name not in beside]):
         lines += ["ignore = [ # left out: no column of the tables is called so, unless it says why"]
         lines += [
             f"  {quoted(name)}," + (f" # {sample.misfits[name]}" if name in sample.misfits else "") for name in rest
@@ -104,16 +110,33 @@ def doubts(text: str) -> list[str]:
     return [f"line {n}: {line.replace(CHECK, '-- ')}" for n, line in enumerate(text.splitlines(), 1) if CHECK in line]
 
 
-def as_patterns(samples: Sequence[Sample], folder: Path) -> tuple[list[Sample], dict[int, str]]:
-    """Take files that differ by the digits in their names alone for one delivery; the last of them stands for all."""
+def as_patterns(
+    samples: Sequence[Sample], folder: Path, apart: Collection[str] = ()
+) -> tuple[list[Sample], dict[int, str]]:
+    """Take files that differ by the digits in their names, and perhaps by columns that come later, for one delivery.
+
+    A pattern takes no other file; those in `apart`, which lack a column that others need, are named each.
+    """
+    at = {id(sample): sample.path.relative_to(folder).as_posix() for sample in samples}
     groups: dict[tuple[str, str], list[Sample]] = {}
     for sample in samples:
-        path = sample.path.relative_to(folder).as_posix()
-        key = re.sub(r"\d+", "*", path), repr((list(sample.columns), sample.options))
+        key = re.sub(r"\d+", "*", at[id(sample)]), repr(sample.options | {"encoding": ""})
         groups.setdefault(key, []).append(sample)
+    for key, group in list(groups.items()):
+        most = max(group, key=lambda one: len(one.columns))
+        if key[0] in apart or any(not one.columns.keys() <= most.columns.keys() for one in group):
+            del groups[key]
+            for one in group:
+                groups.setdefault((key[0], key[1] + repr(list(one.columns))), []).append(one)
     kept, paths = [], {}
     for (pattern, _), group in groups.items():
-        last = max(group, key=lambda one: one.path.name)
-        kept.append(last)
-        paths[id(last)] = pattern if len(group) > 1 else last.path.relative_to(folder).as_posix()
+        named, others = {at[id(one)] for one in group}, set(at.values())
+        narrow = re.sub(r"\d", "?", at[id(group[0])])
+        patterns = [p for p in (pattern, narrow) if {one for one in others if fnmatchcase(one, p)} == named]
+        if len(group) > 1 and patterns:
+            kept.append(together(sorted(group, key=lambda one: one.path.name)))
+            paths[id(kept[-1])] = patterns[0]
+        else:
+            kept += group
+            paths |= {id(one): at[id(one)] for one in group}
     return kept, paths

@@ -559,7 +559,7 @@ class Build:
             "title": self.mapping.title, "operator": self.mapping.operator, "currency": self.mapping.currency,
             "as_of": self.mapping.as_of.isoformat(), "created": datetime.now().isoformat(" ", "seconds"),
             "key_fingerprint": self.pseudonyms.fingerprint if self.pseudonyms else "", "notes": "\n".join(notes),
-            "repairs": self.repairs.digest,
+            "repairs": self.repairs.digest, "mapped": " ".join(self.mapping.filled()),
         }  # fmt: skip
         con.execute("CREATE TABLE facts (name VARCHAR, value VARCHAR)")
         con.executemany("INSERT INTO facts VALUES (?, ?)", [[name, str(value)] for name, value in facts.items()])

@@ -29,7 +29,7 @@ MAPPING_KEYS = (
     "title", "operator", "currency", "as_of", "skip", "most_refused", "parameters", "rules", "identity", "prepare",
     "file", "rows",
 )  # fmt: skip
-FILE_KEYS = (*READ_KEYS, "prepared", "table", "totals", "missing", "ignore", "keep", "order", "columns")
+FILE_KEYS = (*READ_KEYS, "prepared", "table", "totals", "missing", "ignore", "beside", "keep", "order", "columns")
 PREPARE_KEYS = ("name", "sql", "inputs")
 INPUT_KEYS = (*READ_KEYS, "key", "lookup", "link", "multiplies", "drops")
 PREPARED = "prepare:"
@@ -102,7 +102,7 @@ class FileBlock:
 
     The keys are those of docs/mappings.md; `most_refused` is the share of a file's records that may be refused, and
     `prepared` the step whose result is read in the place of a file; `elsewhere` names the columns that another block of
-    the same files uses or leaves out.
+    the same files uses or leaves out, `beside` those that fill nothing and stand beside a refused record.
     """
 
     path: str
@@ -121,6 +121,7 @@ class FileBlock:
     header_rows: int = 1
     totals: tuple[str, ...] = ()
     ignore: tuple[str, ...] = ()
+    beside: tuple[str, ...] = ()
     optional: tuple[str, ...] = ()
     keep: str = "first"
     order: str | None = None
@@ -146,7 +147,7 @@ class FileBlock:
     def sources(self) -> tuple[str, ...]:
         """The file's columns that are used, each once, in order of use."""
         used = [source for value in self.values() for source in value.sources()]
-        return tuple(dict.fromkeys([*used, self.order] if self.order is not None else used))
+        return tuple(dict.fromkeys([*used, *([self.order] if self.order is not None else []), *self.beside]))
 
     def natural(self) -> dict[str, set[str]]:
         """The file's columns whose numbers, days and times need not become texts, with the types they have to give."""
@@ -262,6 +263,12 @@ class Mapping:
         """Names of the tables that it fills."""
         return {block.table.name for block in self.files} | set(self.rows)
 
+    def filled(self) -> list[str]:
+        """Names of the columns that it fills, each behind its table's: bill.month."""
+        cells = [(block.table.name, column) for block in self.files for column in block.columns]
+        cells += [(table, column) for table, rows in self.rows.items() for row in rows for column in row]
+        return sorted({f"{table}.{column}" for table, column in cells})
+
 
 def read_mapping(file: Path) -> Mapping:
     """Read a mapping and check every key, table and column name in it.
@@ -366,8 +373,9 @@ def _file_block(raw: dict, steps: tuple[Step, ...], where: str) -> FileBlock:
             where
         )
     block = FileBlock(
-        table=table, columns=_columns(columns, table, missing, where), ignore=texts_of(raw, "ignore", where, ()),
-        totals=texts_of(raw, "totals", where, ()), **_rows_kept(raw, table, where), **reading,
+        table=table, columns=_columns(columns, table, missing, where), **_rows_kept(raw, table, where), **reading,
+        ignore=texts_of(raw, "ignore", where, ()), beside=texts_of(raw, "beside", where, ()),
+        totals=texts_of(raw, "totals", where, ()),
     )  # fmt: skip
     if both := set(block.ignore) & set(block.sources()):
         raise WorkbenchError("{names} is both mapped and ignored. Remove one.").of(sorted(both), at=where)

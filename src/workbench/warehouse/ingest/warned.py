@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +29,7 @@ FEW = 30  # amounts whose size is typical
 FEWEST = 100  # rows of a month, below which chance does anything
 MOSTLY = 0.05  # share of a table's rows on one identifier, of a hundred or more
 CHANCE = 1e-6  # that a month is constant by itself
+RESTS, EXPECTED = 5, 20  # days without a row: times those of a weekend, and rows of the usual pace in them
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ class Watch:
         at = "VARCHAR" if told else "TIMESTAMP"
         parts = [f'{file} AS "#file"', f"CAST({month} AS {at}) AS month", "count(*) AS rows"]
         parts += [f"{HASHES} AS hashes"] if told else []
+        parts += [f"bit_or(1::BIGINT << (day({dated}) - 1)) AS days"] if dated else []
         for c in _plain(table) if dated else ():
             parts.append(f"count({c}) AS {quoted('k:' + c)}")
             parts += [f"CAST({of}({c}) AS VARCHAR) AS {quoted(f'{of}:{c}')}" for of in ("min", "max")]
@@ -130,6 +132,8 @@ class Watch:
         rows = sums["rows"].sum()
         every = pd.date_range(rows.index.min(), rows.index.max(), freq="MS")
         self._month_rows(table.name, rows.reindex(every, fill_value=0))
+        if months()[table.name] != "month":
+            self._last_days(table.name, rows, sums["days"].agg(np.bitwise_or.reduce))
         for column in _plain(table):
             filled = sums[f"k:{column}"].sum()
             low, high = sums[f"min:{column}"].min(), sums[f"max:{column}"].max()
@@ -190,6 +194,19 @@ class Watch:
                 n=int(number), usual=Number(around[month], ",.0f"),
             )  # fmt: skip
             self.warn(table, f"{table}.month_rows", int(number), int(rows.sum()), said)
+
+    def _last_days(self, table: str, rows: pd.Series, bits: pd.Series) -> None:
+        """Days up to as_of without a row, more than a rest and more rows than chance leaves out."""
+        there = np.array([f"{m:%Y-%m}-{k + 1:02}" for m, b in bits.items() for k in range(31) if b >> k & 1], "M8[D]")
+        rests, gap = np.diff(there).astype(int) - 1, (self.as_of - there[-1].item()).days - 1
+        usual = rows.tail(4).median() / (365.25 / 12)
+        if len(rests) and gap > RESTS * np.quantile(rests, 0.9, method="higher") and gap * usual >= EXPECTED:
+            first, last = there[-1].item() + timedelta(1), self.as_of - timedelta(1)
+            said = say(
+                "no row from {first} to {last}, where {usual} a day are usual", first=first, last=last,
+                usual=Number(usual, ",.0f"),
+            )  # fmt: skip
+            self.warn(table, f"{table}.month_rows", 0, int(rows.sum()), said)
 
     def _constant(
         self, table: str, column: str, rows: pd.Series, filled: pd.Series, only: pd.Series, relation: str
