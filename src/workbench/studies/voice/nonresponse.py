@@ -54,10 +54,10 @@ class NonResponse(Result):
         every, columns = self.tests.iloc[-1], quoted(self.tests["column"][:-1])
         said = say(
             "{answered} of {invited} invited answered ({rate})",
-            answered=self.answered,
-            invited=self.invited,
-            rate=Share(self.answered / self.invited),
-        )
+            answered=self.answered, invited=self.invited, rate=Share(self.answered / self.invited),
+        )  # fmt: skip
+        if self.left_out:
+            said = say("{said}, {n} more who were not eligible left out", said=said, n=self.left_out)
         if every["df"] == 0:
             return say(
                 "{said}; {columns} puts all of them into one group: nothing to compare.", said=said, columns=columns
