@@ -127,6 +127,8 @@ def test_few_takers_are_not_answered():
     assert len(found.tiles()) == 1 and not {"potential", "cross_sell[service=tv]"} & {
         q.name for q in found.quantities()
     }
+    with pytest.raises(CannotAnswer, match="nobody knows what a contact would bring"):
+        worth_raising(found, contact_cost=1, lift=0.2)
     none = takers(0, resamples=2_000).services.iloc[0]
     assert none["low"] == 0 and none["high"] == pytest.approx(3.0 * 100, rel=0.15)
 
