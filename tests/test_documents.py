@@ -1,6 +1,7 @@
 """What is written holds: commands run, links lead somewhere, notebooks are thin and in order."""
 
 import ast
+import inspect
 import json
 import re
 import shlex
@@ -107,6 +108,30 @@ def test_every_room_of_estimators_has_its_chapter(room):
     public = {a.name for n in tree.body if isinstance(n, ast.ImportFrom) for a in n.names if a.name.islower()}
     missing = {name for name in public if not re.search(rf"\b{name}\b", chapter + leans)}
     assert not missing, f"docs/methods/{room.name}.md: name {missing}"
+
+
+@pytest.mark.parametrize("notebook", STUDIES, ids=lambda path: path.stem)
+def test_money_is_said_in_the_currency_of_the_source(notebook):
+    """Whatever of ours takes a currency is given one: a source in dollars isn't answered in yuan."""
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    tree, names = ast.parse("\n".join("".join(c["source"]) for c in cells if c["cell_type"] == "code")), {}
+    imports = [n for n in tree.body if isinstance(n, ast.Import | ast.ImportFrom)]
+    exec(compile(ast.Module(imports, []), str(notebook), "exec"), names)
+    carries = {"currency"}  # the names that hand one on, in the order in which they are given
+    for node in (n for n in ast.walk(tree) if isinstance(n, ast.Assign)):
+        (at,), to = node.targets, node.value
+        both = isinstance(at, ast.Tuple) and isinstance(to, ast.Tuple)
+        for name, value in zip(at.elts, to.elts, strict=True) if both else [(at, to)]:
+            if carries & set(re.findall(r"\w+", ast.unparse(value))):
+                carries.add(ast.unparse(name))
+    for call in (n for n in ast.walk(tree) if isinstance(n, ast.Call)):
+        one = call.args[0] if ast.unparse(call.func) == "ask" else call.func
+        door = names.get(ast.unparse(one).split(".")[0])
+        for part in ast.unparse(one).split(".")[1:]:
+            door = getattr(door, part, None)
+        ours = getattr(door, "__module__", "").startswith("workbench.")
+        if ours and "currency" in inspect.signature(door).parameters:
+            assert {k.arg or ast.unparse(k.value) for k in call.keywords} & carries, ast.unparse(call)
 
 
 @pytest.mark.parametrize("notebook", STUDIES, ids=lambda path: path.stem)

@@ -63,6 +63,16 @@ def test_decisions(effect, irrelevant, decision):
     assert found.plot().get_ylabel().startswith("effect on y")
 
 
+def test_a_stop_stays():
+    """Effects of 5 on the first days and of none later: the band takes 0 in again, and the campaign still may stop."""
+    table = running(0.0)
+    table.loc[:399, "y"] += 5 * table.loc[:399, "t"]
+    found = monitor_campaign(table, outcome="y", treatment="t", known_on="known")
+    shown = found.days.set_index("day")
+    assert shown["low"].iloc[-1] < 0 < shown.loc[found.first_stop, "low"]
+    assert (shown.loc[found.first_stop :, "decision"] == "may stop: it works").all()
+
+
 def test_rows_and_open_windows():
     """Row order changes nothing; members without a known outcome are counted as waiting, whatever stands there."""
     table = running(1.0)

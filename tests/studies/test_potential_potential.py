@@ -121,7 +121,14 @@ def test_few_takers_are_not_answered():
     assert (row["low"], row["high"]) == pytest.approx((0.76 * 100 * 397 / 400, 8.17 * 100 * 397 / 400), rel=0.12)
     assert (found.chance == 0).all() and found.total[0] == 0
     assert "Not answerable: 3 takers of tv" in found.headline() and "nan" not in found.headline()
-    assert all(q.name != "cross_sell[service=tv]" for q in found.quantities())
+    assert found.headline().startswith(
+        "400 customers bring 4,800 yuan a year; what more they could bring is not known."
+    )
+    assert len(found.tiles()) == 1 and not {"potential", "cross_sell[service=tv]"} & {
+        q.name for q in found.quantities()
+    }
+    with pytest.raises(CannotAnswer, match="nobody knows what a contact would bring"):
+        worth_raising(found, contact_cost=1, lift=0.2)
     none = takers(0, resamples=2_000).services.iloc[0]
     assert none["low"] == 0 and none["high"] == pytest.approx(3.0 * 100, rel=0.15)
 

@@ -190,6 +190,7 @@ def test_rates_of_response():
     invited = pd.DataFrame({"province": province, "channel": rng.choice(["app", "hall"], 3000), "outcome": outcome})
     found = nonresponse(invited, by=["province", "channel"])
     assert (found.invited, found.left_out) == (2900, 100)
+    assert "of 2,900 invited answered" in found.headline() and "100 more who were not eligible" in found.headline()
     row = found.table.set_index("group").loc["北京"]
     for end in (row["low"], row["high"]):  # Wilson: the rates that this one would be 1.96 standard errors from
         assert abs(row["rate"] - end) == pytest.approx(1.959964 * np.sqrt(end * (1 - end) / row["invited"]))
@@ -208,7 +209,7 @@ def test_response_that_depends_on_nothing():
     found = nonresponse(invited, by="g", answered="yes")
     by_hand = 2 * (40 * np.log(40 / 45) + 60 * np.log(60 / 55) + 50 * np.log(50 / 45) + 50 * np.log(50 / 55))
     assert found.tests["chi2"].to_numpy() == pytest.approx(by_hand)
-    assert "does not depend on 'g'" in found.headline()
+    assert "does not depend on 'g'" in found.headline() and "eligible" not in found.headline()
     nobody = invited.assign(yes=invited["yes"] & (invited["g"] == "b"))
     assert nonresponse(nobody, by="g", answered="yes").table["rate"].tolist() == [0, 0.5]
 

@@ -218,6 +218,18 @@ def test_exclusions_are_counted_and_outside():
     assert {q.name for q in result.quantities()} >= {"tier_share[diamond]", "tier_value_share[gold]"}
 
 
+def test_who_has_left_is_not_excluded():
+    """What flags still say of them counts nowhere: same thresholds, sizes and counts as without their rows."""
+    history = {k: [float(v), float(v)] for k, v in enumerate(range(10, 110))} | {100: [500.0, None], 101: [40.0, None]}
+    flags = pd.DataFrame({"id": range(102), "is_staff": [k in (5, 100, 101) for k in range(102)]})
+    rules = replace(tier_rules(), months=1)
+    all_of_them = tiers(long(history), **COLUMNS, rules=rules, flags=flags)
+    active = tiers(long(history), **COLUMNS, rules=rules, flags=flags[flags["id"] < 100])
+    pd.testing.assert_frame_equal(all_of_them.customers, active.customers)
+    assert all_of_them.rules.enter == active.rules.enter == (500.0, 106.0, 91.0)
+    assert all_of_them.exclusions["staff"] == (all_of_them.customers["tier"] == EXCLUDED).sum() == 1
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -107,6 +107,26 @@ def test_monthly_values(warehouse):
     assert monthly_values(warehouse, "2026-06-01")["month"].max() == pd.Timestamp("2026-05-01")
 
 
+def test_the_last_month_is_of_the_customers_of_the_day():
+    """He leaves on 10 June: a customer of May until then, of April from then on, whatever of May was billed."""
+    warehouse = held(ROWS | {"bill": [("he", f"2026-{m:02}-01", 5, 0) for m in (3, 4, 5)]})
+    for day, last in (("2026-06-10", 5), ("2026-06-11", 4)):
+        months = monthly_values(warehouse, day).set_index("customer_id")["month"]
+        assert (months["he"].max().month, months["firm"].max().month) == (last, 5)
+
+
+def test_who_comes_back_has_a_gap():
+    """Lines until 10 March and from 20 August on: no month between; one that is billed all the same is theirs."""
+    lines = [("6", "back", "mobile", "2024-01-01", "2025-03-10"), ("7", "back", "mobile", "2025-08-20", None)]
+    rows = ROWS | {
+        "customer": [*ROWS["customer"], ("back", "person", "北京", "2024-01-01")],
+        "subscription": [*ROWS["subscription"], *lines],
+        "bill": [("she", f"2025-{m:02}-01", 0, 0) for m in range(1, 11)] + [("back", "2025-05-01", 7, 0)],
+    }
+    found = monthly_values(held(rows), "2025-11-05").set_index("customer_id").loc["back"]
+    assert found["month"].dt.month.tolist() == [1, 2, 3, 5, 8, 9, 10] and found["value"].sum() == 7
+
+
 def test_servicing(warehouse):
     """The window ends before as_of; an open case is judged once it is late for the limit; nobody is left out."""
     found = servicing(warehouse, "2026-07-01", within={"hotline": [10, 30], "complaint": [24], "fault": [24]})

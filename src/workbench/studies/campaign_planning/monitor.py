@@ -34,8 +34,8 @@ class Monitoring(Result):
     ----------
     days : DataFrame
         One row a day with at least 50 known outcomes an arm, 20 of them other than the commonest: day, treated,
-        control (known so far), estimate, low, high
-        (always valid), naive_low, naive_high (valid only if the day had been chosen beforehand), decision.
+        control (known so far), estimate, low, high (always valid), naive_low, naive_high (valid only if the day had
+        been chosen beforehand), decision (a stop stays).
     decision : str
         Of the last day; once a campaign may stop, it may.
     first_stop : Timestamp or None
@@ -194,10 +194,10 @@ def monitor_campaign(
     planned = len(members) if planned is None else planned
     table = _band({arm: [v[ready] for v in values] for arm, values in sums.items()}, planned, level)
     table.insert(0, "day", pd.to_datetime(days[ready]))
-    table["decision"] = _decisions(table, irrelevant)
-    stops = table["decision"] != "go on"
-    first = table["day"][stops].iloc[0] if stops.any() else None
-    decision: Decision = table["decision"][stops].iloc[0] if stops.any() else "go on"
+    stops = np.flatnonzero((said := _decisions(table, irrelevant)) != "go on")
+    first = table["day"].iloc[stops[0]] if len(stops) else None
+    table["decision"] = np.where(table.index < stops[0], "go on", said[stops[0]]) if len(stops) else said
+    decision: Decision = table["decision"].iloc[-1]
     waiting = len(members) - len(known)
     return Monitoring(table, decision, first, waiting, planned, outcome, level, irrelevant, unit, campaign)
 

@@ -72,14 +72,18 @@ class Potential(Result):
         few = self.services[self.services["learner"] == NOT_ANSWERABLE]
         below = say("{below} customers bring less than 0 today.", below=self.set_aside[BELOW])
         learned = int(self.services["learner"].isin(["logistic", "boosted trees"]).sum())
+        n, today, unit = len(self.customers), Number(now, ",.0f"), Term(self.currency)
+        lead = say(
+            "{n} customers bring {now} {unit} a year, potential is {total} {span} more, {share} of it from "
+            "services they lack.",
+            n=n, now=today, unit=unit, total=Number(total, ",.0f"), span=Span(low, high, ",.0f"),
+            share=Share(cross / max(total, 1e-9), 0),
+        )  # fmt: skip
+        if self.unknown:
+            lead = say("{n} customers bring {now} {unit} a year; what more they could bring is not known.", n=n,
+                now=today, unit=unit)  # fmt: skip
         return join(
-            say(
-                "{n} customers bring {now} {unit} a year, potential is {total} {span} more, {share} of it from "
-                "services they lack.",
-                n=len(self.customers), now=Number(now, ",.0f"), unit=Term(self.currency), total=Number(total, ",.0f"),
-                span=Span(low, high, ",.0f"), share=Share(cross / max(total, 1e-9), 0),
-            ),
-            shut,
+            lead, shut,
             say(
                 "{learned} of {all} propensities rest on a model, the others on rates.",
                 learned=learned, all=len(self.services) - len(few),
@@ -94,14 +98,18 @@ class Potential(Result):
             *[below] * bool(self.set_aside[BELOW]),
         )  # fmt: skip
 
+    @property
+    def unknown(self) -> bool:
+        """Whether there is no potential only because too few took up any service on offer."""
+        return not self.total[0] and bool((self.services["learner"] == NOT_ANSWERABLE).any())
+
     def tiles(self) -> tuple[Tile, ...]:
-        """What customers bring today, and what more they could."""
+        """What customers bring today, and what more they could where that is known."""
         unit, total = Term(self.currency), self.total
         now = self.customers["current"].sum()
-        return (
-            Tile(say("current value a year, {unit}", unit=unit), Number(now, ",.0f")),
-            Tile(say("potential value a year, {unit}", unit=unit), Number(total[0], ",.0f"), Span(*total[1:], ",.0f")),
-        )
+        said = Tile(say("current value a year, {unit}", unit=unit), Number(now, ",.0f"))
+        more = say("potential value a year, {unit}", unit=unit), Number(total[0], ",.0f"), Span(*total[1:], ",.0f")
+        return (said,) if self.unknown else (said, Tile(*more))
 
     def as_table(self) -> Table:
         """Give the services with their take-up, and what the chance of it rests on."""
@@ -126,12 +134,14 @@ class Potential(Result):
         )
 
     def quantities(self) -> Iterable[Quantity]:
-        """Potential of all, the gap's closing, and the margin to expect by service."""
-        for name, unit, row in (("potential", self.currency, self.total), ("gap_closed", "share", self.closing)):
-            yield Quantity(name, row[0], unit, *row[1:])
+        """Potential of all where it is known, the gap's closing, and the margin to expect by service."""
         now, cross = self.customers[["current", "cross_sell"]].sum()
+        if not self.unknown:
+            yield Quantity("potential", self.total[0], self.currency, *self.total[1:])
+        yield Quantity("gap_closed", self.closing[0], "share", *self.closing[1:])
         yield Quantity("current_value", float(now), self.currency)
-        yield Quantity("cross_sell_share", float(cross / max(self.total[0], 1e-9)), "share", rtol=1e-4)
+        if not self.unknown:
+            yield Quantity("cross_sell_share", float(cross / max(self.total[0], 1e-9)), "share", rtol=1e-4)
         for row in self.services.dropna(subset=["value"]).itertuples():
             yield Quantity(f"cross_sell[service={row.service}]", row.value, self.currency, row.low, row.high)
 

@@ -174,10 +174,12 @@ def worth_raising(
     Raises
     ------
     WorkbenchError, CannotAnswer
-        If cost or lift is not above 0, or nobody is low.
+        If cost or lift is not above 0, nobody is low, or no potential is known.
     """
     if not (contact_cost > 0 and lift > 0):
         raise WorkbenchError("contact_cost and lift are above 0; not {contact_cost} and {lift}.").of(contact_cost, lift)
+    if potential.unknown:
+        raise CannotAnswer("not answerable: too few took up any service, so nobody knows what a contact would bring.")
     known = potential.customers
     below = float(cut_points(known["current"].to_numpy(), None, "current")[0] if below is None else below)
     low = np.flatnonzero(known["current"] < below)
@@ -201,12 +203,9 @@ def worth_raising(
     ]
 
     def together(rows: np.ndarray) -> list[float]:
-        sums = (
-            interval(gain[rows].sum(), draws[:, rows].sum(axis=1), level=potential.level)
-            if len(draws)
-            else [[np.nan]] * 2
-        )
-        return [int(rows.sum()), float(gain[rows].sum()), float(sums[0][0]), float(sums[1][0])]
+        whole, drawn = gain[rows].sum(), draws[:, rows].sum(axis=1)
+        ends = interval(whole, drawn, level=potential.level) if len(draws) else [[np.nan]] * 2
+        return [int(rows.sum()), float(whole), float(ends[0][0]), float(ends[1][0])]
 
     levers = pd.DataFrame([[k, *together((lever == k) | (k == "all"))] for k in ["all", *sorted(set(lever))]])
     levers = levers.set_axis(["lever", "customers", "gain", "low", "high"], axis=1).sort_values(

@@ -231,7 +231,8 @@ def tiers(
     `values` has one row a customer and `period` (sortable, none without a row), or a customer if no period is named;
     `value` is in `currency` a month. Who has no row is no customer then; who comes back is new. `rules`: `tier_rules()`
     if None; customers of equal value share a tier, so the sizes can differ from the shares. `flags` has one row a
-    customer with the columns that the exclusions name, as of today (`values` where there are no periods).
+    customer with the columns that the exclusions name, as of today (`values` where there are no periods); who has left
+    is not excluded.
 
     Raises
     ------
@@ -256,6 +257,7 @@ def tiers(
     first, monthly = rules.months - 1 if period else 0, np.full((len(ids), len(periods)), np.nan)
     monthly[row, column] = table[value]
     excluded_for, unchecked = _excluded(ids, customer, table if flags is None and not period else flags, rules)
+    excluded_for[np.isnan(monthly[:, -1])] = ""  # who left is left, whatever the flags still say of them
     stays, age = excluded_for == "", _ages(monthly)
     if len(periods) <= first or not stays.any():
         raise CannotAnswer(
