@@ -220,6 +220,14 @@ def test_a_fact_that_knows_the_outcome_is_refused_by_name(panel):
     assert churn_formula(late.drop(index=5), features=FACTS, set_on={"x": "set_on"}, rival="none")
 
 
+def test_a_category_that_tells_nothing_is_no_leak(panel):
+    """In towns that all lose one in ten nobody stands out: judged without their own outcome, leavers stand below."""
+    town = pd.Series(np.arange(len(panel)) % 3).map({0: "a", 1: "b", 2: "c"}).to_numpy()
+    table = panel.assign(town=town, left=np.arange(len(panel)) // 3 % 10 == panel["month"].dt.month.to_numpy())
+    found = churn_formula(table, features=["town"], segments=0, form="straight", rival="none")
+    assert found.judged.loc["formula", "auc"] == pytest.approx(0.5, abs=0.02)
+
+
 def test_a_bin_without_leavers_gets_half_a_one(panel):
     """Its probability is neither 0 nor infinite, and the report says so."""
     empty = panel.assign(left=panel["left"] & ~panel["town"].eq("a"))
