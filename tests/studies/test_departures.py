@@ -13,7 +13,7 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.methods import counts
 from workbench.result import Refusal
 from workbench.studies.departures import churn_change, decision, directions, incidence, recovery
-from workbench.studies.departures.outcomes import arms_compared
+from workbench.studies.departures.outcomes import arms_compared, rates
 from workbench.studies.departures.spells import read
 from workbench.studies.lifetime_value import lifetime_value
 
@@ -248,6 +248,34 @@ def test_without_origins_the_rest_stands():
     assert "share of ports out" in found.tiles()[0].label and found.plot().get_ylabel().startswith("ported out")
     with pytest.raises(CannotAnswer, match="9 customers ported in or out, 10 are needed"):
         directions(out[40:], came[20:], **PORTS)
+
+
+def test_both_ways_must_be_on_record_for_the_same_time():
+    """Arrivals of five years less departures of one are no net flow, nor is the reverse; a quiet month may be luck."""
+    months = pd.Series(pd.date_range("2024-01-05", "2025-12-31", freq="MS")).repeat(5)
+    both = pd.DataFrame({"off": months, "on": months, "to": "B", "from": "B"})
+    asked = PORTS | {"since": "2020-01-01", "as_of": "2026-01-01"}
+    assert directions(both, both[both["on"] >= "2024-04-01"], **asked).table["net_flow"].tolist() == [-10]
+    for out, came, way, since in (
+        (both[both["off"] >= "2025-01-01"], both, "out", "Give since='2025-01-01'"),
+        (both, both[both["on"] >= "2025-01-01"], "in", "Give since='2025-01-01'"),
+        (both[both["off"] < "2025-01-01"], both, "out", "until 2024-12-01, those of the other way until 2025-12-01"),
+    ):
+        with pytest.raises(CannotAnswer, match=f"ported {way} are on record .*{since}"):
+            directions(out, came, **asked)
+
+
+def test_departures_recorded_later_than_said_compare_no_complaints():
+    """Years without a record of departures would make those who never complained loyal."""
+    people, cases = complainers(4_000, np.random.default_rng(1))
+    with pytest.raises(CannotAnswer, match="the departures on record begin on"):
+        recovery(people, cases, **LIVES | {"since": SINCE - pd.DateOffset(years=2)}, **CASES)
+
+
+def test_a_state_that_nobody_left_has_a_rate_of_0():
+    """Not of minus nothing, which a page shows as -0.00."""
+    spells = pd.DataFrame({"customer": [1], "entry": [0], "exit": [30], "state": ["open"], "left": [False]})
+    assert not np.signbit(rates(spells, 0.95)["per_100"]).any()
 
 
 def test_a_turn_is_found_and_none_where_there_is_none():

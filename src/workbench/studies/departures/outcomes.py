@@ -77,7 +77,7 @@ def rates(spells: pd.DataFrame, level: float) -> pd.DataFrame:
     found = spells.groupby("state").agg(customers=("customer", "nunique"), days=("days", "sum"), left=("left", "sum"))
     found = found.reindex([s for s in STATES if s in found.index])
     low, high = expected(found["left"].to_numpy(), level=level)
-    to_share = [100 * -np.expm1(-30 * events / found["days"]) for events in (found["left"], low, high)]
+    to_share = [0.0 - 100 * np.expm1(-30 * events / found["days"]) for events in (found["left"], low, high)]
     return found.assign(per_100=to_share[0], low=to_share[1], high=to_share[2]).reset_index()
 
 
