@@ -277,6 +277,17 @@ def test_two_numbers_ask_for_as_many_values_as_both(root):
     assert "(found: 1)" in str(early.lacks) and not early.instead
 
 
+def test_rules_that_a_parameter_names_must_be_there(root):
+    """Told before a kernel starts, with what there is."""
+    one = study(root, "one", 'own: str = ""  # rules: the operator\'s own\nneeds = {"bill": 1}')
+    (root / "data/rules").mkdir()
+    (root / "data/rules/ours.toml").write_text("")
+    values, warehouse = {p.name: p.default for p in one.parameters}, open_warehouse("t", root=root)
+    assert not fit(one.needs, one.parameters, values | {"own": "ours"}, warehouse).lacks
+    with pytest.raises(WorkbenchError, match=r"no file of rules 'our' in data/rules\. Did you mean 'ours'"):
+        fit(one.needs, one.parameters, values | {"own": "our"}, warehouse)
+
+
 def test_what_is_needed_must_be_there_before_as_of(root):
     """Bills that begin on as_of, and a since that is not before it, are refused before a kernel starts."""
     assert not lacks(root, {"bill": 1}, as_of="2024-05-02", since="2024-01-01").lacks

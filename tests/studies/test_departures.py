@@ -385,6 +385,9 @@ def test_recovery_finds_the_truth(made_good):
     worth = made_good.worth.set_index("what")
     assert worth.loc["a yuan of compensation", "reading"] == "effect (randomised)"
     assert worth.loc["a yuan of compensation", "low"] == pytest.approx(-3 * arm["high"] / 50)
+    people, cases = complainers(3_000, np.random.default_rng(1))
+    euro = recovery(people, cases, lot="arm", compensation="paid", value=300.0, currency="euro", **LIVES, **CASES)
+    assert "a euro of compensation" in [*euro.what_it_is_worth().frame["what"]]
     shown = made_good.by_state(), made_good.by_lot(), made_good.what_it_is_worth()
     assert [table.name for table in shown] == ["states", "arms", "worth"]
     assert all(set(table.formats) <= set(table.frame) for table in shown)

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import WorkbenchError, unknown
 from workbench.messages import Listed, Message, Word, as_message, join, quoted, say, suggestion
 from workbench.places import in_order
+from workbench.project import rules_file
 from workbench.reports.runs.parameters import Needs, Parameter, resolve
 from workbench.reports.runs.slots import find_studies, mapping_of, of_source, said_by
 
@@ -60,7 +61,16 @@ class Fit:
 
 
 def fit(needs: Needs, parameters: Iterable[Parameter], values: Mapping[str, Any], warehouse: Warehouse) -> Fit:
-    """Hold what a study needs, with the values of its parameters, against a warehouse; all lacks at once."""
+    """Hold what a study needs, with the values of its parameters, against a warehouse; all lacks at once.
+
+    Raises
+    ------
+    WorkbenchError
+        If a parameter names rules that are not in the project.
+    """
+    for p in parameters:
+        if p.unit == "rules":
+            rules_file(str(values[p.name]))
     lacks, parts = _lacking(needs, values, warehouse)
     others: list[dict[str, Any]] = (
         [{p.name: choice} for p in parameters for choice in p.choices if choice != values[p.name]] if lacks else []
