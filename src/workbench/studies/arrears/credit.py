@@ -44,6 +44,8 @@ class CreditCard(Result):
         How well card and last state alone order the outcome: auc with low, high, and ks; then their difference.
     fitted : bool
         Whether points are out of fold; a given card was not fitted on these customers.
+    credited : int
+        Customers whose mean bill is 0 or less, on whom no limit rests.
     """
 
     card: Card
@@ -54,6 +56,7 @@ class CreditCard(Result):
     rounding: float
     level: float
     currency: str
+    credited: int = 0
 
     NAME, COUNTS = "credit", "customers"
     CHART = say("Expected against seen, a dot with its interval a band of points")
@@ -88,10 +91,17 @@ class CreditCard(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return self.say(
+        said = self.say(
             "Bands of points: expected and seen, and what may be owed before service is restricted ({currency}). Whole "
             "points move a probability by {rounding} at most.", rounding=Share(self.rounding, 2)
         )  # fmt: skip
+        if not self.credited:
+            return said
+        apart = say(
+            "Limits rest on bills that ask for money: {n} customers with a mean bill of 0 or less are not in them.",
+            n=self.credited,
+        )
+        return join(said, apart)
 
     def limits(self, customers: pd.DataFrame, *, customer: str, owed: str) -> pd.DataFrame:
         """Give each customer's points, probability, limit and whether they owe more, furthest over it first.
@@ -171,7 +181,7 @@ def credit_card(
         A card of your own (`read_card`); else one is fitted, and judged out of fold (5 folds).
     tolerated : float
         What may be lost a customer, in currency. The limit of a band is that over the upper end of its share who do not
-        pay, at most `months` mean bills (of those known).
+        pay, at most `months` mean bills (of those known and above 0).
 
     Raises
     ------
@@ -201,7 +211,8 @@ def credit_card(
     order = compare({"credit points": -points, "last state alone": table[state].to_numpy()}, event, level)
     own = pd.DataFrame({customer: table[customer], "points": card.points(table)})
     own = own.iloc[by_id(own[customer])].reset_index(drop=True)
-    return CreditCard(card, bands, order, own, fitted, card.rounding(table), level, currency)
+    credited = int((mean_bill <= 0).sum())
+    return CreditCard(card, bands, order, own, fitted, card.rounding(table), level, currency, credited)
 
 
 def _by_content(table: pd.DataFrame, first: list[str], features: Sequence[str]) -> np.ndarray:
@@ -235,7 +246,7 @@ def _bands(points, chance, event, mean_bill, tolerated, months, level) -> pd.Dat
         if not at.any():
             continue
         low, high = map(float, wilson(event[at].sum(), at.sum(), level=level))
-        known = mean_bill[at][~np.isnan(mean_bill[at])]
+        known = mean_bill[at][mean_bill[at] > 0]  # who is credited in the mean asks for no money: no debt to limit
         limit = min(tolerated / high, months * float(known.mean())) if len(known) else np.nan
         edges = np.r_[-np.inf, ends, np.inf][k : k + 2]
         row = {"above": edges[0], "to": edges[1], "customers": int(at.sum()), "expected": chance[at].mean()}
