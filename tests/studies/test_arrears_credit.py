@@ -285,7 +285,8 @@ def test_where_nothing_was_expected_no_sentence_has_a_nan():
     accounts = pd.DataFrame(rows, columns=["customer", "month", "state", "owed", "unpaid"])
     names = {name: name for name in accounts}
     found = expected_loss(accounts, **names, as_of="2025-10-15")
-    said = "0 currency of today's arrears of 4,000 are expected to be open still in 90 days; the last time nothing was"
+    said = "0 currency of the arrears of 4,000 on 2025-10-01 are expected to be open still 90 days later; the last time"
+    assert "on 2025-10-01" in found.caption() and "on 2025-10-01" in found.tiles()[0].label
     assert found.headline().startswith(said) and "nan" not in found.headline().said("zh")
     assert [one.name for one in found.quantities()] == ["expected_loss"]
     with pytest.raises(WorkbenchError, match="level is 95"):

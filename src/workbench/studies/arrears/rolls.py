@@ -148,7 +148,7 @@ class RollRates(Result):
         ]
         found = pd.DataFrame(rows)
         found = found.loc[:, (found != 0).any()]
-        said = say("Where the accounts of today are expected to be in {n} months.", n=self.horizon)
+        said = say("Where the accounts of the last month are expected to be in {n} months.", n=self.horizon)
         return Table("forecast", found, said, dict.fromkeys(found.columns[2:], SHARE), "customers")
 
     def summary(self) -> pd.DataFrame:
