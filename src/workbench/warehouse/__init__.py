@@ -12,6 +12,7 @@ from workbench.warehouse.aftermath import (
 )
 from workbench.warehouse.arrears import account_months, bill_history, collection_stages, credit_histories
 from workbench.warehouse.campaigns import CampaignArms, campaign_arms
+from workbench.warehouse.cases import fraud_cases
 from workbench.warehouse.churn import ChurnPanel, churn_panel
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.contracts import contract_margins
@@ -61,6 +62,7 @@ __all__ = [
     "departments",
     "exposures",
     "feature_dictionary",
+    "fraud_cases",
     "monthly_values",
     "open_warehouse",
     "other_contacts",
