@@ -97,7 +97,7 @@ def test_every_study_declares_its_needs(notebook):
     """So does the template, so that a new study begins with them."""
     found = Study(notebook.stem, notebook)
     assert found.needs, "write needs = {…} below source in the parameters cell"
-    asked = {v for v in found.needs.values() if isinstance(v, str)} | {
+    asked = {name for v in found.needs.values() if isinstance(v, str) for name in v.split("+")} | {
         k.split("=")[0] for k, v in found.needs.items() if isinstance(v, dict)
     }
     assert asked <= {p.name for p in found.parameters}
@@ -259,8 +259,46 @@ def test_a_number_asks_for_as_many_values(root):
     """Months that a study looks back: as many must be billed; with fewer asked for it runs."""
     study(root, "paid", 'months: int = 12  # months: looked back\nneeds = {"bill.month": "months"}')
     warehouse = open_warehouse("t", root=root)
-    assert "12 different values of bill.month (found: 2)" in str(fits(warehouse, root)["paid"].lacks)
+    said = "12 different values of bill.month before as_of, as months ask (found: 2)"
+    assert said in str(fits(warehouse, root)["paid"].lacks)
     assert fits(warehouse, root, given={"months": 2})["paid"].lacks == ()
+
+
+def test_two_numbers_ask_for_as_many_values_as_both(root):
+    """A panel of so many months and a horizon: told how many months there are room for, and only before as_of."""
+    both = "months: int = 12  # months: of the panel\nhorizon: int = 1  # months: watched\n"
+    one = study(root, "paid", both + 'needs = {"bill.month": "months+horizon"}')
+    warehouse, values = open_warehouse("t", root=root), {p.name: p.default for p in one.parameters}
+    found = fit(one.needs, one.parameters, values, warehouse)
+    assert found.sentence("t") == (
+        "it needs 13 different values of bill.month before as_of, as months + horizon ask (found: 2). With -p months=1 "
+        "it can run on what 't' has."
+    )
+    assert not fit(one.needs, one.parameters, values | {"months": 1}, warehouse).lacks
+    early = fit(one.needs, one.parameters, values | {"months": 1, "as_of": "2024-06-01"}, warehouse)
+    assert "(found: 1)" in str(early.lacks) and not early.instead
+
+
+def test_rules_that_a_parameter_names_must_be_there(root):
+    """Told before a kernel starts, with what there is."""
+    one = study(root, "one", 'own: str = ""  # rules: the operator\'s own\nneeds = {"bill": 1}')
+    (root / "data/rules").mkdir()
+    (root / "data/rules/ours.toml").write_text("")
+    values, warehouse = {p.name: p.default for p in one.parameters}, open_warehouse("t", root=root)
+    assert not fit(one.needs, one.parameters, values | {"own": "ours"}, warehouse).lacks
+    with pytest.raises(WorkbenchError, match=r"no file of rules 'our' in data/rules\. Did you mean 'ours'"):
+        fit(one.needs, one.parameters, values | {"own": "our"}, warehouse)
+
+
+def test_what_is_needed_must_be_there_before_as_of(root):
+    """Bills that begin on as_of, and a since that is not before it, are refused before a kernel starts."""
+    assert not lacks(root, {"bill": 1}, as_of="2024-05-02", since="2024-01-01").lacks
+    late = "records in bill of before 2024-05-01 (the first is of 2024-05-01: choose a later as_of)"
+    for needs in ({"bill": 1}, {"bill.month": 2}):
+        assert lacks(root, needs, as_of="2024-05-01", since="2024-01-01").lacks == (late,)
+    assert not lacks(root, {"bill": 0}, as_of="2024-05-01", since="2024-01-01").lacks
+    said = "a since before as_of = 2024-06-01, not 2024-06-01"
+    assert lacks(root, {"bill": 1}, as_of="2024-06-01", since="2024-06-01").lacks == (said,)
 
 
 def test_a_parameter_that_no_study_has_is_refused(root):

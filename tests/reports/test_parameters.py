@@ -151,3 +151,16 @@ def test_a_seed_is_one_that_every_library_takes(value, right):
     else:
         with pytest.raises(WorkbenchError, match="must lie from 0 to 4294967295"):
             seed.parse(value)
+
+
+@pytest.mark.parametrize(
+    ("unit", "meaning", "bad", "good"),
+    [("windows", "how many, 1 or more", "0", "1"), ("currency", "cost of one contact", "-0.5", "0")],
+)
+def test_a_number_below_its_least_is_refused(unit, meaning, bad, good):
+    """Its meaning says the least, or its unit: no cost is below 0."""
+    found = Parameter("it", "float", 6.0, unit, meaning)
+    assert found.parse(good) == float(good)
+    with pytest.raises(WorkbenchError, match="or more"):
+        found.parse(bad)
+    assert Parameter("cost", "float", -1.0, "currency", "-1 takes the campaign's own").parse("-1") == -1

@@ -31,6 +31,8 @@ def test_incidence_by_hand():
     assert found.table["left_share"].round(12).tolist() == [0, 0.2, 0.2]
     assert found.table["written_off_share"].round(12).tolist() == [0, 0.05, 0.05]
     assert found.table["open_share"].round(12).tolist() == [0.75, 0.5, 0.5]
+    said = "of 40 bills 10 are paid, 8 were lost with a customer who left, 2 were written off, and 20 are still open."
+    assert found.became == (10, 8, 2, 20) and sum(found.became) == found.bills and said in found.caption()
 
 
 def test_bills_that_are_not_overdue_are_counted():
@@ -49,6 +51,9 @@ def test_bills_that_are_not_overdue_are_counted():
         "paid over the bill (counted in full as paid)": n,
     }  # fmt: skip
     assert "40 are paid over the bill" in found.headline()
+    assert found.caption().endswith("Not among them are 4 bills of customers who had left by the due day.")
+    with pytest.raises(CannotAnswer, match=r"0 bills were overdue, .*: 40$|: 40\."):
+        cure(bills(left_on=["2026-01-10"] * n), as_of="2026-03-01")
 
 
 def test_late_again_by_hand():

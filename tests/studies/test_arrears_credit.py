@@ -78,6 +78,18 @@ def test_cards_refuse_few_events_and_gaps():
         card_of(table.assign(state=table["state"].mask(table["state"] == 0)))
 
 
+def test_no_limit_rests_on_credit_notes():
+    """A quarter with mean bills of -1,000 changes no limit: those who are asked for money have 60, three times 180."""
+    table, _ = people(np.random.default_rng(10))
+    some = card_of(table.assign(bill=table["bill"].where(table["id"] % 4 > 0, -1_000.0)), tolerated=100.0)
+    rows = some.table
+    assert rows["limit"].to_numpy() == pytest.approx(np.minimum(100 / rows["high"], 180))
+    assert (rows["limit"] == 180).any()
+    assert some.credited == 1_500 and "1,500 customers with a mean bill of 0 or less are not in them" in some.caption()
+    assert "mean bill" not in card_of(table).caption()
+    assert card_of(table.assign(bill=0.0)).table["limit"].isna().all()
+
+
 def months(rng, n=400, rise=1.0):
     """Six months of arrears: half of what is late and nine tenths of what is very late is open 90 days later."""
     parts = []
@@ -146,6 +158,22 @@ def test_ends_of_the_ratio_by_hand():
     middle, half = 0.4 + z**2 / 200, z * np.sqrt(0.4 * 0.6 / 100 + z**2 / 40_000)
     ends = np.array([middle - half, middle + half]) / (1 + z**2 / 100) / 0.5
     assert found.ratio == pytest.approx(0.8) and (found.low, found.high) == pytest.approx(ends, abs=0.004)
+
+
+def test_a_month_without_variation_counts_as_all_months_do_for_a_hundred_rows():
+    """Of 40,000 equal debts half was lost whole, of 100 later ones each by half: Wilson's ends at 200 rows."""
+    sizes = [20_000, 20_000, 100, 100, 100, 100, 100]
+    lost = [10.0 * (np.arange(n) < n / 2) if n > 100 else np.full(n, 5.0) for n in sizes]
+    table = pd.DataFrame({
+        "id": np.arange(sum(sizes)), "month": np.repeat(pd.date_range("2025-01-01", periods=7, freq="MS"), sizes),
+        "state": "90+", "owed": 10.0, "open": np.concatenate(lost),
+    })  # fmt: skip
+    table["open"] = table["open"].mask(table["month"] > "2025-04-01")
+    names = {"customer": "id", "month": "month", "state": "state", "owed": "owed", "unpaid": "open"}
+    found, z = expected_loss(table, **names, as_of="2025-07-20"), 1.959964
+    half = z * np.sqrt(0.25 / 200 + z**2 / 160_000) / (1 + z**2 / 200)
+    assert found.ratio == pytest.approx(1)
+    assert (found.low, found.high) == pytest.approx([(0.5 - half) / 0.5, (0.5 + half) / 0.5], abs=0.004)
 
 
 def draws(count, runs, **world):
@@ -257,7 +285,8 @@ def test_where_nothing_was_expected_no_sentence_has_a_nan():
     accounts = pd.DataFrame(rows, columns=["customer", "month", "state", "owed", "unpaid"])
     names = {name: name for name in accounts}
     found = expected_loss(accounts, **names, as_of="2025-10-15")
-    said = "0 currency of today's arrears of 4,000 are expected to be open still in 90 days; the last time nothing was"
+    said = "0 currency of the arrears of 4,000 on 2025-10-01 are expected to be open still 90 days later; the last time"
+    assert "on 2025-10-01" in found.caption() and "on 2025-10-01" in found.tiles()[0].label
     assert found.headline().startswith(said) and "nan" not in found.headline().said("zh")
     assert [one.name for one in found.quantities()] == ["expected_loss"]
     with pytest.raises(WorkbenchError, match="level is 95"):

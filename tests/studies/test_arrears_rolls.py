@@ -102,6 +102,16 @@ def test_by_hand_with_ways_out_and_accounts_that_vanish():
     assert (roll_counts(np.array([1, 1, 1]), np.array([0, 2, -1]), 2)[:, :2] == [[0, 0], [1, 0]]).all()
 
 
+def test_a_state_that_nobody_paid_up_has_an_interval():
+    """Of 40 accounts late for three months none is paid: 0 of 40 by Wilson, as the same 40 stand in each month."""
+    months = ["2026-01", "2026-02", "2026-03", "2026-04"]
+    table = pd.DataFrame({"account": [*range(41)] * 4, "month": np.repeat(months, 41)})
+    table["state"] = np.where(table["account"] == 40, "current", "2")
+    tile = rolled(table, horizon=1).tiles()[0]
+    low, high = share(0, 40)
+    assert (tile.interval.low, tile.interval.high) == (0.0, pytest.approx(high)) and low == 0
+
+
 def test_clusters_widen_intervals_as_resampling_customers_does():
     """Against 400 draws of whole customers."""
     rng = np.random.default_rng(1)

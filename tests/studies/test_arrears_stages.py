@@ -105,6 +105,7 @@ def test_the_next_stage_goes_by_expected_net(table, found):
     })  # fmt: skip
     done = pd.DataFrame({"bill_id": [10**6] * 2 + [10**6 + 2], "stage": [1, 2, 1]})
     told = found.next_stage(bills, done, as_of="2026-07-01", worth=300.0).set_index("customer_id")
+    assert told["days"].tolist() == [30, 30], "from the due day to as_of, as everywhere"
     last = found.table.iloc[2]
     assert told.loc["u", "stage"] == 3 and told.loc["u", "action"] == "restrict"
     assert told.loc["u", "expected"] == pytest.approx(400 * last["more_paid"] - 2 - 300 * last["more_lost"])

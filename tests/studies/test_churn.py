@@ -15,7 +15,7 @@ from statsmodels.tools import add_constant
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.studies.churn import ChurnFormula, churn_formula
-from workbench.studies.churn.terms import TermCondition
+from workbench.studies.churn.terms import FormulaTerm, TermCondition, told_in
 
 SIX = ["tenure", "MonthlyCharges", "one", "two", "fibre", "echeck"]
 PLAIN = {"month": None, "rival": "none"}
@@ -220,6 +220,14 @@ def test_a_fact_that_knows_the_outcome_is_refused_by_name(panel):
     assert churn_formula(late.drop(index=5), features=FACTS, set_on={"x": "set_on"}, rival="none")
 
 
+def test_a_category_that_tells_nothing_is_no_leak(panel):
+    """In towns that all lose one in ten nobody stands out: judged without their own outcome, leavers stand below."""
+    town = pd.Series(np.arange(len(panel)) % 3).map({0: "a", 1: "b", 2: "c"}).to_numpy()
+    table = panel.assign(town=town, left=np.arange(len(panel)) // 3 % 10 == panel["month"].dt.month.to_numpy())
+    found = churn_formula(table, features=["town"], segments=0, form="straight", rival="none")
+    assert found.judged.loc["formula", "auc"] == pytest.approx(0.5, abs=0.02)
+
+
 def test_a_bin_without_leavers_gets_half_a_one(panel):
     """Its probability is neither 0 nor infinite, and the report says so."""
     empty = panel.assign(left=panel["left"] & ~panel["town"].eq("a"))
@@ -337,11 +345,32 @@ def test_the_card_is_whole_on_the_page_and_says_where_the_unknown_stand(panel):
     assert sum("(or unknown)" in str(t.said()) for t in segments) < len(segments)
 
 
-def test_the_ends_of_a_share_are_said_in_per_cent():
-    """To the last digit, as the card is filled in; a number of another unit is said as it is."""
-    assert TermCondition("prepaid_share", 0.2917, np.inf).said() == "prepaid share from 29.17%"
-    assert TermCondition("discount_share", -np.inf, 0.03997).said().said("zh") == "优惠占比低于3.997%"
-    assert TermCondition("tenure_months", 4.5, 19).said().said("zh") == "在网时长（月）不低于4.5且低于19"
+def test_the_ends_of_a_term_are_said_in_the_unit_that_is_declared():
+    """To the last digit, as the card is filled in; the name of a fact says nothing: shares of 0-100 are per cent."""
+    units = told_in({"prepaid_share": "share", "monetary": "currency", "product_fee": "currency/month",
+        "late_share": "%", "tenure_months": "months"}, "yuan")  # fmt: skip
+    assert TermCondition("prepaid_share", 0.2917, np.inf).said(units) == "prepaid share from 29.17%"
+    assert TermCondition("prepaid_share", -np.inf, 0.03997).said(units).said("zh") == "预付费用户占比低于3.997%"
+    assert TermCondition("late_share", 12.5, np.inf).said(units) == "bills late from 12.5%"
+    assert TermCondition("late_share", 12.5, np.inf).said() == "bills late from 12.5", "no unit, no per cent"
+    fee = TermCondition("monetary", 61.64, 1_000)
+    assert fee.said(units).replace("\xa0", " ") == "monetary value from 61.64 yuan to below 1,000 yuan"
+    assert "61.64元" in fee.said(units).said("zh")
+    assert TermCondition("tenure_months", 4.5, 19).said(units).said("zh") == "在网时长（月）不低于4.5且低于19"
+    assert FormulaTerm("prepaid_share", (fee,), 0.25).said(units) == "each unit of prepaid share above 25%"
+
+
+def test_units_stay_with_a_saved_formula(panel, tmp_path):
+    """Its card, its reasons and its table say them, of the currency that it was fitted in."""
+    asked = {"units": {"x": "currency/month", "z": "share"}, "currency": "euro", "segments": 0, "rival": "none"}
+    found = churn_formula(panel, features=["x", "z"], **asked)
+    again = ChurnFormula.load(found.save(tmp_path / "f.toml"))
+    for card in (found.card(), again.card()):
+        said = " ".join(card["term"]).replace("\xa0", " ")
+        assert " euro" in said and "z from 100%" in said
+    assert "euro" in str(again.reasons(panel.head(50)))
+    straight = churn_formula(panel, features=["x"], form="straight", **asked).table
+    assert straight["unit"].tolist() == ["euro/month"]
 
 
 def test_a_fact_that_does_not_vary_is_named(panel):

@@ -119,7 +119,7 @@ def test_a_month_that_the_formula_knows_is_refused(formula, tmp_path):
     again = ChurnFormula.load(formula.save(tmp_path / "formula.toml"))
     assert formula.fitted == again.fitted == ("2025-01", "2025-05")
     for how in (formula, again):
-        with pytest.raises(WorkbenchError, match="knows 2025-05: it was fitted and calibrated to 2025-01 to 2025-05"):
+        with pytest.raises(CannotAnswer, match="knows 2025-05, as it was fitted and calibrated to 2025-01 to 2025-05"):
             churn_monitor(how, months(rng, first="2025-05-01"))
         assert churn_monitor(how, months(rng, first="2025-06-01")).verdict == "holds"
 

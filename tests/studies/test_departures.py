@@ -13,7 +13,7 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.methods import counts
 from workbench.result import Refusal
 from workbench.studies.departures import churn_change, decision, directions, incidence, recovery
-from workbench.studies.departures.outcomes import arms_compared
+from workbench.studies.departures.outcomes import arms_compared, rates
 from workbench.studies.departures.spells import read
 from workbench.studies.lifetime_value import lifetime_value
 
@@ -250,6 +250,34 @@ def test_without_origins_the_rest_stands():
         directions(out[40:], came[20:], **PORTS)
 
 
+def test_both_ways_must_be_on_record_for_the_same_time():
+    """Arrivals of five years less departures of one are no net flow, nor is the reverse; a quiet month may be luck."""
+    months = pd.Series(pd.date_range("2024-01-05", "2025-12-31", freq="MS")).repeat(5)
+    both = pd.DataFrame({"off": months, "on": months, "to": "B", "from": "B"})
+    asked = PORTS | {"since": "2020-01-01", "as_of": "2026-01-01"}
+    assert directions(both, both[both["on"] >= "2024-04-01"], **asked).table["net_flow"].tolist() == [-10]
+    for out, came, way, since in (
+        (both[both["off"] >= "2025-01-01"], both, "out", "Give since='2025-01-01'"),
+        (both, both[both["on"] >= "2025-01-01"], "in", "Give since='2025-01-01'"),
+        (both[both["off"] < "2025-01-01"], both, "out", "until 2024-12-01, those of the other way until 2025-12-01"),
+    ):
+        with pytest.raises(CannotAnswer, match=f"ported {way} are on record .*{since}"):
+            directions(out, came, **asked)
+
+
+def test_departures_recorded_later_than_said_compare_no_complaints():
+    """Years without a record of departures would make those who never complained loyal."""
+    people, cases = complainers(4_000, np.random.default_rng(1))
+    with pytest.raises(CannotAnswer, match="the departures on record begin on"):
+        recovery(people, cases, **LIVES | {"since": SINCE - pd.DateOffset(years=2)}, **CASES)
+
+
+def test_a_state_that_nobody_left_has_a_rate_of_0():
+    """Not of minus nothing, which a page shows as -0.00."""
+    spells = pd.DataFrame({"customer": [1], "entry": [0], "exit": [30], "state": ["open"], "left": [False]})
+    assert not np.signbit(rates(spells, 0.95)["per_100"]).any()
+
+
 def test_a_turn_is_found_and_none_where_there_is_none():
     """From the tenth month on a competitor takes half instead of a quarter; without it hardly ever a month is named."""
     rng, came = np.random.default_rng(6), ports()[1]
@@ -357,6 +385,9 @@ def test_recovery_finds_the_truth(made_good):
     worth = made_good.worth.set_index("what")
     assert worth.loc["a yuan of compensation", "reading"] == "effect (randomised)"
     assert worth.loc["a yuan of compensation", "low"] == pytest.approx(-3 * arm["high"] / 50)
+    people, cases = complainers(3_000, np.random.default_rng(1))
+    euro = recovery(people, cases, lot="arm", compensation="paid", value=300.0, currency="euro", **LIVES, **CASES)
+    assert "a euro of compensation" in [*euro.what_it_is_worth().frame["what"]]
     shown = made_good.by_state(), made_good.by_lot(), made_good.what_it_is_worth()
     assert [table.name for table in shown] == ["states", "arms", "worth"]
     assert all(set(table.formats) <= set(table.frame) for table in shown)

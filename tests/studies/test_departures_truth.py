@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from workbench.errors import CannotAnswer
 from workbench.studies import departures as study
 from workbench.warehouse import complaint_outcomes, customer_base, customer_lives, open_warehouse
 
@@ -80,4 +81,6 @@ def test_views_by_pandas(sample):
     base = customer_base(warehouse, "2026-07-01", months=3)
     there = mine[(mine["first_on"] < "2026-04-01") & ~(mine["left_on"] < "2026-04-01")]
     assert set(base["customer_id"]) == set(there.index) and base["left_us"].sum() == there["left_on"].notna().sum()
+    with pytest.raises(CannotAnswer, match=r"from 2024-04-01 to before 2024-07-01 begins before .* on 2024-07-01"):
+        customer_base(warehouse, "2026-07-01", months=3, back=24, since="2024-07-01")
     assert mine.loc[mine["left_on"].isna(), ["cause", "destination", "reason"]].isna().all(axis=None)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 
 from workbench.studies import fraud as study
-from workbench.warehouse import open_warehouse
+from workbench.warehouse import fraud_cases, open_warehouse
 from workbench.warehouse.views import view
 
 
@@ -28,6 +28,17 @@ def world(operator, declared):
     ids = pd.Index(lines["subscription_id"].unique())
     kind = truth["kind"].reindex(ids).fillna("other")
     return lines, cases, hits, kind, kind.isin(declared["kinds"])
+
+
+def test_cases_are_those_that_were_known_on_the_day(operator):
+    """None that was opened later, and no verdict that came later; until the last day all of them."""
+    warehouse = open_warehouse("sample", root=operator)
+    whole, then = warehouse.table("fraud_case"), fraud_cases(warehouse, "2026-05-01")
+    assert len(fraud_cases(warehouse, "2026-07-01")) == len(whole) > len(then)
+    decided = then["case_id"].isin(whole.loc[whole["decided_on"] < "2026-05-01", "case_id"])
+    assert set(then["case_id"]) == set(whole.loc[whole["opened_on"] < "2026-05-01", "case_id"])
+    assert (then["verdict"].notna() == decided).all()
+    assert then.loc[~decided, ["loss", "decided_on"]].isna().all(axis=None)
 
 
 def test_rules_find_the_kinds_with_traces_and_spare_those_that_only_look_like_it(world, declared):

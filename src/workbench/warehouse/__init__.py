@@ -12,6 +12,7 @@ from workbench.warehouse.aftermath import (
 )
 from workbench.warehouse.arrears import account_months, bill_history, collection_stages, credit_histories
 from workbench.warehouse.campaigns import CampaignArms, campaign_arms
+from workbench.warehouse.cases import fraud_cases
 from workbench.warehouse.churn import ChurnPanel, churn_panel
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.contracts import contract_margins
@@ -33,46 +34,10 @@ from workbench.warehouse.purchases import purchases
 from workbench.warehouse.servicing import business_accounts, monthly_values, servicing
 from workbench.warehouse.usage import service_use, usage_profile
 
-__all__ = [
-    "Account",
-    "CampaignArms",
-    "CampaignWindows",
-    "ChurnPanel",
-    "Holdings",
-    "Warehouse",
-    "account_months",
-    "bill_history",
-    "business_accounts",
-    "campaign_arms",
-    "campaign_series",
-    "campaign_windows",
-    "churn_panel",
-    "closed_campaigns",
-    "collection_stages",
-    "complaint_outcomes",
-    "contract_margins",
-    "credit_histories",
-    "customer_base",
-    "customer_events",
-    "customer_facts",
-    "customer_features",
-    "customer_lives",
-    "customer_view",
-    "departments",
-    "exposures",
-    "feature_dictionary",
-    "monthly_values",
-    "open_warehouse",
-    "other_contacts",
-    "province_panel",
-    "purchases",
-    "read_key",
-    "require_customer",
-    "require_use",
-    "service_holdings",
-    "service_use",
-    "servicing",
-    "survey_outcomes",
-    "tables_behind",
-    "usage_profile",
-]
+__all__ = ["Account", "CampaignArms", "CampaignWindows", "ChurnPanel", "Holdings", "Warehouse", "account_months",
+    "bill_history", "business_accounts", "campaign_arms", "campaign_series", "campaign_windows", "churn_panel",
+    "closed_campaigns", "collection_stages", "complaint_outcomes", "contract_margins", "credit_histories",
+    "customer_base", "customer_events", "customer_facts", "customer_features", "customer_lives", "customer_view",
+    "departments", "exposures", "feature_dictionary", "fraud_cases", "monthly_values", "open_warehouse",
+    "other_contacts", "province_panel", "purchases", "read_key", "require_customer", "require_use", "service_holdings",
+    "service_use", "servicing", "survey_outcomes", "tables_behind", "usage_profile"]  # fmt: skip

@@ -241,6 +241,14 @@ def spans(warehouse: Queryable) -> dict[str, tuple[date, date]]:
     }
 
 
+def begins(warehouse: Queryable, table: str) -> date | None:
+    """First day on record of a table of dated facts; None of another, or without rows."""
+    if table not in _FIRST_LAST:
+        return None
+    first = warehouse.query(f"SELECT CAST({_FIRST_LAST[table][0]} AS DATE) AS day FROM {table}")["day"].iloc[0]
+    return None if pd.isna(first) else pd.Timestamp(first).date()
+
+
 def _tables_read(names: Iterable[str]) -> set[str]:
     return {table for name in sqlfiles.with_what_they_read(names) for table in sqlfiles.read_by(name)}
 

@@ -31,18 +31,28 @@ def complaint_outcomes(warehouse: Queryable, as_of: date | str) -> pd.DataFrame:
     return found
 
 
-def customer_base(warehouse: Queryable, as_of: date | str, *, months: int = 3, back: int = 0) -> pd.DataFrame:
+def customer_base(
+    warehouse: Queryable, as_of: date | str, *, months: int = 3, back: int = 0, since: date | str | None = None
+) -> pd.DataFrame:
     """Give who was a customer `months` before a day, and who left since: the view `customer_base`.
 
-    With `back` the whole is taken so many months earlier.
+    With `back` the whole is taken so many months earlier; departures are recorded from `since` on.
 
     Raises
     ------
     CannotAnswer
-        If nobody was.
+        If nobody was, or departures were not yet recorded on the first of these days.
     """
     end = pd.Timestamp(as_date(as_of)) - pd.DateOffset(months=back)
     begin = end - pd.DateOffset(months=months)
+    if since is not None and begin < pd.Timestamp(as_date(since)):
+        raise CannotAnswer(
+            say(
+                "not answerable: the time from {begin} to before {end} begins before departures were recorded, on "
+                "{since}. Take fewer months, or a later as_of.",
+                begin=begin.date(), end=end.date(), since=as_date(since),
+            )
+        )  # fmt: skip
     found = view(warehouse, "customer_base", from_on=begin.date(), as_of=end.date())
     if found.empty:
         raise CannotAnswer(say("not answerable: nobody was a customer on {day}.", day=begin.date()))

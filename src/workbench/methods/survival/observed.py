@@ -130,13 +130,13 @@ def require_records(part: pd.DataFrame, group: str, step: Step) -> None:
     last = gone["begin"] + gone["exit"] - 1
     where = say("the departures of group '{group}'", group=str(group)) if group != "all" else say("the departures")
     early = _unrecorded(part, part["entry"].clip(lower=int(last.min()) - part["begin"]), part["exit"])
-    if _by_luck(early, len(gone)) < _BY_LUCK:
+    if unlikely(early, len(gone)):
         raise CannotAnswer(
             "{where} on record begin on {first}, and about {early} were to be expected before, since records are "
             "said to begin: they were not recorded then. Give since='{since}', or the day from which they are."
         ).of(where, gone["left"].min().date(), Number(early, ",.0f"), f"{gone['left'].min():%Y-%m-%d}")
     late = _unrecorded(part, part["entry"], part["exit"].clip(upper=int(last.max()) + 1 - part["begin"]))
-    if _by_luck(late, len(gone)) < _BY_LUCK:
+    if unlikely(late, len(gone)):
         raise CannotAnswer(
             "{where} on record end on {last}, and about {late} were to be expected from then to as_of: they are not "
             "recorded to its end. Choose an earlier as_of."
@@ -170,9 +170,13 @@ def _require_possible(part: pd.DataFrame, where: Message, step: Step) -> None:
             ).of(where, Number(joined, ",.0f"), round(at / month), here, len(part))
 
 
-def _by_luck(expected: float, seen: int) -> float:
-    """Chance that of `seen` departures none lies in a time in which so many more were to be expected."""
-    return float((seen / (seen + expected)) ** seen)
+def unlikely(expected: float, seen: int) -> bool:
+    """Tell whether of `seen` departures hardly by luck none lies in a time in which so many more were to be expected.
+
+    >>> unlikely(5, 100), unlikely(9, 100)
+    (False, True)
+    """
+    return float((seen / (seen + expected)) ** seen) < _BY_LUCK
 
 
 def _unrecorded(part: pd.DataFrame, entry: pd.Series, leave: pd.Series) -> float:

@@ -5,8 +5,9 @@ The parameters cell says it, once, beside the source that it reads::
     needs = {"bill.month": 3, "campaign.campaign_id": "campaign", "contact": 0, "basis=payments": {"payment": 1}}
 
 A table with as many rows; a column (or the names in a map of values) with as many different values, or with the value
-of a parameter (of a path model its items, of a number as many); ``"column=value"`` is that value; 0 is what only parts
-of the study rest on. ``"a|b"`` is one of several. What stands under ``"parameter=value"`` is needed with it only.
+of a parameter (of a path model its items, of a number as many, of "a+b" as many as both together, before `as_of`);
+``"column=value"`` is that value; 0 is what only parts of the study rest on. ``"a|b"`` is one of several. What stands
+under ``"parameter=value"`` is needed with it only. What is needed must be there before `as_of`, and `since` be earlier.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from workbench.errors import WorkbenchError, unknown
 from workbench.messages import Listed, Message, Word, as_message, join, quoted, say, suggestion
 from workbench.places import in_order
+from workbench.project import rules_file
 from workbench.reports.runs.parameters import Needs, Parameter, resolve
 from workbench.reports.runs.slots import find_studies, mapping_of, of_source, said_by
 
@@ -63,10 +65,25 @@ class Fit:
 
 
 def fit(needs: Needs, parameters: Iterable[Parameter], values: Mapping[str, Any], warehouse: Warehouse) -> Fit:
-    """Hold what a study needs, with the values of its parameters, against a warehouse; all lacks at once."""
+    """Hold what a study needs, with the values of its parameters, against a warehouse; all lacks at once.
+
+    Raises
+    ------
+    WorkbenchError
+        If a parameter names rules that are not in the project.
+    """
+    for p in parameters:
+        if p.unit == "rules":
+            rules_file(str(values[p.name]))
     lacks, parts = _lacking(needs, values, warehouse)
-    others = [{p.name: choice} for p in parameters for choice in p.choices if choice != values[p.name]] if lacks else []
+    others: list[dict[str, Any]] = (
+        [{p.name: choice} for p in parameters for choice in p.choices if choice != values[p.name]] if lacks else []
+    )
+    others += _fewer(needs, values, warehouse) if lacks else []
     instead = [other for other in others if not _lacking(needs, {**values, **other}, warehouse)[0]]
+    since, as_of = (str(values.get(name, "")) for name in ("since", "as_of"))
+    if since >= as_of > "":
+        lacks.append(say("a since before as_of = {day}, not {since}", day=as_of, since=since))
     said = ", ".join(f"-p {name}={value}" for name, value in instead[0].items()) if instead else ""
     return Fit(tuple(lacks), tuple(parts), said)
 
@@ -124,11 +141,14 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
     if not _count(warehouse, f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 1)"):
         return say("rows of {table}", table=table)
     if not column:
+        if least and (late := _begins_late(table, values, warehouse)):
+            return late
         rows = _count(warehouse, f"SELECT count(*) FROM {table}") if isinstance(least, int) and least > 1 else 1
         lack = {"least": str(least), "table": table, "rows": str(rows)}
         return Message() if rows >= int(least) else say("{least} rows of {table} (there are {rows})", **lack)
+    if least and (late := _begins_late(table, values, warehouse)):
+        return late
     known = schema.table(table).column(column)
-    least = asked if isinstance(asked := values.get(str(least)), int) else least
     values_of = f"SELECT {column} AS v FROM {table} WHERE {column} IS NOT NULL"
     if known.is_map:
         values_of = long_twin(
@@ -137,6 +157,11 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
     if literal:
         there = _count(warehouse, f"SELECT count(*) FROM ({values_of}) WHERE v = '{literal}'")
         return Message() if there else say("'{value}' among the values of {column}", value=literal, column=key)
+    if asked := _asked(least, values):
+        least, number = sum(asked.values()), _before(column, table, values, warehouse)
+        lack = {"least": str(least), "column": key, "n": str(number), "names": " + ".join(asked)}
+        return Message() if number >= least else say(
+            "{least} different values of {column} before as_of, as {names} ask (found: {n})", **lack)  # fmt: skip
     if isinstance(least, str):
         return _value_lack(key, values_of, str(values.get(least, "")), least, warehouse)
     limit = " LIMIT 1" if least < 2 else ""
@@ -148,6 +173,45 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
         return say("values of {column} ({meaning})", column=key, meaning=Word(meaning))
     lack = {"least": str(least), "column": key, "n": str(number)}
     return say("{least} different values of {column} (found: {n})", **lack)
+
+
+def _begins_late(table: str, values: Mapping[str, Any], warehouse: Warehouse) -> Message:
+    """Say that a table of dated facts begins on `as_of` or later; "" where it does not."""
+    from workbench.warehouse.features import begins
+
+    first, as_of = begins(warehouse, table), str(values.get("as_of", ""))
+    if not as_of or first is None or first.isoformat() < as_of:
+        return Message()
+    return say("records in {table} of before {as_of} (the first is of {first}: choose a later as_of)",
+        table=table, as_of=as_of, first=first.isoformat())  # fmt: skip
+
+
+def _asked(least: int | str, values: Mapping[str, Any]) -> dict[str, int]:
+    """Give the parameters that say together how many are needed; none where it says no numbers."""
+    found = {name: values.get(name) for name in least.split("+")} if isinstance(least, str) else {}
+    return found if all(isinstance(value, int) for value in found.values()) else {}  # type: ignore[return-value]
+
+
+def _before(column: str, table: str, values: Mapping[str, Any], warehouse: Warehouse) -> int:
+    """Count the different values of a column, of a day those before `as_of`."""
+    from workbench.warehouse import schema
+
+    known = f"{column} IS NOT NULL"
+    if schema.table(table).column(column).type == "date" and (as_of := str(values.get("as_of", ""))):
+        known = f"{column} < CAST('{as_of}' AS DATE)"
+    return _count(warehouse, f"SELECT count(DISTINCT {column}) FROM {table} WHERE {known}")
+
+
+def _fewer(needs: Needs, values: Mapping[str, Any], warehouse: Warehouse) -> list[dict[str, Any]]:
+    """Give the most of the first parameter of a sum with which a column has enough values."""
+    found: list[dict[str, Any]] = []
+    for key, least in needs.items():
+        if isinstance(least, str) and (asked := _asked(least, values)):
+            table, _, column = key.partition(".")
+            first = next(iter(asked))
+            most = _before(column, table, values, warehouse) - sum(asked.values()) + asked[first]
+            found += [{first: most}] if 0 < most < asked[first] else []
+    return found
 
 
 def _value_lack(key: str, rows: str, value: str, parameter: str, warehouse: Warehouse) -> Message:

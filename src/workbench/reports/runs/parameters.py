@@ -34,9 +34,11 @@ NEEDS = "needs"
 _TYPES: dict[str, Any] = {
     "str": str, "int": int, "float": (int, float), "bool": bool, "date": str, "period": str, "secret": str,
 }  # fmt: skip
-_COUNTED = {"clusters", "customers", "days", "lines", "months", "permutations", "resamples", "windows"}
+_COUNTED = {"cases", "clusters", "currency", "currency/min", "customers", "days", "items", "lines", "months",
+    "permutations", "resamples", "respondents", "windows"}  # fmt: skip
 """Units of what cannot be below 0."""
 _RANGE = re.compile(r"(?<![\w.-])([0-9]{1,3}(?:\.[0-9]+)?)-([0-9]{1,3}(?:\.[0-9]+)?)(?![\w.-]*[0-9-])")
+_LEAST = re.compile(r"(?<![\w.-])([0-9]{1,3}(?:\.[0-9]+)?) or more\b")
 _BOOLS = {"true": True, "yes": True, "false": False, "no": False}
 _EXPECTED = {
     "str": "text of one line",
@@ -77,15 +79,19 @@ class Parameter:
 
     @property
     def range(self) -> tuple[float, float]:
-        """Between which values a number lies, as its meaning says ("1-28") or its unit (shares, counts).
+        """Between which values a number lies, as its meaning says ("1-28", "1 or more") or its unit (shares, counts).
 
         >>> Parameter("day", "int", 15, "day", "of each month, 1-28").range
         (1.0, 28.0)
+        >>> Parameter("windows", "int", 6, "windows", "how many, 1 or more").range
+        (1.0, inf)
         >>> Parameter("discount", "float", 0.08, "share", "a year").range
         (0.0, 1.0)
         """
         if said := _RANGE.search(self.meaning):
             return float(said[1]), float(said[2])
+        if said := _LEAST.search(self.meaning):
+            return float(said[1]), math.inf
         ends = {"share": (0.0, 1.0), "seed": (0.0, 2.0**32 - 1)}
         return ends.get(self.unit, (0.0 if self.unit in _COUNTED else -math.inf, math.inf))
 

@@ -86,13 +86,14 @@ def _provision(loss: ExpectedLoss) -> Message:
     if not loss.held:
         return say("Set nothing aside by these rates yet: the last time {ratio} {span} of what was expected was seen.",
             ratio=Share(loss.ratio), span=Span(loss.low, loss.high, ".1%"))  # fmt: skip
-    said = {"sum": Number(loss.table["expected"].sum(), ",.0f"), "currency": Term(loss.currency)}
+    said = {"sum": Number(loss.table["expected"].sum(), ",.0f"), "currency": Term(loss.currency),
+        "day": Day(loss.day)}  # fmt: skip
     if loss.unpriced:
         return say(
-            "Set aside {sum} {currency} for what is owed today, and judge by hand {more} {currency} in states too rare "
-            "to have a rate.", more=Number(loss.unpriced, ",.0f"), **said,
+            "Set aside {sum} {currency} for what was owed on {day}, and judge by hand {more} {currency} in states too "
+            "rare to have a rate.", more=Number(loss.unpriced, ",.0f"), **said,
         )  # fmt: skip
-    return say("Set aside {sum} {currency} for what is owed today.", **said)
+    return say("Set aside {sum} {currency} for what was owed on {day}.", **said)
 
 
 def _stage(row, currency: str, worth: float) -> Message:

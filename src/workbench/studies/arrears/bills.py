@@ -12,7 +12,7 @@ import pandas as pd
 from workbench.columns import EPOCH, category, day, take
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes, legend
-from workbench.messages import Listed, Message, Share, Span, say
+from workbench.messages import Listed, Message, Share, Span, Term, as_message, join, say
 from workbench.methods.intervals import share as wilson
 from workbench.methods.resampling import Rng, interval
 from workbench.methods.survival import customer_draws, life_table
@@ -21,6 +21,7 @@ from workbench.result import COUNT, SHARE, Quantity, Result, Tile
 FEWEST, FOLLOWED = 30, 10
 DAYS = (10, 20, 30, 60, 90)
 NEVER = 10**7
+GONE_BEFORE = "of customers who had left by the due day"
 _CENT = 0.005
 
 
@@ -45,7 +46,7 @@ def overdue(bills: pd.DataFrame, as_of: date | str) -> tuple[pd.DataFrame, dict[
         ("bills of 0 or less", table["amount"] <= 0),
         ("due on the day before as_of or later", table["due"] >= last),
         ("paid by the due day", table["cured"] <= table["due"]),
-        ("of customers who had left by the due day", table["left"] <= table["due"]),
+        (GONE_BEFORE, table["left"] <= table["due"]),
     ):
         rows = rows.reindex(table.index)
         if rows.any():
@@ -77,6 +78,8 @@ class Cures(Result):
         by resampling customers.
     untold : tuple of int
         Days asked for that have no row: some bills were seen less long, and fewer than 10 were still open and followed.
+    became : tuple of int
+        Bills by the end of observation: paid, left, written off, still open; they add up to `bills`.
     again, again_low, again_high : float
         Of those who had paid all, the share with an overdue bill again within `within` days.
     """
@@ -91,6 +94,7 @@ class Cures(Result):
     set_aside: dict[str, int]
     level: float
     untold: tuple[int, ...] = ()
+    became: tuple[int, int, int, int] = (0, 0, 0, 0)
 
     NAME, COUNTS, TOTALS = "cure", "customers", None
     CHART = say("Curves by days past due: paid, left, written off")
@@ -118,6 +122,20 @@ class Cures(Result):
         if over := sum(n for reason, n in self.set_aside.items() if reason.startswith("paid over")):
             parts.append(say("{n} are paid over the bill", n=over))
         return say("{clauses}.", clauses=Listed(parts, ";"))
+
+    def caption(self) -> Message:
+        """Say what the table shows, and what has become of all bills, which the shares do not tell."""
+        paid, left, lost, still = self.became
+        said = say(
+            "Until the day of the report, of {n} bills {paid} are paid, {left} were lost with a customer who left, "
+            "{lost} were written off, and {still} are still open.",
+            n=self.bills, paid=paid, left=left, lost=lost, still=still,
+        )  # fmt: skip
+        return join(as_message(self.CAPTION), said, self._gone_before())
+
+    def _gone_before(self) -> Message:
+        n = self.set_aside.get(GONE_BEFORE, 0)
+        return say("Not among them are {n} bills of customers who had left by the due day.", n=n) if n else say("")
 
     def tiles(self) -> tuple[Tile, ...]:
         """How many bills are paid by the middle day."""
@@ -172,7 +190,9 @@ def cure(
         raise WorkbenchError("'days' must hold days past due from 1 on.")
     table, aside = overdue(bills, as_of)
     if len(table) < FEWEST:
-        raise CannotAnswer(say("not answerable: {n} bills were overdue, and it takes {k}.", n=len(table), k=FEWEST))
+        few = say("not answerable: {n} bills were overdue, and it takes {k}.", n=len(table), k=FEWEST)
+        apart = Listed([say("{reason}: {n}", reason=Term(reason), n=n) for reason, n in aside.items()], ";")
+        raise CannotAnswer(join(few, *([say("Set aside: {apart}.", apart=apart)] if aside else [])))
     exits, cause = table["exit"].to_numpy(), table["cause"].to_numpy()
     if (cause < 0).all():
         raise CannotAnswer(say("not answerable: none of {n} overdue bills has been paid, lost or written off yet.",
@@ -198,7 +218,9 @@ def cure(
     })  # fmt: skip
     again = _again(table, who, int((day(as_of, "as_of") - EPOCH).days) - 1, within, level)
     untold = tuple(d for d in asked if d not in days)
-    return Cures(found, gone[:, : max(at)], len(table), *again, within, aside, level, untold)
+    paid, left, written_off, still = (int((cause == k).sum()) for k in (0, 1, 2, -1))
+    return Cures(found, gone[:, : max(at)], len(table), *again, within, aside, level, untold,
+        (paid, left, written_off, still))  # fmt: skip
 
 
 def _again(table: pd.DataFrame, who: np.ndarray, last: int, within: int, level: float) -> tuple[float, float, float]:

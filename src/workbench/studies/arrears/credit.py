@@ -12,7 +12,7 @@ from scipy.stats import t
 from workbench.columns import by_id, day, days, number, take
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes, dot_and_interval
-from workbench.messages import Message, Number, Share, Span, join, say
+from workbench.messages import Day, Message, Number, Share, Span, join, say
 from workbench.methods import clusters
 from workbench.methods.intervals import crossing
 from workbench.methods.intervals import share as wilson
@@ -44,6 +44,8 @@ class CreditCard(Result):
         How well card and last state alone order the outcome: auc with low, high, and ks; then their difference.
     fitted : bool
         Whether points are out of fold; a given card was not fitted on these customers.
+    credited : int
+        Customers whose mean bill is 0 or less, on whom no limit rests.
     """
 
     card: Card
@@ -54,6 +56,7 @@ class CreditCard(Result):
     rounding: float
     level: float
     currency: str
+    credited: int = 0
 
     NAME, COUNTS = "credit", "customers"
     CHART = say("Expected against seen, a dot with its interval a band of points")
@@ -88,10 +91,17 @@ class CreditCard(Result):
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
-        return self.say(
+        said = self.say(
             "Bands of points: expected and seen, and what may be owed before service is restricted ({currency}). Whole "
             "points move a probability by {rounding} at most.", rounding=Share(self.rounding, 2)
         )  # fmt: skip
+        if not self.credited:
+            return said
+        apart = say(
+            "Limits rest on bills that ask for money: {n} customers with a mean bill of 0 or less are not in them.",
+            n=self.credited,
+        )
+        return join(said, apart)
 
     def limits(self, customers: pd.DataFrame, *, customer: str, owed: str) -> pd.DataFrame:
         """Give each customer's points, probability, limit and whether they owe more, furthest over it first.
@@ -171,7 +181,7 @@ def credit_card(
         A card of your own (`read_card`); else one is fitted, and judged out of fold (5 folds).
     tolerated : float
         What may be lost a customer, in currency. The limit of a band is that over the upper end of its share who do not
-        pay, at most `months` mean bills (of those known).
+        pay, at most `months` mean bills (of those known and above 0).
 
     Raises
     ------
@@ -201,7 +211,8 @@ def credit_card(
     order = compare({"credit points": -points, "last state alone": table[state].to_numpy()}, event, level)
     own = pd.DataFrame({customer: table[customer], "points": card.points(table)})
     own = own.iloc[by_id(own[customer])].reset_index(drop=True)
-    return CreditCard(card, bands, order, own, fitted, card.rounding(table), level, currency)
+    credited = int((mean_bill <= 0).sum())
+    return CreditCard(card, bands, order, own, fitted, card.rounding(table), level, currency, credited)
 
 
 def _by_content(table: pd.DataFrame, first: list[str], features: Sequence[str]) -> np.ndarray:
@@ -235,7 +246,7 @@ def _bands(points, chance, event, mean_bill, tolerated, months, level) -> pd.Dat
         if not at.any():
             continue
         low, high = map(float, wilson(event[at].sum(), at.sum(), level=level))
-        known = mean_bill[at][~np.isnan(mean_bill[at])]
+        known = mean_bill[at][mean_bill[at] > 0]  # who is credited in the mean asks for no money: no debt to limit
         limit = min(tolerated / high, months * float(known.mean())) if len(known) else np.nan
         edges = np.r_[-np.inf, ends, np.inf][k : k + 2]
         row = {"above": edges[0], "to": edges[1], "customers": int(at.sum()), "expected": chance[at].mean()}
@@ -247,19 +258,21 @@ def _bands(points, chance, event, mean_bill, tolerated, months, level) -> pd.Dat
 
 @dataclass(frozen=True, eq=False)
 class ExpectedLoss(Result):
-    """What of today's arrears will still be open 90 days on.
+    """What of the arrears of the last month will still be open 90 days on.
 
     Attributes
     ----------
     table : DataFrame
-        One row a state: customers and owed today, loss (share of what was owed then still open 90 days later) with low
-        and high, expected (currency).
+        One row a state: customers and owed on `day`, loss (share of what was owed then still open 90 days later) with
+        low and high, expected (currency).
     customers : DataFrame
-        One row a customer in arrears today: state, owed, expected.
+        One row a customer in arrears on `day`: state, owed, expected.
     expected, seen, ratio, low, high : float
         Of the last month whose 90 days are over, which the rates did not see: seen over expected with its interval.
     factor : float
         By which rates were multiplied: seen over expected in the month before that, where its interval leaves 1 out.
+    day : str
+        On which the accounts of the last month were looked at: what fell due since is not in it.
     unpriced : float
         Owed in states with fewer than 30 accounts to learn from, of `unpriced_customers`; not in what is expected.
     """
@@ -275,6 +288,7 @@ class ExpectedLoss(Result):
     unpriced: float
     level: float
     currency: str
+    day: str
     unpriced_customers: int = 0
     set_aside: dict[str, int] = field(default_factory=dict)
 
@@ -295,22 +309,23 @@ class ExpectedLoss(Result):
         if self.high < 1 or self.low > 1:
             verdict = say("too much was expected") if self.high < 1 else say("too little was expected")
         said = self.say(
-            "{lost} {currency} of today's arrears of {owed} are expected to be open still in 90 days; the last time "
-            "{ratio} {span} of what was expected was seen, {verdict}.",
-            lost=lost, owed=owed, ratio=Share(self.ratio), span=Span(self.low, self.high, ".1%"), verdict=verdict,
+            "{lost} {currency} of the arrears of {owed} on {day} are expected to be open still 90 days later; the last "
+            "time {ratio} {span} of what was expected was seen, {verdict}.",
+            lost=lost, owed=owed, day=Day(self.day), ratio=Share(self.ratio),
+            span=Span(self.low, self.high, ".1%"), verdict=verdict,
         ) if not np.isnan(self.ratio) else self.say(
-            "{lost} {currency} of today's arrears of {owed} are expected to be open still in 90 days; the last time "
-            "nothing was expected, so it tells nothing.",
-            lost=lost, owed=owed,
+            "{lost} {currency} of the arrears of {owed} on {day} are expected to be open still 90 days later; the last "
+            "time nothing was expected, so it tells nothing.",
+            lost=lost, owed=owed, day=Day(self.day),
         )  # fmt: skip
         return join(said, self._left_out()) if self.unpriced else said
 
     def caption(self) -> Message:
         """Say what the table shows, with its units, and what is not in it."""
         said = self.say(
-            "Arrears of today by state ({currency}): the share of such arrears that was still open 90 days on, and "
-            "what is expected."
-        )
+            "Arrears on {day} by state ({currency}): the share of such arrears that was still open 90 days on, and "
+            "what is expected.", day=Day(self.day)
+        )  # fmt: skip
         return join(said, self._left_out()) if self.unpriced else said
 
     def _left_out(self) -> Message:
@@ -325,7 +340,7 @@ class ExpectedLoss(Result):
     def tiles(self) -> tuple[Tile, ...]:
         """What is expected to be open still."""
         low, high = ((self.table["owed"] * self.table[end]).sum() for end in ("low", "high"))
-        label = self.say("of today's arrears still open in 90 days ({currency})")
+        label = self.say("of the arrears on {day} still open 90 days later ({currency})", day=Day(self.day))
         return (Tile(label, Number(self.table["expected"].sum(), ",.0f"), Span(low, high, ",.0f")),)
 
     def quantities(self) -> Iterable[Quantity]:
@@ -339,7 +354,7 @@ def expected_loss(
     accounts: pd.DataFrame, *, customer: str, month: str, state: str, owed: str, unpaid: str, as_of: object,
     level: float = 0.95, currency: str = "currency",
 ) -> ExpectedLoss:  # fmt: skip
-    """Say what of each customer's arrears will be open still 90 days on.
+    """Say what of each customer's arrears on the last day of `month` will be open still 90 days on.
 
     `accounts` has one row an account and month (the view `account_month`): `owed` is overdue, `unpaid` what of it was
     open 90 days later, missing where these are not over by `as_of` (exclusive). A state's rate is the sum of one over
@@ -417,7 +432,8 @@ def expected_loss(
     return ExpectedLoss(
         shown[["state", "customers", "owed", "loss", "low", "high", "expected"]], people.reset_index(drop=True),
         test.told * factor, test.seen, ratio, low, high, factor,
-        float(each.loc[apart, "owed"].sum()), level, currency, int(each.loc[apart, customer].nunique()), aside,
+        float(each.loc[apart, "owed"].sum()), level, currency, f"{last:%Y-%m-%d}",
+        int(each.loc[apart, customer].nunique()), aside,
     )  # fmt: skip
 
 

@@ -90,7 +90,10 @@ class RollRates(Result):
 
     def _row(self, origin: int, destination: int) -> tuple[float, float]:
         row = self.table.query("origin == @self.states[@origin] and destination == @self.states[@destination]")
-        return (float(row["low"].iloc[0]), float(row["high"].iloc[0])) if len(row) else (0.0, float("nan"))
+        if len(row):
+            return float(row["low"].iloc[0]), float(row["high"].iloc[0])
+        accounts = self.counts[:, origin].sum(axis=1).max()  # of the fullest month: all are different customers
+        return 0.0, float(wilson(0, accounts, level=self.level)[1])
 
     def _verdict(self) -> Message:
         told = {by: self._failed(by) for by in ("by_chain", "by_age")}
@@ -148,7 +151,7 @@ class RollRates(Result):
         ]
         found = pd.DataFrame(rows)
         found = found.loc[:, (found != 0).any()]
-        said = say("Where the accounts of today are expected to be in {n} months.", n=self.horizon)
+        said = say("Where the accounts of the last month are expected to be in {n} months.", n=self.horizon)
         return Table("forecast", found, said, dict.fromkeys(found.columns[2:], SHARE), "customers")
 
     def summary(self) -> pd.DataFrame:

@@ -205,11 +205,12 @@ class Collection(Result):
         Returns
         -------
         DataFrame
-            One row a customer, best first: customer_id, bill_id, days past due, stage, action, owed, expected (effect
-            on paying x owed - cost - effect on leaving x worth), low, high (of the effect on paying), advice: act where
-            `low` and what the stage earns are surely above 0; leave alone where either is surely below; not certain;
-            not known; past the last stage, where there is none to follow. Their bill that brings most; a stage follows
-            the last one taken, as its effect is known only for those who went through those before.
+            One row a customer, best first: customer_id, bill_id, days (past due on `as_of`), stage, action, owed,
+            expected (effect on paying x owed - cost - effect on leaving x worth), low, high (of the effect on paying),
+            advice: act where `low` and what the stage earns are surely above 0; leave alone where either is surely
+            below; not certain; not known; past the last stage, where there is none to follow. Their bill that brings
+            most; a stage follows the last one taken, as its effect is known only for those who went through those
+            before.
         """
         table, _ = overdue(bills, as_of)
         table = table[table["cause"] == -1]
@@ -220,7 +221,7 @@ class Collection(Result):
         fee = (rows["cost"] / rows["actions"]).to_numpy()
         lost = np.where(rows["action"] == "restrict", rows["more_lost"], 0.0)
         found = pd.DataFrame({"customer_id": table["customer_id"].to_numpy(), "bill_id": table["bill_id"].to_numpy(),
-            "days": table["exit"].to_numpy(), "stage": stage.to_numpy(), "action": rows["action"].to_numpy(),
+            "days": table["exit"].to_numpy() + 1, "stage": stage.to_numpy(), "action": rows["action"].to_numpy(),
             "owed": owed.to_numpy()})  # fmt: skip
         for name, effect in (("expected", "more_paid"), ("low", "more_paid_low"), ("high", "more_paid_high")):
             found[name] = rows[effect].to_numpy() * found["owed"] - fee - lost * worth

@@ -34,6 +34,7 @@ from workbench.studies.churn.terms import (
     of_number,
     of_tree,
     read_facts,
+    told_in,
     with_reference,
 )
 
@@ -72,6 +73,7 @@ def churn_formula(
     rival: Literal["boosting", "none"] = "boosting",
     set_on: Mapping[str, str] | None = None,
     units: Mapping[str, str] | None = None,
+    currency: str = "currency",
     seed: int = 0,
 ) -> ChurnFormula:
     """Fit the formula to all months but the last two, calibrate it on the one, test it on the other.
@@ -95,7 +97,7 @@ def churn_formula(
     set_on : mapping of str to str, optional
         For a feature the column with the day on which it was set, which must be before the month start.
     units : mapping of str to str, optional
-        Of the features, for the table.
+        Of the features as declared: shares and money (a unit that begins with currency) are said as such.
 
     Raises
     ------
@@ -126,7 +128,7 @@ def churn_formula(
     read = _read(panel, features, given, [customer, left, *([month] if month else []), *late.values()], month)
     refuse_leaks(read.facts, read.y, panel, month, late)
     rows = _parts(read.starts, read.when, horizon)
-    found = _fit(read, rows, plan, horizon, units or {})
+    found = _fit(read, rows, plan, horizon, units or {}, currency)
     judged = _held_out(found, read, rows, plan, rival, seed)
     looked = _at(read.facts, rows[0] if rows[2] is None else rows[2])
     same = {
@@ -180,19 +182,19 @@ def _read(
     return _Read(facts, y, who, starts, when)
 
 
-def _fit(read: _Read, rows: _Rows, plan: _Plan, horizon: int, units: Mapping[str, str]) -> ChurnFormula:
+def _fit(read: _Read, rows: _Rows, plan: _Plan, horizon: int, units: Mapping[str, str], currency: str) -> ChurnFormula:
     """Fit to the first rows, calibrate to the second."""
     fit, calibrate, _ = rows
     known, y = _at(read.facts, fit), read.y
     terms, aside = _design(known, y[fit], plan)
-    parts, intercept = _estimate(terms, known, y[fit], read.who[fit], aside)
+    parts, intercept = _estimate(terms, known, y[fit], read.who[fit], aside, told_in(units, currency))
     seen = () if read.starts is None else (read.starts[fit].min(), read.starts[calibrate].max())
     found = ChurnFormula(
         parts=parts, intercept=intercept, numbers=tuple(f for f, v in read.facts.items() if v.dtype.kind == "f"),
         categories=tuple(f for f, v in read.facts.items() if v.dtype.kind != "f"),
         horizon=horizon, months=float(horizon), rows=int(fit.sum()), left=int(y[fit].sum()),
         customers=int(np.count_nonzero(np.bincount(read.who[fit]))), judged=_NOT_JUDGED, left_out=aside,
-        units=dict(units), information=_information(parts, known, y[fit]),
+        units=dict(units), currency=currency, information=_information(parts, known, y[fit]),
         fitted=tuple(f"{month:%Y-%m}" for month in seen),
     )  # fmt: skip
     return _calibrated(found, _at(read.facts, calibrate), y[calibrate], fitted=calibrate is fit)
@@ -296,7 +298,7 @@ def _segments(facts: Facts, y: np.ndarray, leaves: int) -> list[FormulaTerm]:
 
 
 def _estimate(
-    parts: list[FormulaTerm], facts: Facts, y, who, aside: dict[str, Message]
+    parts: list[FormulaTerm], facts: Facts, y, who, aside: dict[str, Message], told: Mapping[str, str]
 ) -> tuple[tuple[FormulaTerm, ...], float]:
     """Coefficients by maximum likelihood; of a gap or level that the fit has not seen, that of the mean."""
     gaps = {f for f, values in facts.items() if values.dtype.kind != "f" or np.isnan(values).any()}
@@ -307,7 +309,7 @@ def _estimate(
     if (again := repeated(x)).any():
         for k in np.array(places)[again]:
             if parts[k].fact != SEGMENT:
-                aside[parts[k].fact] = say("{term}: other terms add up to it", term=parts[k].said())
+                aside[parts[k].fact] = say("{term}: other terms add up to it", term=parts[k].said(told))
         x, places = x[:, ~again], list(np.array(places)[~again])
     flags, there = np.array([parts[k].knot is None for k in places]), x != 0
     events, rows = there[y].sum(axis=0), there.sum(axis=0)
@@ -414,7 +416,7 @@ def _crossed(facts: Facts, y: np.ndarray, plan: _Plan, seed: int) -> list[np.nda
         rest, held = np.sort(order[rest]), np.sort(order[held])
         known, unseen = ({f: v[rows] for f, v in facts.items()} for rows in (rest, held))
         terms, _ = _design(known, y[rest], plan)
-        parts, intercept = _estimate(terms, known, y[rest], np.arange(len(rest)), {})
+        parts, intercept = _estimate(terms, known, y[rest], np.arange(len(rest)), {}, {})
         own[held] = expit(intercept + sum(t.coefficient * t(unseen) for t in parts))
         rival[held] = _boosted(known, y[rest], unseen, seed)
     return [own, rival]

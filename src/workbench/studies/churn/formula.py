@@ -19,7 +19,7 @@ from workbench.figures import Axes, axes, dot_and_interval
 from workbench.messages import Label, Listed, Message, Number, Share, Span, as_message, join, say, spelt
 from workbench.methods.scorecard import Scale
 from workbench.result import COUNT, Decision, Quantity, Result, Table, Tile
-from workbench.studies.churn.terms import SEGMENT, Facts, FormulaTerm, as_questions, literal, plain, read_facts
+from workbench.studies.churn.terms import SEGMENT, Facts, FormulaTerm, as_questions, literal, plain, read_facts, told_in
 
 FORMAT = 1
 CARD = Scale()
@@ -79,6 +79,7 @@ class ChurnFormula(Result):
     left_out: dict[str, Message] = field(default_factory=dict)
     units: Mapping[str, str] = field(default_factory=dict)
     fitted: tuple[str, ...] = ()
+    currency: str = "currency"
 
     SUFFIX = "toml"
     NAME, COUNTS, TOTALS, CHART = "terms", "rows", ("fact",), say("Dots with intervals, a row a term")
@@ -91,11 +92,17 @@ class ChurnFormula(Result):
         shown = [t for t in self.parts if t.reference or (t.coefficient and t.mean)]
         b, se = (np.array([getattr(t, name) for t in shown], dtype=float) for name in ("coefficient", "se"))
         frame = pd.DataFrame({"fact": _named(shown)})
-        frame["term"] = pd.Series([t.said() for t in shown], dtype=object)
-        frame["unit"] = ["" if t.knot is None else self.units.get(t.fact, "") for t in shown]
+        frame["term"] = pd.Series([t.said(self.told) for t in shown], dtype=object)
+        units = {fact: unit.replace("currency", self.currency) for fact, unit in self.units.items()}
+        frame["unit"] = ["" if t.knot is None else units.get(t.fact, "") for t in shown]
         frame["rows"] = [t.mean * self.rows if t.knot is None else float(self.rows) for t in shown]
         ends = {"low": np.exp(b - 1.959964 * se), "high": np.exp(b + 1.959964 * se)}
         return frame.assign(coefficient=b, odds_ratio=np.exp(b), **ends)
+
+    @property
+    def told(self) -> dict[str, str]:
+        """In which unit the ends of each fact are said."""
+        return told_in(self.units, self.currency)
 
     @property
     def terms(self) -> pd.DataFrame:
@@ -195,7 +202,7 @@ class ChurnFormula(Result):
             words[:, k] = say("{fact} as it is", fact=Label(name))
             for term in (t for t in self.parts if t.fact == name):
                 if term.knot is None:
-                    words[term(facts) > 0, k] = term.said()
+                    words[term(facts) > 0, k] = term.said(self.told)
                 elif term.knot == 0:
                     above = term(facts) > term.mean
                     words[above, k], words[~above, k] = (say("{fact} above the mean", fact=Label(name)),
@@ -211,7 +218,7 @@ class ChurnFormula(Result):
         """
         shown = [t for t in self.parts if t.coefficient or t.reference]
         frame = pd.DataFrame({"fact": ["", *_named(shown)]})
-        frame["term"] = pd.Series([say("everybody"), *(t.said() for t in shown)], dtype=object)
+        frame["term"] = pd.Series([say("everybody"), *(t.said(self.told) for t in shown)], dtype=object)
         exact = [float(scale.points(np.array(self.intercept))), *(0.0 - scale.factor * t.coefficient for t in shown)]
         whole = [True, *(t.knot is None for t in shown)]
         return frame.assign(exact=exact, points=np.where(whole, np.round(exact), np.round(exact, 2)) + 0.0)
@@ -270,7 +277,7 @@ class ChurnFormula(Result):
     def save(self, path: str | Path) -> Path:
         """Write it as TOML."""
         lines = [f"format = {FORMAT}", *(f"{name} = {plain(getattr(self, name))}" for name in _KEPT)]
-        lines += [f"{name} = {plain(getattr(self, name))}" for name in ("numbers", "categories", "fitted")]
+        lines += [f"{name} = {plain(getattr(self, name))}" for name in ("numbers", "categories", "fitted", "currency")]
         for title in ("units", "left_out", "information"):
             items = getattr(self, title).items()
             lines += [f"\n[{title}]", *(f"{plain(k)} = {plain(v)}" for k, v in items)]

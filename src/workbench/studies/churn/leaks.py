@@ -62,15 +62,16 @@ def refuse_leaks(facts: Facts, y: np.ndarray, panel, month: str | None, set_on: 
 
 
 def _alone(values: np.ndarray, y: np.ndarray) -> float:
-    """AUC of a fact by itself, whichever way it points; of a category by the rate of its levels."""
+    """AUC of a fact by itself, whichever way it points; of a category by the rate of its levels.
+
+    Without their own outcome whoever left stands below the others of their level: a category that tells nothing orders
+    backwards, and only forwards does it know anything.
+    """
     if values.dtype.kind != "f":
         level = pd.factorize(values, use_na_sentinel=False)[0]
         n, gone = np.bincount(level), np.bincount(level, y)
-        orders = [((gone[level] - y + y.mean()) / n[level])]  # without the customer's own outcome
-    else:
-        gone = np.isnan(values)
-        orders = [
-            np.where(gone, -np.inf, values),
-            *([np.where(gone, np.inf, values), gone * 1.0] if gone.any() else []),
-        ]
+        return auc(y, (gone[level] - y + y.mean()) / n[level])[0]
+    gone = np.isnan(values)
+    orders = [np.where(gone, -np.inf, values)]
+    orders += [np.where(gone, np.inf, values), gone * 1.0] if gone.any() else []
     return max(abs(auc(y, order)[0] - 0.5) + 0.5 for order in orders)

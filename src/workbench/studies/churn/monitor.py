@@ -150,10 +150,10 @@ def churn_monitor(
     Raises
     ------
     WorkbenchError
-        If a column is missing or of another kind, a customer stands twice in a month or in `customers`, or the formula
-        was fitted or calibrated to a month.
+        If a column is missing or of another kind, or a customer stands twice in a month or in `customers`.
     CannotAnswer
-        If fewer than 10 departures were to be expected in all, or in a month in which nobody left 10 or more.
+        If the formula was fitted or calibrated to a month, fewer than 10 departures were to be expected in all, or in a
+        month in which nobody left 10 or more.
 
     Notes
     -----
@@ -180,9 +180,13 @@ def churn_monitor(
         first, last_seen = (np.datetime64(name, "M") for name in formula.fitted)
         held = when.to_numpy().astype("datetime64[M]")
         if (known := held[(held >= first) & (held <= last_seen)]).size:
-            raise WorkbenchError(
-                "the formula knows {month}: it was fitted and calibrated to {first} to {last}. Give later months."
-            ).of(Day(str(known.min())), *map(Day, formula.fitted))
+            raise CannotAnswer(
+                say(
+                    "not answerable: the formula knows {month}, as it was fitted and calibrated to {first} to {last}. "
+                    "Give later months: take more, or watch fewer.",
+                    month=Day(str(known.min())), first=Day(formula.fitted[0]), last=Day(formula.fitted[1]),
+                )
+            )  # fmt: skip
     if p.sum() < FEWEST:
         few = Number(p.sum(), ".1f")
         raise CannotAnswer(say("not answerable: {n} departures were to be expected, and {least} are needed.", n=few,

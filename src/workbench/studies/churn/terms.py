@@ -14,12 +14,13 @@ import pandas as pd
 
 from workbench.columns import category, number, periods
 from workbench.errors import WorkbenchError, require_columns
-from workbench.messages import Label, Listed, Message, Name, Number, Word, say
+from workbench.messages import Label, Listed, Message, Name, Number, Term, Word, say
 
 Facts = dict[str, np.ndarray]
 SEGMENT = "segment"
 OURS = {SEGMENT, "base", "score"}
 """Names under which the formula keeps what is of no one fact."""
+_NONE: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True)
@@ -66,10 +67,10 @@ class TermCondition:
             return f"{name} IS NOT NULL" if not self.gaps else "1 = 1"
         return f"({name} IS NULL OR {text})" if self.gaps else text
 
-    def said(self) -> Message:
-        """Say it in words, and where it holds for what is missing too."""
+    def said(self, units: Mapping[str, str] = _NONE) -> Message:
+        """Say it in words, its ends in the units of `told_in`, and where it holds for what is missing too."""
         if self.gaps and (self.levels or self.low <= self.high):
-            return say("{condition} (or unknown)", condition=replace(self, gaps=False).said())
+            return say("{condition} (or unknown)", condition=replace(self, gaps=False).said(units))
         fact = Label(self.fact)
         if self.levels:
             names = Listed(tuple(map(Word, self.levels)), "or")
@@ -78,7 +79,7 @@ class TermCondition:
             return say("{fact} {names}", fact=fact, names=names)
         if self.low > self.high:
             return say("{fact} unknown", fact=fact)
-        low, high = (self._end(end) for end in (self.low, self.high))
+        low, high = (said_end(end, units.get(self.fact, "")) for end in (self.low, self.high))
         if np.isinf([self.low, self.high]).all():
             return say("{fact}", fact=fact)
         if np.isinf(self.low):
@@ -87,9 +88,23 @@ class TermCondition:
             return say("{fact} from {low}", fact=fact, low=low)
         return say("{fact} from {low} to below {high}", fact=fact, low=low, high=high)
 
-    def _end(self, end: float) -> Name | Number:
-        """Say an end as whoever fills in the card reads it: of a share in per cent, to its last digit."""
-        return Name(f"{100 * end:,.10g}%") if self.fact.endswith("_share") else Number(end, ",.10g")
+
+def told_in(units: Mapping[str, str], currency: str) -> dict[str, str]:
+    """In which unit the ends of each fact are said, by its declared unit: shares, per cent and money; others have none.
+
+    >>> told_in({"fee": "currency/month", "late": "share", "used": "%", "age": "years"}, "yuan")
+    {'fee': 'yuan', 'late': 'share', 'used': '%'}
+    """
+    shown = {"share": "share", "%": "%", "currency": currency}
+    return {fact: shown[unit.partition("/")[0]] for fact, unit in units.items() if unit.partition("/")[0] in shown}
+
+
+def said_end(end: float, unit: str) -> Name | Number | Message:
+    """Say an end as whoever fills in the card reads it, to its last digit: a share in per cent, money with its unit."""
+    if unit in ("share", "%"):
+        return Name(f"{100 * end if unit == 'share' else end:,.10g}%")
+    number = Number(end, ",.10g")
+    return say("{number}\N{NO-BREAK SPACE}{unit}", number=number, unit=Term(unit)) if unit else number
 
 
 def unknown(fact: str) -> TermCondition:
@@ -149,15 +164,16 @@ class FormulaTerm:
         bin_ = self.conditions[0]
         return replace(self, conditions=(replace(bin_, high=np.inf) if end == "high" else replace(bin_, low=-np.inf),))
 
-    def said(self) -> Message:
-        """Say it in words."""
+    def said(self, units: Mapping[str, str] = _NONE) -> Message:
+        """Say it in words, its ends in the units of `told_in`."""
         if self.knot:
-            return say("each unit of {fact} above {knot}", fact=Label(self.fact), knot=Number(self.knot, ",.10g"))
+            knot = said_end(self.knot, units.get(self.fact, ""))
+            return say("each unit of {fact} above {knot}", fact=Label(self.fact), knot=knot)
         if self.knot is not None:
             return say("each unit of {fact}", fact=Label(self.fact))
         if self.gap and self.coefficient and np.isnan(self.se):
             return say("{fact} unknown (of nobody so far: counts as the mean)", fact=Label(self.fact))
-        return reduce(_both, [condition.said() for condition in self.conditions])
+        return reduce(_both, [condition.said(units) for condition in self.conditions])
 
     def toml(self) -> str:
         """Write it as an entry of an array of tables; what has its default is left out."""

@@ -53,7 +53,7 @@ class Incidence(Result):
     level: float
     step: Step
     longest: int
-    window: int  # months with departures on record
+    window: float  # months with departures on record
     too_few: dict[str, int] = field(default_factory=dict)
 
     NAME, COUNTS, TOTALS = "incidence", "customers", (("months", "cause"),)
@@ -76,9 +76,12 @@ class Incidence(Result):
         told: dict[str, Any] = {"share": Share(any_["incidence"]), "months": int(any_["months"]), "span": span}
         told["causes"] = Listed(parts, "")
         said = [say("Of customers who join, {share} leave within {months} months {span}: {causes}.", **told)]
-        if self.window < any_["months"]:
+        if round(self.window) < 1:
+            said = [say("Of customers who join, {share} leave within {months} months {span} if all time is like the "
+                "{days} days on record: {causes}.", days=round(self.window * DAYS["month"]), **told)]  # fmt: skip
+        elif round(self.window) < any_["months"]:
             said = [say("Of customers who join, {share} leave within {months} months {span} if all months are like the "
-                "{window} on record: {causes}.", window=self.window, **told)]  # fmt: skip
+                "{window} on record: {causes}.", window=round(self.window), **told)]  # fmt: skip
         if ALL in self.begins:
             said.append(say("Counted from month {n} of tenure on.", n=Number(self.begins[ALL], ".0f")))
         if ALL in self.thin and self.thin[ALL] <= self.longest:
@@ -204,7 +207,7 @@ def incidence(
         keys = pd.Series(list(zip(*cells, strict=True)), lives.index)
         parts += _by_group(table, keys.reindex(table.index))
     length = 1.0 if known.step == "month" else DAYS["month"]
-    window = round((known.closed - known.opened) / length)
+    window = (known.closed - known.opened) / length
     rows: list[pd.DataFrame] = []
     begins: dict[str, float] = {}
     thin: dict[str, float] = {}

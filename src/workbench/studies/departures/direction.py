@@ -19,6 +19,7 @@ from workbench.methods.counts import difference, ratio
 from workbench.methods.intervals import share
 from workbench.methods.multiple import holm
 from workbench.methods.resampling import Rng, seeds
+from workbench.methods.survival import FEWEST_DEPARTURES, unlikely
 from workbench.result import COUNT, SHARE, Picture, Quantity, Result, Table, Tile
 from workbench.studies.departures.codes import codes, require_level
 from workbench.suppression import suppressed
@@ -27,6 +28,8 @@ TURN, PERMUTATIONS = 30, 999
 """Ports out on either side of a month that may be a turn; permutations behind its p value."""
 FEWEST = 10
 """Fewer ports in and out together tell no direction, and cells of fewer departures are not shown."""
+WHOLE = 31
+"""Days of a month: ports told by month may all stand on its first or its last day."""
 FEW_ORIGINS = 0.1
 """Where a smaller share of those who came has an origin, it is said with the net flow."""
 UNKNOWN = "unknown"
@@ -242,7 +245,7 @@ def directions(
     WorkbenchError
         If a column is missing or no day.
     CannotAnswer
-        If fewer than 10 were ported in and out together.
+        If fewer than 10 were ported in and out together, or one way is on record for a longer time than the other.
 
     References
     ----------
@@ -269,6 +272,7 @@ def directions(
     came = _ports(arrivals, arrived, origin, first, end, "arrivals", aside)
     if (n := len(out) + len(came)) < FEWEST:
         raise CannotAnswer(say("not answerable: {n} customers ported in or out, {few} are needed.", n=n, few=FEWEST))
+    _require_both(out["when"], came["when"])
     flows, months = (_flows(out, came, keys, level) for keys in (["operator"], ["month", "operator"]))
     flows = flows.sort_values(["net_flow", "operator"], kind="stable").reset_index(drop=True)
     months = months.drop(columns=["ratio", "low", "high"])
@@ -314,7 +318,34 @@ def _ports(table, on: str, operator: str, first, end, name: str, aside: dict[str
         if rows.any():
             aside[f"{name} {reason}"] = int(rows.sum())
     found["month"] = found["when"].dt.strftime("%Y-%m")
-    return found.loc[~(unknown | outside | other), ["month", "operator"]]
+    return found.loc[~(unknown | outside | other), ["when", "month", "operator"]]
+
+
+def _require_both(out: pd.Series, came: pd.Series) -> None:
+    """Refuse a net flow of ports of which one way is on record for a longer time than the other, in whole months."""
+    if min(len(out), len(came)) < FEWEST_DEPARTURES:
+        return
+    for way, one, other in ((say("ported out"), out, came), (say("ported in"), came, out)):
+        first, last = one.min(), one.max()
+        if (time := (last - first).days + 1) < WHOLE:
+            continue  # too short to tell how many there are to be in a month
+        before, after = (max(gap.days // WHOLE, 0) * WHOLE for gap in (first - other.min(), other.max() - last))
+        if unlikely(before * len(one) / time, len(one)):
+            raise CannotAnswer(
+                say(
+                    "not answerable: customers {way} are on record from {first} on, those of the other way from "
+                    "{start} on; net flow takes both. Give since='{first}', or the day from which both are.",
+                    way=way, first=Day(f"{first:%Y-%m-%d}"), start=Day(f"{other.min():%Y-%m-%d}"),
+                )
+            )  # fmt: skip
+        if unlikely(after * len(one) / time, len(one)):
+            raise CannotAnswer(
+                say(
+                    "not answerable: customers {way} are on record until {last}, those of the other way until "
+                    "{end}; net flow takes both. Choose an earlier as_of.",
+                    way=way, last=Day(f"{last:%Y-%m-%d}"), end=Day(f"{other.max():%Y-%m-%d}"),
+                )
+            )  # fmt: skip
 
 
 def _turns(out: pd.DataFrame, level: float, rng: Rng) -> pd.DataFrame:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from workbench.messages import Term, say
 from workbench.methods.confounding import e_value
 from workbench.methods.counts import expected
 from workbench.methods.intervals import share_difference
@@ -77,7 +78,7 @@ def rates(spells: pd.DataFrame, level: float) -> pd.DataFrame:
     found = spells.groupby("state").agg(customers=("customer", "nunique"), days=("days", "sum"), left=("left", "sum"))
     found = found.reindex([s for s in STATES if s in found.index])
     low, high = expected(found["left"].to_numpy(), level=level)
-    to_share = [100 * -np.expm1(-30 * events / found["days"]) for events in (found["left"], low, high)]
+    to_share = [0.0 - 100 * np.expm1(-30 * events / found["days"]) for events in (found["left"], low, high)]
     return found.assign(per_100=to_share[0], low=to_share[1], high=to_share[2]).reset_index()
 
 
@@ -137,14 +138,15 @@ def _reference(arms: list[str]) -> str:
     return next((name for name in NOTHING if name in arms), min(arms))
 
 
-def worth_of(cases, arms, paid, groups, value: float, window: int, level: float) -> pd.DataFrame:
-    """What an hour sooner and a yuan are worth: a linear model of leaving after closing, among cases solved.
+def worth_of(cases, arms, paid, groups, value: float, window: int, level: float, currency: str) -> pd.DataFrame:
+    """What an hour sooner and a unit of money are worth: a linear model of leaving after closing, among cases solved.
 
     A case counts only if the whole window after its closing is known: else slow ones, known for less, leave less.
     """
     import statsmodels.api as sm
 
     rows: list[dict[str, Any]] = []
+    unit = say("a {currency} of compensation", currency=Term(currency))
     took = cases["closed"] - cases["opened"]
     solved = cases[cases["state"].isin([RECOVERED, LATE]) & (cases["known"] - took >= window)]
     gone = solved["stayed"] - took[solved.index] <= window
@@ -159,14 +161,14 @@ def worth_of(cases, arms, paid, groups, value: float, window: int, level: float)
         who = pd.factorize(solved["customer"])[0]
         fit = sm.OLS(gone.astype(float), sm.add_constant(x)).fit(cov_type="cluster", cov_kwds={"groups": who})
         ends = fit.conf_int(1 - level)
-        for name, said in (("hours", "an hour sooner"), ("paid", "a yuan of compensation")):
+        for name, said in (("hours", "an hour sooner"), ("paid", unit)):
             if name in x:
                 low, high = ends.loc[name] if name == "hours" else -ends.loc[name].iloc[::-1]
                 rows.append({"what": said, "low": value * low, "high": value * high, "reading": ASSOCIATED})
     for row in arms.itertuples():
         if value and np.isfinite(row.compensation_more) and row.compensation_more > 0:
-            rows = [r for r in rows if r["what"] != "a yuan of compensation"]
+            rows = [r for r in rows if r["what"] != unit]
             scale = -value / 100 / row.compensation_more
-            rows.append({"what": "a yuan of compensation", "low": scale * row.high, "high": scale * row.low,
-                "reading": EFFECT})  # fmt: skip
-    return pd.DataFrame(rows, columns=["what", "low", "high", "reading"])
+            rows.append({"what": unit, "low": scale * row.high, "high": scale * row.low, "reading": EFFECT})
+    found = pd.DataFrame(rows, columns=["what", "low", "high", "reading"])
+    return found.assign(what=pd.Series([row["what"] for row in rows], found.index, dtype=object))

@@ -260,6 +260,6 @@ def recovery(
         raise CannotAnswer(join(said, *([say("Set aside: {apart}.", apart=Listed(aside, ";"))] if aside else [])))
     table = compared(cases, after, spells, groups, window, landmark, level)
     arms = arms_compared(known.openings, drawn, paid, window, level)
-    worth = worth_of(cases, arms, paid, groups, value, window, level)
+    worth = worth_of(cases, arms, paid, groups, value, window, level, currency)
     return Recovery(table, rates(spells, level), arms, worth, occupation(cases, window), window, landmark,
         known.set_aside, level, currency)  # fmt: skip

@@ -13,7 +13,7 @@ import pandas as pd
 from workbench.columns import days, require_table
 from workbench.errors import WorkbenchError, unknown
 from workbench.methods.btyd.purchases import day_of
-from workbench.methods.survival import observe
+from workbench.methods.survival import observe, require_records
 from workbench.studies.departures.codes import codes
 
 NONE, OPEN, RECOVERED, LATE, FAILED, GONE = "no complaint", "open", "recovered", "late", "failed", "gone"
@@ -93,6 +93,7 @@ def read(
     lives = lives.set_index(names.to_numpy())
     known = observe(lives, started, left, since, end, None, "day")
     table, aside = known.table, dict(known.set_aside)
+    require_records(table, "all", known.step)
     when, due_at, done = (days(complaints[name], name)[0] for name in (opened, due, closed))
     ended = codes(complaints[outcome], outcome)
     if odd := sorted(set(ended.dropna()) - set(OUTCOMES)):

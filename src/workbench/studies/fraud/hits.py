@@ -339,6 +339,8 @@ def rule_hits(
     """
     if not (0 < per_day < np.inf and 0 <= case_cost < np.inf and 0 < level < 1):
         raise WorkbenchError("per_day is above 0, case_cost 0 or more, and level between 0 and 1.")
+    if lines.empty:
+        raise WorkbenchError("no line ran in a whole window of records: choose a later as_of, or shorter windows.")
     known, end = verdicts(lines, cases), day(as_of, "as_of").to_datetime64()
     if late := int((known.ends > end).sum()):
         raise WorkbenchError("{n} windows of lines end after as_of, {day}: leave them out, or take a later as_of.").of(
