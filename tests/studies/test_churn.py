@@ -294,6 +294,8 @@ def test_a_formula_of_chance_is_not_advised(panel, formula):
         shuffled = few.assign(left=rng.permutation(few["left"]))
         found = churn_formula(shuffled, features=FACTS, form="straight", segments=0, rival=rival)
         assert found.judged.loc["formula", "low"] <= 0.5 and "than chance" in found.decision().do[0]
+        with pytest.raises(CannotAnswer, match="better than chance, AUC"):  # nor is anybody to be contacted by it
+            found.allow("the likeliest")
 
 
 @pytest.mark.parametrize("name", ["segment", "base", "score"])

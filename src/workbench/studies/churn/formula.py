@@ -8,19 +8,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from workbench.errors import WorkbenchError
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes, dot_and_interval
 from workbench.messages import Label, Listed, Message, Number, Share, Span, as_message, join, say, spelt
 from workbench.methods.scorecard import Scale
 from workbench.result import COUNT, Decision, Quantity, Result, Table, Tile
 from workbench.studies.churn.terms import SEGMENT, Facts, FormulaTerm, as_questions, literal, plain, read_facts, told_in
 
+R = TypeVar("R")
 FORMAT = 1
 CARD = Scale()
 SHOWN, PAGE = 20, 40
@@ -145,9 +146,26 @@ class ChurnFormula(Result):
         rows = [(said[row.Index], row) for row in self.judged.itertuples() if row.Index in said]
         return tuple(Tile(text, Number(row.auc, ".3f"), Span(row.low, row.high, ".3f")) for text, row in rows)
 
+    @property
+    def orders(self) -> bool:
+        """Whether it is not known to order customers no better than chance."""
+        return self.judged.empty or bool(self.judged.loc["formula", "low"] > 0.5)
+
+    def allow(self, answer: R) -> R:
+        """Give an answer that rests on the order of customers back; refuse it where chance orders them as well."""
+        if not self.orders:
+            row = self.judged.loc["formula"]
+            raise CannotAnswer(
+                say(
+                    "not answerable: the formula is not shown to order customers better than chance, AUC {auc} {span}.",
+                    auc=Number(row.auc, ".3f"), span=Span(row.low, row.high, ".3f"),
+                )
+            )  # fmt: skip
+        return answer
+
     def decision(self) -> Decision:
         """Advise whether the formula will do."""
-        if not self.judged.empty and not self.judged.loc["formula", "low"] > 0.5:
+        if not self.orders:
             do = say(
                 "Keep the formula out of the billing system: it is not shown to order customers better than chance."
             )
