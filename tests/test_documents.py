@@ -131,7 +131,10 @@ def test_money_is_said_in_the_currency_of_the_source(notebook):
             door = getattr(door, part, None)
         ours = getattr(door, "__module__", "").startswith("workbench.")
         if ours and "currency" in inspect.signature(door).parameters:
-            assert {k.arg or ast.unparse(k.value) for k in call.keywords} & carries, ast.unparse(call)
+            given = {
+                word for k in call.keywords for word in ([k.arg] if k.arg else re.findall(r"\w+", ast.unparse(k.value)))
+            }
+            assert given & carries, ast.unparse(call)
 
 
 @pytest.mark.parametrize("notebook", STUDIES, ids=lambda path: path.stem)

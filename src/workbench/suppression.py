@@ -89,4 +89,5 @@ def _exposed(lines: list[np.ndarray], n: np.ndarray, hidden: np.ndarray) -> np.n
         return np.empty(0, dtype=int)
     sums = np.array([np.isin(rows, line) for line in lines if hidden[line].any()], dtype=float)
     free = 1 - np.einsum("ij,ji->i", np.linalg.pinv(sums), sums)
-    return rows[(free < 1e-9) & (n[rows] > 0)]
+    exposed: np.ndarray = rows[free < 1e-9]
+    return exposed

@@ -569,13 +569,19 @@ span.month) SELECT customer_id, nth, bill, addon, CAST(30 AS DOUBLE PRECISION) *
 
 -- customer_month_value
 WITH known AS (SELECT customer_id, month, SUM(CAST(amount AS DECIMAL(18, 4))) AS amount FROM bill WHERE issued_on <
-CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY customer_id, month), life AS (SELECT customer_id, CASE WHEN COUNT(*)
-= COUNT(ended_on) FILTER(WHERE ended_on < CAST(CAST('2026-07-01' AS DATE) AS DATE)) THEN MAX(ended_on) END AS left_on
-FROM subscription WHERE activated_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY customer_id) SELECT
-customer.customer_id, delivered.month, CAST(COALESCE(known.amount, 0) AS DOUBLE PRECISION) AS value FROM customer
-INNER JOIN (SELECT DISTINCT month FROM known) AS delivered ON delivered.month >= customer.joined_on LEFT JOIN life ON
-life.customer_id = customer.customer_id LEFT JOIN known ON known.customer_id = customer.customer_id AND known.month =
-delivered.month WHERE life.left_on IS NULL OR life.left_on >= delivered.month + INTERVAL '1 MONTH';
+CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY customer_id, month), delivered AS (SELECT month, MAX(month) OVER ()
+AS newest FROM (SELECT DISTINCT month FROM known) AS billed), life AS (SELECT customer_id, CASE WHEN COUNT(*) =
+COUNT(ended_on) FILTER(WHERE ended_on < CAST(CAST('2026-07-01' AS DATE) AS DATE)) THEN MAX(ended_on) END AS left_on
+FROM subscription WHERE activated_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY customer_id), ran AS (SELECT
+DISTINCT subscription.customer_id, delivered.month FROM subscription INNER JOIN delivered ON subscription.activated_on
+< delivered.month + INTERVAL '1 MONTH' AND (subscription.ended_on IS NULL OR subscription.ended_on >= delivered.month)
+WHERE subscription.activated_on < CAST(CAST('2026-07-01' AS DATE) AS DATE)) SELECT customer.customer_id,
+delivered.month, CAST(COALESCE(known.amount, 0) AS DOUBLE PRECISION) AS value FROM customer INNER JOIN delivered ON
+delivered.month >= customer.joined_on LEFT JOIN life ON life.customer_id = customer.customer_id LEFT JOIN known ON
+known.customer_id = customer.customer_id AND known.month = delivered.month LEFT JOIN ran ON ran.customer_id =
+customer.customer_id AND ran.month = delivered.month WHERE (life.customer_id IS NULL OR NOT ran.month IS NULL OR NOT
+known.month IS NULL) AND (life.left_on IS NULL OR (life.left_on >= delivered.month + INTERVAL '1 MONTH' AND
+delivered.month < delivered.newest));
 
 -- customer_peer
 WITH held AS (SELECT customer_id, service FROM service_spell WHERE to_on IS NULL OR to_on >= CAST(CAST('2026-07-01' AS
