@@ -205,6 +205,7 @@ class Spark:
                 else:
                     if self._master.startswith("local"):
                         os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # else workers are of another Python
+                        os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")  # else it listens to the network
                         settings = _SETTINGS | _LOCAL
                     if began := SparkContext._active_spark_context is None:
                         for name, value in _AT_START.items():
