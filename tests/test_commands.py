@@ -18,8 +18,6 @@ ROOT = Path(__file__).resolve().parents[1]
 MADE = shutil.ignore_patterns(
     ".git", ".venv*", ".*_cache", "__pycache__", "raw", "warehouse", "private", "site", "runs", "dist"
 )
-    ".git", ".venv*", ".*_cache", "__pycache__", "raw", "warehouse", "private", "site", "runs", "dist"
-)
 MODEL, FORMULA = "reports/site/uplift/default/data_upgrade.model.json", "reports/site/churn/default/churn.model.toml"
 STANDS_FOR = {
     "MODEL LIST": f"{MODEL} october.csv", "data_upgrade.uplift.json october.parquet": f"{MODEL} october.csv",
