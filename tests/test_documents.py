@@ -25,7 +25,7 @@ COMMANDS = re.findall(r"^workbench .*?(?=\s+#|$)", (ROOT / "README.md").read_tex
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_commands_of_the_readme_are_real(command, monkeypatch):
-    """Each command of the README has a form that exists and names a study and values that do (`test_commands` runs them)."""
+    """Each command of the README has a form that exists and names studies and values that do; test_commands runs it."""
     monkeypatch.setenv("WORKBENCH_HOME", str(ROOT))
     form, words = workbench, shlex.split(command)[1:]
     while isinstance(form, click.Group):
