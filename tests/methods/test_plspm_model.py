@@ -56,6 +56,10 @@ def test_faulty_models_are_refused(build, words):
         ("constructs=1", "unknown key 'constructs'. Did you mean 'construct'"),
         ("construct=1", r"needs \[\[construct\]\] tables"),
         ("[[construct]", "is not TOML"),
+        (
+            '[[construct]]\nname="A"\nitems=["a"]\nlabel={a="one\\ntwo"}',
+            r"^模型\.toml: construct 'A'.* the label of 'a' is",
+        ),
     ],
 )
 def test_faulty_files_are_refused(tmp_path, text, words):

@@ -226,13 +226,16 @@ class PathModel:
                     raise WorkbenchError("{kind} {number} of the model {file} needs name and {known}.").of(
                         kind, number, file.name, known[1]
                     )
-        return cls(
-            [Construct(**table) for table in tables["construct"]],
-            content.get("paths", {}),
-            title=content.get("title", ""),
-            missing_codes=content.get("missing_codes", ()),
-            higher_order=[HigherOrder(**table) for table in tables["higher_order"]],
-        )
+        try:
+            return cls(
+                [Construct(**table) for table in tables["construct"]],
+                content.get("paths", {}),
+                title=content.get("title", ""),
+                missing_codes=content.get("missing_codes", ()),
+                higher_order=[HigherOrder(**table) for table in tables["higher_order"]],
+            )
+        except WorkbenchError as error:
+            raise WorkbenchError("{where}: {error}").of(file.name, error) from None
 
     def _check_constructs(self) -> None:
         if len(self.constructs) < 2:
