@@ -104,7 +104,7 @@ def said_end(end: float, unit: str) -> Name | Number | Message:
     if unit in ("share", "%"):
         return Name(f"{100 * end if unit == 'share' else end:,.10g}%")
     number = Number(end, ",.10g")
-    return say("{number}\N{NO-BREAK SPACE}{unit}", number=number, unit=Term(unit)) if unit else number
+    return say("{number} {unit}", number=number, unit=Term(unit)) if unit else number
 
 
 def unknown(fact: str) -> TermCondition:
