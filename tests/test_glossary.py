@@ -23,7 +23,7 @@ from workbench.result import Result
 ROOT = Path(__file__).resolve().parents[1]
 ACTIVE = re.compile(r"counts (all )?([\d,]+) customers(?: active on|: ([\d,]+) active on) (\d{4}-\d\d-\d\d)")
 ON_LISTS = {"arrears": {438.0}, "tiers": {195.0 + 633 + 2_341}}
-"""Numbers of first screens that no table holds: rows of lists of customers, which files alone hold, and those above basic,
+"""Numbers of first screens that no table holds: rows of lists of customers, which files alone hold; those above basic,
 whom three rows of the table of tiers count."""
 
 
