@@ -1,10 +1,12 @@
 """What is hidden of a table, so that no small count can be had by subtraction."""
 
 import itertools
+import re
 
 import numpy as np
 import pandas as pd
 import pytest
+from doors import CASES, answered
 
 from workbench.reports.page import notebook
 from workbench.reports.page.html import QUANTITIES
@@ -114,3 +116,19 @@ def test_a_plan_may_ask_for_more(monkeypatch):
     notebook.record(Found())
     notebook.show(Table("t", Found().summary(), "All.", counts="n"))
     assert len(told[0][QUANTITIES]) == 4 and "<" not in told[1]["text/plain"]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_each_number_of_a_row_names_it(case):
+    """A number that is called as a cell of its table goes with that row; so nothing of a hidden row is recorded."""
+    found = answered(case)[0]
+    for one in found if isinstance(found, tuple) else (found,):
+        if isinstance(one, Result) and one.COUNTS:
+            frame = one.as_table().frame
+            cells = {str(cell) for column in frame for cell in frame[column] if isinstance(cell, str)}
+            for quantity in one.quantities():
+                words = cells & {*re.findall(r"[\[,](?:\w+=)?([^\[\],]+)", quantity.name)}
+                if quantity.row is not None:
+                    assert not words or words & {str(cell) for cell in frame.iloc[quantity.row]}, quantity.name
+                else:
+                    assert not words or quantity.name.startswith("missed_difference"), quantity.name  # of no cell

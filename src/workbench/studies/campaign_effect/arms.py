@@ -185,9 +185,10 @@ class ArmEffects(Result):
         if self.doubts:
             return
         unit = "share" if self.binary else self.unit or "1"
-        for row in self.effects[self.effects["against"] == self.control].itertuples():
-            where = label(self.campaign, outcome=self.outcome, arm=row.arm)
-            yield Quantity(f"effect{where}", row.estimate, unit, row.low, row.high)
+        for place, row in enumerate(self.effects.itertuples()):
+            if row.against == self.control:
+                where = label(self.campaign, outcome=self.outcome, arm=row.arm)
+                yield Quantity(f"effect{where}", row.estimate, unit, row.low, row.high, row=place)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the comparisons with their joint intervals."""

@@ -84,7 +84,7 @@ class SatisfactionIndex(Result):
     failed: int
     raking: Raking | None = None
 
-    NAME, COUNTS = "index", "n"
+    NAME, COUNTS, TOTALS = "index", "n", ("construct",)
     CHART = say("Dots with intervals, a row a cell")
     FORMATS = dict.fromkeys(["index", "se", "low", "high"], "{:.1f}") | {"deff": "{:.2f}"}
     CAPTION = (
@@ -172,10 +172,12 @@ class SatisfactionIndex(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every index shown."""
-        for row in self.table.dropna(subset=["index"]).to_dict("records"):
+        for place, row in enumerate(self.table.to_dict("records")):
+            if np.isnan(row["index"]):
+                continue
             cell = "".join(f"{column}={row[column]}," for column in self.by)
-            ends = (row["low"], row["high"]) if np.isfinite(row["low"]) else (None, None)
-            yield Quantity(f"index[{cell}construct={row['construct']}]", row["index"], "points", *ends)
+            low, high = (row["low"], row["high"]) if np.isfinite(row["low"]) else (None, None)
+            yield Quantity(f"index[{cell}construct={row['construct']}]", row["index"], "points", low, high, row=place)
 
     def _shown(self) -> pd.DataFrame:
         return self.table[self.table["construct"] == self.construct]

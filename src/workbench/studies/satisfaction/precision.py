@@ -148,10 +148,14 @@ class ShrunkenIndex(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every shrunken index."""
+        places = {
+            cell: place for place, cell in enumerate(self._shown()[list(self.by)].itertuples(index=False, name=None))
+        }
         for row in self.table.to_dict("records"):
             cell = "".join(f"{column}={row[column]}," for column in self.by)
+            place = places[tuple(row[column] for column in self.by)]
             name = f"index_shrunken[{cell}construct={row['construct']}]"
-            yield Quantity(name, row["shrunk"], "points", row["shrunk_low"], row["shrunk_high"])
+            yield Quantity(name, row["shrunk"], "points", row["shrunk_low"], row["shrunk_high"], row=place)
 
     def _shown(self) -> pd.DataFrame:
         return self.table[self.table["construct"] == self.construct]

@@ -97,12 +97,11 @@ class CostToServe(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Cost and net of a customer of each tier, and what share of the margin the cost takes."""
-        for place, r in enumerate(self.table.itertuples()):
-            if r.measure in ("revenue", "margin"):
-                continue
+        places = {tier: place for place, tier in enumerate(self.summary()["tier"])}
+        for r in self.table[~self.table["measure"].isin(["revenue", "margin"])].itertuples():
             unit = "share" if r.measure == "cost_share" else self.currency
             name, ends = f"service_{r.measure}[tier={r.tier}]", (float(r.low), float(r.high))
-            yield Quantity(name, float(r.estimate), unit, *ends, row=place)
+            yield Quantity(name, float(r.estimate), unit, *ends, row=places[r.tier])
 
 
 def cost_to_serve(

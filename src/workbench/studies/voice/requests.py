@@ -103,9 +103,10 @@ class ImprovementRequests(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every share shown."""
-        for row in self.table.to_dict("records"):
+        for place, row in enumerate(self.table.to_dict("records")):
             cell = "".join(f"{column}={row[column]}," for column in self.by)
-            yield Quantity(f"request_share[{cell}request={row['request']}]", row["share"], "%", row["low"], row["high"])
+            name = f"request_share[{cell}request={row['request']}]"
+            yield Quantity(name, row["share"], "%", row["low"], row["high"], row=place)
 
 
 def improvement_requests(

@@ -141,7 +141,7 @@ class VoiceScores(Result):
     level: float
     minimum: int
 
-    NAME, COUNTS = "voice", "n"
+    NAME, COUNTS, TOTALS = "voice", "n", ("measure",)
     CHART = say("Dots with intervals, a row a cell")
     FORMATS = dict.fromkeys(["estimate", "se", "low", "high"], "{:.1f}")
     CAPTION = "What is said beside the index, in every cell, with {level} intervals."
@@ -220,10 +220,10 @@ class VoiceScores(Result):
     def quantities(self) -> Iterable[Quantity]:
         """Name every estimate shown."""
         units = {m.name: "points" if m.kind == "mean" else "%" for m in self.measures}
-        for row in self.table.to_dict("records"):
+        for place, row in enumerate(self.table.to_dict("records")):
             cell = "".join(f"{column}={row[column]}," for column in self.by)
             name = f"voice[{cell}measure={row['measure']}]"
-            yield Quantity(name, row["estimate"], units[row["measure"]], row["low"], row["high"])
+            yield Quantity(name, row["estimate"], units[row["measure"]], row["low"], row["high"], row=place)
 
     def gaps(self, measure: str | None = None, *, operator: str = "operator") -> pd.DataFrame:
         """Compare operators pair by pair within each combination of the other columns of `by`.
