@@ -624,62 +624,57 @@ WITH household AS (SELECT household_id, COUNT(*) AS members FROM customer WHERE 
 < CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY household_id), belonging AS (SELECT group_id, COUNT(*) AS members
 FROM customer WHERE NOT group_id IS NULL AND joined_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY group_id),
 gone AS (SELECT customer_id, MAX(ended_on) AS left_on FROM subscription WHERE activated_on < CAST(CAST('2026-07-01' AS
-DATE) AS DATE) AND ended_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY customer_id), line AS (SELECT
-customer_id, service, contract, tariff_id, activated_on, ROW_NUMBER() OVER (PARTITION BY customer_id ORDER BY CASE
-WHEN service = 'mobile' THEN 0 ELSE 1 END NULLS LAST, activated_on NULLS LAST, subscription_id NULLS LAST) AS nth FROM
-subscription WHERE activated_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND (ended_on IS NULL OR ended_on >=
-CAST(CAST('2026-07-01' AS DATE) AS DATE))), used AS (SELECT customer_id, MAX(month) AS month FROM usage_month WHERE
-month < CAST(TRUNC(CAST(CAST('2026-07-01' AS DATE) AS DATE), 'MONTH') AS DATE) GROUP BY customer_id), billed AS
-(SELECT customer_id, month, amount, ROW_NUMBER() OVER (PARTITION BY customer_id ORDER BY issued_on DESC, bill_id DESC)
-AS back FROM bill WHERE issued_on < CAST(CAST('2026-07-01' AS DATE) AS DATE)), paid AS (SELECT customer_id, paid_on,
-amount, ROW_NUMBER() OVER (PARTITION BY customer_id ORDER BY paid_on DESC, payment_id DESC) AS back FROM payment WHERE
-paid_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND amount >= 0), touch AS (SELECT customer_id, contacted_at,
-channel, topic, ROW_NUMBER() OVER (PARTITION BY customer_id ORDER BY contacted_at DESC, contact_id DESC) AS back FROM
-contact WHERE contacted_at < CAST(CAST('2026-07-01' AS DATE) AS DATE)), cased AS (SELECT customer_id, opened_at, kind,
-ROW_NUMBER() OVER (PARTITION BY customer_id ORDER BY opened_at DESC, ticket_id DESC) AS back FROM ticket WHERE
-opened_at < CAST(CAST('2026-07-01' AS DATE) AS DATE)), asked AS (SELECT customer_id, answered_on, wave, request,
-ROW_NUMBER() OVER (PARTITION BY customer_id ORDER BY answered_on DESC, response_id DESC) AS back FROM survey_response
-WHERE answered_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND NOT customer_id IS NULL), reached AS (SELECT
-assigned_member.customer_id, assigned_member.assigned_on, campaign.name, ROW_NUMBER() OVER (PARTITION BY
-assigned_member.customer_id ORDER BY assigned_member.assigned_on DESC, campaign.campaign_id DESC) AS back FROM
-assigned_member INNER JOIN campaign ON campaign.campaign_id = assigned_member.campaign_id WHERE
-assigned_member.contacted AND assigned_member.assigned_on < CAST(CAST('2026-07-01' AS DATE) AS DATE)), taken AS
-(SELECT holding.customer_id, holding.from_on, COALESCE(product.name, holding.product_id) AS name, ROW_NUMBER() OVER
-(PARTITION BY holding.customer_id ORDER BY holding.from_on DESC, holding.product_id DESC) AS back FROM holding LEFT
-JOIN product ON product.product_id = holding.product_id WHERE holding.from_on < CAST(CAST('2026-07-01' AS DATE) AS
-DATE)), lead_on AS (SELECT customer_id, opened_on, stage, ROW_NUMBER() OVER (PARTITION BY customer_id ORDER BY
-opened_on DESC, opportunity_id DESC) AS back FROM opportunity WHERE opened_on < CAST(CAST('2026-07-01' AS DATE) AS
-DATE)) SELECT customer.customer_id, customer.kind, customer.province, customer.city, customer.gender,
-CAST(customer.birth_year AS DOUBLE) AS birth_year, COALESCE(customer.is_staff, FALSE) AS is_staff, customer.joined_on,
-CASE WHEN life.customer_id IS NULL THEN 'left' ELSE 'active' END AS state, CASE WHEN life.customer_id IS NULL THEN
-gone.left_on END AS left_on, life.tenure_months, life.lines, line.activated_on AS line_since, line.service,
-line.contract, COALESCE(tariff.name, line.tariff_id) AS tariff, tariff.monthly_fee AS tariff_fee,
-activity.recency_days, used.month AS last_usage_month, recent_usage.call_min AS call_min_month, recent_usage.data_mb
-AS data_mb_month, billed.month AS last_bill_month, billed.amount AS last_bill_amount, bills.monetary,
-bills.billed_12m, arrears.arrears, arrears.arrears_days, paid.paid_on AS last_paid_on, paid.amount AS
-last_paid_amount, payments.paid_90d, service.contacts_90d, service.hotline_90d, touch.contacted_at AS last_contact_at,
-touch.channel AS last_contact_channel, touch.topic AS last_contact_topic, service.complaints_180d,
-service.faults_180d, service.open_tickets, cased.opened_at AS last_ticket_at, cased.kind AS last_ticket_kind,
-asked.answered_on AS last_answered_on, asked.wave AS last_wave, asked.request AS last_request,
-campaigns.campaigns_180d, reached.assigned_on AS last_campaign_on, reached.name AS last_campaign,
-holdings.products_held, holdings.product_fee, taken.from_on AS last_product_on, taken.name AS last_product,
-lead_on.opened_on AS last_lead_on, lead_on.stage AS last_lead_stage, customer.household_id, household.members AS
-household_members, customer.group_id, belonging.members AS group_members FROM customer LEFT JOIN household ON
-household.household_id = customer.household_id LEFT JOIN belonging ON belonging.group_id = customer.group_id LEFT JOIN
-life ON life.customer_id = customer.customer_id LEFT JOIN gone ON gone.customer_id = customer.customer_id LEFT JOIN
-line ON line.customer_id = customer.customer_id AND line.nth = 1 LEFT JOIN tariff ON tariff.tariff_id = line.tariff_id
-LEFT JOIN activity ON activity.customer_id = customer.customer_id LEFT JOIN used ON used.customer_id =
-customer.customer_id LEFT JOIN recent_usage ON recent_usage.customer_id = customer.customer_id LEFT JOIN bills ON
-bills.customer_id = customer.customer_id LEFT JOIN billed ON billed.customer_id = customer.customer_id AND billed.back
-= 1 LEFT JOIN arrears ON arrears.customer_id = customer.customer_id LEFT JOIN payments ON payments.customer_id =
-customer.customer_id LEFT JOIN paid ON paid.customer_id = customer.customer_id AND paid.back = 1 LEFT JOIN service ON
-service.customer_id = customer.customer_id LEFT JOIN touch ON touch.customer_id = customer.customer_id AND touch.back
-= 1 LEFT JOIN cased ON cased.customer_id = customer.customer_id AND cased.back = 1 LEFT JOIN asked ON
-asked.customer_id = customer.customer_id AND asked.back = 1 LEFT JOIN campaigns ON campaigns.customer_id =
-customer.customer_id LEFT JOIN reached ON reached.customer_id = customer.customer_id AND reached.back = 1 LEFT JOIN
-holdings ON holdings.customer_id = customer.customer_id LEFT JOIN taken ON taken.customer_id = customer.customer_id
-AND taken.back = 1 LEFT JOIN lead_on ON lead_on.customer_id = customer.customer_id AND lead_on.back = 1 WHERE
-customer.joined_on < CAST(CAST('2026-07-01' AS DATE) AS DATE);
+DATE) AS DATE) AND ended_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY customer_id), used AS (SELECT
+customer_id, MAX(month) AS month FROM usage_month WHERE month < CAST(TRUNC(CAST(CAST('2026-07-01' AS DATE) AS DATE),
+'MONTH') AS DATE) GROUP BY customer_id), billed AS (SELECT customer_id, month, amount, ROW_NUMBER() OVER (PARTITION BY
+customer_id ORDER BY issued_on DESC, bill_id DESC) AS back FROM bill WHERE issued_on < CAST(CAST('2026-07-01' AS DATE)
+AS DATE)), paid AS (SELECT customer_id, paid_on, amount, ROW_NUMBER() OVER (PARTITION BY customer_id ORDER BY paid_on
+DESC, payment_id DESC) AS back FROM payment WHERE paid_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND amount >= 0),
+touch AS (SELECT customer_id, contacted_at, channel, topic, ROW_NUMBER() OVER (PARTITION BY customer_id ORDER BY
+contacted_at DESC, contact_id DESC) AS back FROM contact WHERE contacted_at < CAST(CAST('2026-07-01' AS DATE) AS
+DATE)), cased AS (SELECT customer_id, opened_at, kind, ROW_NUMBER() OVER (PARTITION BY customer_id ORDER BY opened_at
+DESC, ticket_id DESC) AS back FROM ticket WHERE opened_at < CAST(CAST('2026-07-01' AS DATE) AS DATE)), asked AS
+(SELECT customer_id, answered_on, wave, request, ROW_NUMBER() OVER (PARTITION BY customer_id ORDER BY answered_on
+DESC, response_id DESC) AS back FROM survey_response WHERE answered_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND
+NOT customer_id IS NULL), reached AS (SELECT assigned_member.customer_id, assigned_member.assigned_on, campaign.name,
+ROW_NUMBER() OVER (PARTITION BY assigned_member.customer_id ORDER BY assigned_member.assigned_on DESC,
+campaign.campaign_id DESC) AS back FROM assigned_member INNER JOIN campaign ON campaign.campaign_id =
+assigned_member.campaign_id WHERE assigned_member.contacted AND assigned_member.assigned_on < CAST(CAST('2026-07-01'
+AS DATE) AS DATE)), taken AS (SELECT holding.customer_id, holding.from_on, COALESCE(product.name, holding.product_id)
+AS name, ROW_NUMBER() OVER (PARTITION BY holding.customer_id ORDER BY holding.from_on DESC, holding.product_id DESC)
+AS back FROM holding LEFT JOIN product ON product.product_id = holding.product_id WHERE holding.from_on <
+CAST(CAST('2026-07-01' AS DATE) AS DATE)), lead_on AS (SELECT customer_id, opened_on, stage, ROW_NUMBER() OVER
+(PARTITION BY customer_id ORDER BY opened_on DESC, opportunity_id DESC) AS back FROM opportunity WHERE opened_on <
+CAST(CAST('2026-07-01' AS DATE) AS DATE)) SELECT customer.customer_id, customer.kind, customer.province,
+customer.city, customer.gender, CAST(customer.birth_year AS DOUBLE) AS birth_year, COALESCE(customer.is_staff, FALSE)
+AS is_staff, customer.joined_on, CASE WHEN life.customer_id IS NULL THEN 'left' ELSE 'active' END AS state, CASE WHEN
+life.customer_id IS NULL THEN gone.left_on END AS left_on, life.tenure_months, life.lines, line.activated_on AS
+line_since, line.service, line.contract, line.tariff, line.monthly_fee AS tariff_fee, activity.recency_days,
+used.month AS last_usage_month, recent_usage.call_min AS call_min_month, recent_usage.data_mb AS data_mb_month,
+billed.month AS last_bill_month, billed.amount AS last_bill_amount, bills.monetary, bills.billed_12m, arrears.arrears,
+arrears.arrears_days, paid.paid_on AS last_paid_on, paid.amount AS last_paid_amount, payments.paid_90d,
+service.contacts_90d, service.hotline_90d, touch.contacted_at AS last_contact_at, touch.channel AS
+last_contact_channel, touch.topic AS last_contact_topic, service.complaints_180d, service.faults_180d,
+service.open_tickets, cased.opened_at AS last_ticket_at, cased.kind AS last_ticket_kind, asked.answered_on AS
+last_answered_on, asked.wave AS last_wave, asked.request AS last_request, campaigns.campaigns_180d,
+reached.assigned_on AS last_campaign_on, reached.name AS last_campaign, holdings.products_held, holdings.product_fee,
+taken.from_on AS last_product_on, taken.name AS last_product, lead_on.opened_on AS last_lead_on, lead_on.stage AS
+last_lead_stage, customer.household_id, household.members AS household_members, customer.group_id, belonging.members
+AS group_members FROM customer LEFT JOIN household ON household.household_id = customer.household_id LEFT JOIN
+belonging ON belonging.group_id = customer.group_id LEFT JOIN life ON life.customer_id = customer.customer_id LEFT
+JOIN gone ON gone.customer_id = customer.customer_id LEFT JOIN line_tariff AS line ON line.customer_id =
+customer.customer_id AND line.nth = 1 LEFT JOIN activity ON activity.customer_id = customer.customer_id LEFT JOIN used
+ON used.customer_id = customer.customer_id LEFT JOIN recent_usage ON recent_usage.customer_id = customer.customer_id
+LEFT JOIN bills ON bills.customer_id = customer.customer_id LEFT JOIN billed ON billed.customer_id =
+customer.customer_id AND billed.back = 1 LEFT JOIN arrears ON arrears.customer_id = customer.customer_id LEFT JOIN
+payments ON payments.customer_id = customer.customer_id LEFT JOIN paid ON paid.customer_id = customer.customer_id AND
+paid.back = 1 LEFT JOIN service ON service.customer_id = customer.customer_id LEFT JOIN touch ON touch.customer_id =
+customer.customer_id AND touch.back = 1 LEFT JOIN cased ON cased.customer_id = customer.customer_id AND cased.back = 1
+LEFT JOIN asked ON asked.customer_id = customer.customer_id AND asked.back = 1 LEFT JOIN campaigns ON
+campaigns.customer_id = customer.customer_id LEFT JOIN reached ON reached.customer_id = customer.customer_id AND
+reached.back = 1 LEFT JOIN holdings ON holdings.customer_id = customer.customer_id LEFT JOIN taken ON
+taken.customer_id = customer.customer_id AND taken.back = 1 LEFT JOIN lead_on ON lead_on.customer_id =
+customer.customer_id AND lead_on.back = 1 WHERE customer.joined_on < CAST(CAST('2026-07-01' AS DATE) AS DATE);
 
 -- line_fraud
 WITH event AS (SELECT subscription_id, started_at, kind, direction, zone, counterpart_key, duration_s, charge,
@@ -888,6 +883,15 @@ SELECT DISTINCT month FROM bill;
 -- line_life
 SELECT customer_id, MIN(activated_on) AS first_on, CASE WHEN COUNT(*) = COUNT(ended_on) FILTER(WHERE ended_on <
 CAST(CAST('2026-07-01' AS DATE) AS DATE)) THEN MAX(ended_on) END AS left_on FROM subscription GROUP BY customer_id;
+
+-- line_tariff
+SELECT subscription.subscription_id, subscription.customer_id, subscription.service, subscription.contract,
+subscription.activated_on, COALESCE(tariff.name, subscription.tariff_id) AS tariff, tariff.monthly_fee, ROW_NUMBER()
+OVER (PARTITION BY subscription.customer_id ORDER BY CASE WHEN subscription.service = 'mobile' THEN 0 ELSE 1 END NULLS
+LAST, subscription.activated_on NULLS LAST, subscription.subscription_id NULLS LAST) AS nth FROM subscription LEFT
+JOIN tariff ON tariff.tariff_id = subscription.tariff_id WHERE subscription.activated_on < CAST(CAST('2026-07-01' AS
+DATE) AS DATE) AND (subscription.ended_on IS NULL OR subscription.ended_on >= CAST(CAST('2026-07-01' AS DATE) AS
+DATE));
 
 -- named_customer
 SELECT customer_id, NULL AS kind, NULL AS name_key, NULL AS province, NULL AS city, NULL AS birth_year, NULL AS

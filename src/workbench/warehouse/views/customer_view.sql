@@ -2,7 +2,7 @@
 -- Grain: one row a customer who had joined, those who left among them. Key: customer_id.
 -- Parameters: as_of (date, exclusive).
 -- Reads the feature files life, activity, bills, arrears, payments, service, holdings and campaigns, the view
--- recent_usage and the partial assigned_member. Counts are as there: missing where a table has no rows, 0 where this
+-- recent_usage and the partials assigned_member and line_tariff. Counts are as there: missing where a table has no rows, 0 where this
 -- customer has none. The main line is the oldest one that runs, mobile before others. The last of a kind is the latest
 -- before as_of, of several on one day the one whose key sorts last.
 --
@@ -79,17 +79,6 @@ gone AS (
     FROM subscription
     WHERE activated_on < CAST($as_of AS DATE) AND ended_on < CAST($as_of AS DATE)
     GROUP BY customer_id
-),
-line AS (
-    SELECT
-        customer_id, service, contract, tariff_id, activated_on,
-        ROW_NUMBER() OVER (
-            PARTITION BY customer_id
-            ORDER BY CASE WHEN service = 'mobile' THEN 0 ELSE 1 END NULLS LAST,
-                activated_on NULLS LAST, subscription_id NULLS LAST
-        ) AS nth
-    FROM subscription
-    WHERE activated_on < CAST($as_of AS DATE) AND (ended_on IS NULL OR ended_on >= CAST($as_of AS DATE))
 ),
 used AS (
     SELECT customer_id, MAX(month) AS month
@@ -181,7 +170,7 @@ SELECT
     CASE WHEN life.customer_id IS NULL THEN gone.left_on END AS left_on,
     life.tenure_months, life.lines,
     line.activated_on AS line_since, line.service, line.contract,
-    COALESCE(tariff.name, line.tariff_id) AS tariff, tariff.monthly_fee AS tariff_fee,
+    line.tariff, line.monthly_fee AS tariff_fee,
     activity.recency_days,
     used.month AS last_usage_month, recent_usage.call_min AS call_min_month, recent_usage.data_mb AS data_mb_month,
     billed.month AS last_bill_month, billed.amount AS last_bill_amount, bills.monetary, bills.billed_12m,
@@ -201,8 +190,7 @@ LEFT JOIN household ON household.household_id = customer.household_id
 LEFT JOIN belonging ON belonging.group_id = customer.group_id
 LEFT JOIN life ON life.customer_id = customer.customer_id
 LEFT JOIN gone ON gone.customer_id = customer.customer_id
-LEFT JOIN line ON line.customer_id = customer.customer_id AND line.nth = 1
-LEFT JOIN tariff ON tariff.tariff_id = line.tariff_id
+LEFT JOIN line_tariff AS line ON line.customer_id = customer.customer_id AND line.nth = 1
 LEFT JOIN activity ON activity.customer_id = customer.customer_id
 LEFT JOIN used ON used.customer_id = customer.customer_id
 LEFT JOIN recent_usage ON recent_usage.customer_id = customer.customer_id
