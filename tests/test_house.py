@@ -137,3 +137,15 @@ def test_no_notebook_shows_one_table_of_two_results():
         shown = {pair for line in re.findall(r"show\((.*)\)", code) for pair in re.findall(r"(\w+)\.(\w+)\(\)", line)}
         tables = [(made[name], method) for name, method in shown if name in made and method != "as_picture"]
         assert len(tables) == len(set(tables)), notebook.name
+
+
+def test_every_list_says_who_its_customers_are():
+    """A call team needs province, kind and tariff of each: the customer view has them itself, others ask for them."""
+    for notebook in sorted((SOURCE.parent / "notebooks").glob("*.ipynb")):
+        cells = [cell for cell in json.loads(notebook.read_text("utf-8"))["cells"] if cell["cell_type"] == "code"]
+        calls = [
+            c for c in ast.walk(ast.parse("\n".join("".join(c["source"]) for c in cells))) if isinstance(c, ast.Call)
+        ]
+        asked = [c for c in calls if "show_list" in [getattr(n, "id", "") for n in [c.func, *c.args[:1]]]]
+        keys = [{key.arg for key in call.keywords} for call in asked]
+        assert all("warehouse" in key for key in keys) or notebook.stem == "customer_view", notebook.name

@@ -7,6 +7,7 @@ import pytest
 import workbench as wb
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.warehouse import (
+    addressed,
     customer_events,
     customer_facts,
     customer_view,
@@ -172,3 +173,33 @@ def test_a_source_without_a_table_of_customers(operator, tmp_path):
     assert found["joined_on"].tolist() == [pd.Timestamp("1997-01-01")] and found["last_bill_month"].isna().all()
     assert tables_behind(shop)[["table", "department"]].values.tolist() == [["payment", "billing"]]
     assert customer_events(shop, "a", "1998-07-01")["what"].tolist() == ["top-up or purchase"] * 2
+    listed = pd.DataFrame({"customer_id": ["b", "a"], "due": 1.0})
+    pd.testing.assert_frame_equal(addressed(shop, listed, "1998-07-01"), listed)
+
+
+def test_a_list_says_who_its_customers_are(warehouse, base):
+    """Province, kind and tariff stand after the customer, as the view has them; columns of the list are kept."""
+    listed = pd.DataFrame({"customer_id": ["nobody", *base.index[[70, 3, 500]]], "kind": list("wxyz"), "due": 1.0})
+    found = addressed(warehouse, listed.set_axis([4, 2, 9, 7]), "2026-07-01")
+    assert list(found.columns) == ["customer_id", "province", "tariff", "kind", "due"] and list(found.index) == [
+        4,
+        2,
+        9,
+        7,
+    ]
+    assert found[["customer_id", "kind", "due"]].to_numpy().tolist() == listed.to_numpy().tolist()
+    theirs = base.reindex(listed["customer_id"])
+    for column in ("province", "tariff"):
+        assert found[column].fillna("-").tolist() == theirs[column].fillna("-").tolist(), column
+
+
+def test_a_list_of_lines_says_whose_they_are(warehouse):
+    """Each line has its own tariff, and the customer who holds it."""
+    lines = warehouse.table("subscription")
+    runs = lines["ended_on"].isna() & (lines["activated_on"] < AS_OF)
+    second = lines[runs & lines["customer_id"].duplicated(keep=False)].iloc[[5, 4]]
+    found = addressed(warehouse, second[["subscription_id"]].assign(rule="calls"), AS_OF.date())
+    assert list(found.columns) == ["subscription_id", "customer_id", "province", "kind", "tariff", "rule"]
+    names = warehouse.table("tariff").set_index("tariff_id")["name"]
+    assert found["customer_id"].tolist() == second["customer_id"].tolist()
+    assert found["tariff"].tolist() == second["tariff_id"].map(names).tolist()

@@ -22,6 +22,7 @@ from workbench.warehouse.leaving import complaint_outcomes, customer_base, custo
 from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.outcomes import survey_outcomes
 from workbench.warehouse.overview import (
+    addressed,
     customer_events,
     customer_facts,
     customer_view,
@@ -35,9 +36,9 @@ from workbench.warehouse.servicing import business_accounts, monthly_values, ser
 from workbench.warehouse.usage import service_use, usage_profile
 
 __all__ = ["Account", "CampaignArms", "CampaignWindows", "ChurnPanel", "Holdings", "Warehouse", "account_months",
-    "bill_history", "business_accounts", "campaign_arms", "campaign_series", "campaign_windows", "churn_panel",
-    "closed_campaigns", "collection_stages", "complaint_outcomes", "contract_margins", "credit_histories",
-    "customer_base", "customer_events", "customer_facts", "customer_features", "customer_lives", "customer_view",
-    "departments", "exposures", "feature_dictionary", "fraud_cases", "monthly_values", "open_warehouse",
-    "other_contacts", "province_panel", "purchases", "read_key", "require_customer", "require_use", "service_holdings",
-    "service_use", "servicing", "survey_outcomes", "tables_behind", "usage_profile"]  # fmt: skip
+    "addressed", "bill_history", "business_accounts", "campaign_arms", "campaign_series", "campaign_windows",
+    "churn_panel", "closed_campaigns", "collection_stages", "complaint_outcomes", "contract_margins",
+    "credit_histories", "customer_base", "customer_events", "customer_facts", "customer_features", "customer_lives",
+    "customer_view", "departments", "exposures", "feature_dictionary", "fraud_cases", "monthly_values",
+    "open_warehouse", "other_contacts", "province_panel", "purchases", "read_key", "require_customer", "require_use",
+    "service_holdings", "service_use", "servicing", "survey_outcomes", "tables_behind", "usage_profile"]  # fmt: skip

@@ -96,6 +96,36 @@ def customer_view(
     return frame if answers is None else frame.merge(answers, on="customer_id", how="left")
 
 
+def addressed(warehouse: Warehouse, listed: pd.DataFrame, as_of: date | str) -> pd.DataFrame:
+    """Add to a list of customers or lines what those who call them must know: who they are and which tariff they have.
+
+    Parameters
+    ----------
+    warehouse : Warehouse
+    listed : DataFrame
+        One row a customer (customer_id) or line (subscription_id).
+    as_of : date or str
+        Exclusive: the lines that ran on the day before.
+
+    Returns
+    -------
+    DataFrame
+        The rows in their order. After the customer come province, kind and tariff (that of the line, or of the
+        customer's main one; missing without a line that runs), but those that the list has itself; of a line also
+        customer_id. What the source does not know is left out.
+    """
+    key = "customer_id" if "customer_id" in listed else "subscription_id"
+    lines = view(warehouse, "line_tariff", as_of=as_date(as_of))
+    lines = lines[lines["nth"] == 1] if key == "customer_id" else lines
+    people = warehouse.table("customer", ["customer_id", "province", "kind"])
+    rows = listed[[key]].merge(lines[list(dict.fromkeys((key, "customer_id", "tariff")))], on=key, how="left")
+    rows = rows.merge(people, on="customer_id", how="left").set_axis(listed.index)
+    added = [c for c in ("customer_id", "province", "kind", "tariff") if c not in listed and rows[c].notna().any()]
+    first = list(dict.fromkeys([key, *(c for c in added if c == "customer_id")]))
+    whole = listed.assign(**{c: rows[c] for c in added})
+    return whole[list(dict.fromkeys([*first, *added, *listed.columns]))]
+
+
 def tables_behind(warehouse: Warehouse) -> pd.DataFrame:
     """Give the tables that the customer view shows, with the column that tells whether a customer is in each.
 

@@ -249,7 +249,9 @@ def _said_cells(table: Mapping[str, Any]) -> dict[str, Any]:
     return {"cells": {text: message.as_json() for text, message in made.items() if message}}
 
 
-def show_list(frame: pd.DataFrame, *, name: str, definition: str, as_of: str) -> None:
+def show_list(
+    frame: pd.DataFrame, *, name: str, definition: str, as_of: str, warehouse: Warehouse | None = None
+) -> None:
     """Write a list of customers to act on beside the report, and display what it is; the rows are in the files alone.
 
     Of an empty list that is said, and nothing is written.
@@ -258,6 +260,8 @@ def show_list(frame: pd.DataFrame, *, name: str, definition: str, as_of: str) ->
     ----------
     frame, name, definition, as_of
         As for `workbench.reports.page.lists.write_list`.
+    warehouse : Warehouse, optional
+        Which adds province, kind and tariff of each customer (see `workbench.warehouse.addressed`).
 
     Raises
     ------
@@ -266,6 +270,10 @@ def show_list(frame: pd.DataFrame, *, name: str, definition: str, as_of: str) ->
     """
     if frame.empty:
         return show(Refusal(say("List '{name}' is empty: there is nobody to act on, and no file.", name=name)))
+    if warehouse is not None:
+        from workbench.warehouse import addressed
+
+        frame = addressed(warehouse, frame, as_of)
     spoken = languages()[0], said_list(frame, name, as_message(definition), languages()[0])
     about = {"name": name, "definition": definition, "as_of": str(as_of)}
     made = lists.write_list(frame, lists.output_folder(), **about, spoken=spoken)

@@ -120,7 +120,7 @@ class WorthRaising(Result):
         return Table("contacts", self.contacts.sort_values("cost"), caption, formats)
 
     def to_contact(self) -> pd.DataFrame:
-        """List those for whom a contact pays, best first.
+        """List those for whom a contact pays, best first, with what to offer in words.
 
         Raises
         ------
@@ -130,6 +130,10 @@ class WorthRaising(Result):
         chosen = self.customers.query("contact").drop(columns="contact")
         if chosen.empty:
             raise CannotAnswer("nobody is worth a contact at this cost, so there is no list.")
+        names = self.levers.set_index("lever").get("name", pd.Series(dtype=object))
+        offers = {code: spelt(names.get(code, code)) for code in chosen["lever"].unique()}
+        at = chosen.columns.get_loc("lever")
+        chosen.insert(at, "offer", chosen.pop("lever").map(offers))
         return chosen
 
     def quantities(self) -> Iterable[Quantity]:

@@ -155,9 +155,15 @@ class Rfm(Result):
         """Let segments and actions be said in Chinese as the grid does."""
         acts = {s.name: s.action_zh for s in self.grid.segments}
         return rows.assign(
-            segment=[spelt(*names) for names in zip(rows["segment"], rows["name_zh"], strict=True)],
+            segment=[spelt(s.replace("_", " "), zh) for s, zh in zip(rows["segment"], rows["name_zh"], strict=True)],
             action=[spelt(act, acts.get(s, "")) for s, act in zip(rows["segment"], rows["action"], strict=True)],
         )
+
+    def segments_of(self, customers: pd.Series) -> pd.Series:
+        """Say the segment of each of some customers in words; missing for who is not scored."""
+        rows = self.summary()
+        said = self._spelt(rows).set_axis(rows["segment"])["segment"]
+        return customers.map(self.customers.set_index(next(iter(self.customers)))["segment"]).map(said)
 
     def actions(self) -> Table:
         """Give what to do for each segment of ten customers or more as a page shows it."""

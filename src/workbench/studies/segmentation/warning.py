@@ -10,7 +10,9 @@ import pandas as pd
 from workbench.columns import day
 from workbench.errors import require_columns, require_known
 from workbench.messages import Message, Number, Share, say
+from workbench.result import Refusal
 from workbench.studies.segmentation.checks import require_once, with_numbers
+from workbench.studies.segmentation.rfm import Rfm
 
 _STATES = ("falling", "silent", "lost", "rising", "stable")
 
@@ -22,12 +24,13 @@ def early_warnings(
     customer: str = "customer_id",
     value: str = "monetary",
     states: Sequence[str] = ("falling", "silent"),
+    scores: Rfm | Refusal | None = None,
 ) -> pd.DataFrame:
     """List the customers whose use is falling or silent, the most valuable first.
 
     `customers` has one row a customer with what `customer` and `value` name, frequency_state, frequency_trend (change
     of active days a month, as a share of their mean) and recency_days as of `as_of`. The list adds the reason in words
-    and last_active (a date; missing for never).
+    and last_active (a date; missing for never), and with `scores` the segment.
 
     Examples
     --------
@@ -48,6 +51,8 @@ def early_warnings(
     table = listed[[customer, value]].assign(last_active=last)
     table.insert(1, "state", listed["frequency_state"])
     table.insert(2, "reason", pd.Series([_reason(*row) for row in why], listed.index, object))
+    if isinstance(scores, Rfm):
+        table.insert(1, "segment", scores.segments_of(table[customer]))
     return table
 
 

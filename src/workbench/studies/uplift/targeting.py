@@ -226,7 +226,7 @@ class Targeting(Result):
         return self.best_share
 
     def next_list(
-        self, members: pd.DataFrame, *, score: str, member: str, holdout: float, key: bytes | str
+        self, members: pd.DataFrame, *, score: str, member: str, holdout: float, key: bytes | str, offer: str = ""
     ) -> pd.DataFrame:
         """List the members to contact next time, best first, and draw those of them who are held out.
 
@@ -238,6 +238,8 @@ class Targeting(Result):
             Share of the list for the arm "control", 0-1.
         key : bytes or str
             Of the draw, as for `assign_arms`.
+        offer : str, optional
+            What the members are offered, in words, for the arm "contact".
 
         Raises
         ------
@@ -247,7 +249,8 @@ class Targeting(Result):
         best = members[members[score] >= members[score].quantile(1 - self.target_share())][[member, score]]
         shares, campaign = {CONTROL: holdout, "contact": 1 - holdout}, f"{self.campaign} again"
         drawn = assign_arms(best, member=member, shares=shares, campaign=campaign, key=key).members
-        return best.merge(drawn[[member, "arm"]]).sort_values([score, member], ascending=False)
+        listed = best.merge(drawn[[member, "arm"]]).sort_values([score, member], ascending=False)
+        return listed.assign(offer=np.where(listed["arm"] == CONTROL, "", offer)) if offer else listed
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the best share and the money; none where the question is not answerable."""
