@@ -392,10 +392,10 @@ class Build:
     def _write_aside(self, writer: PartWriter, block: FileBlock, check: Check, several: list[pa.Table]) -> None:
         rows, record = with_record(pa.concat_tables(several, promote_options="default"), block)
         with self._registered("batch", rows):
-            # Planning takes longer than running; unoptimised it takes a fifth.
+            # Planning takes longer than running; unoptimised it takes a fifth, and a relation would be planned twice.
             self.con.execute("PRAGMA disable_optimizer")
-            aside = self.con.sql(check.aside("batch", record)).to_arrow_table()
-            writer.aside(self.forgotten.without_numbers(aside))
+            self.con.execute(f"CREATE OR REPLACE TEMP TABLE aside AS {check.aside('batch', record)}")
+            writer.aside(self.forgotten.without_numbers(self.con.sql("FROM aside").to_arrow_table()))
             self.con.execute("PRAGMA enable_optimizer")
 
     def _write_malformed(self, writer: PartWriter, block: FileBlock, malformed: pa.Table) -> None:
