@@ -45,7 +45,6 @@ LONGEST = (
     "tests/reports/test_ledger.py",
     "tests/warehouse/test_months.py",
     "tests/lab/test_lab_browser.py",
-    "tests/studies/test_segmentation_truth.py",
     "tests/studies/test_segmentation_clusters.py",
     "tests/reports/test_kernels.py",
     "tests/studies/test_uplift_hillstrom.py",
@@ -64,6 +63,7 @@ LONGEST = (
     "tests/studies/test_fraud.py",
     "tests/methods/test_trials_learners.py",
     "tests/warehouse/test_broken_files.py",
+    "tests/studies/test_segmentation_truth.py",
 )
 
 
