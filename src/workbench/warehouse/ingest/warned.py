@@ -73,8 +73,9 @@ class Watch:
             table = schema.table(name)
             self.rules(name, name, filled)
             self.deliveries(table, seen[name], name, files)
-            columns = [c.name for c in table.columns if c.is_identifier and table.key != (c.name,)]
-            self.identifiers(table, name, columns)
+            if seen[name]["rows"].sum() >= FEWEST:
+                columns = [c.name for c in table.columns if c.is_identifier and table.key != (c.name,)]
+                self.identifiers(table, name, columns)
 
     def rules(
         self, table: str, relation: str, filled: dict[str, str], told: Callable[[str], list[list[Any]]] | None = None
