@@ -9,7 +9,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help environment report test check lint messages sample notebooks lab prove bench peers peers-uplift conformance coverage lock clean
+.PHONY: help environment report test check pytest lint messages sample notebooks lab prove bench peers peers-uplift conformance coverage lock clean
 
 help:
 	@echo "make report   environment, sample operator if there is no data, every study; ends with where to look"
@@ -56,10 +56,13 @@ report: $(READY)
 # Where there is no data yet, the sample operator that is made for the notebooks is that of the tests too.
 SAMPLE_IS_NEW := $(if $(wildcard data/raw/sample data/warehouse/sample),,yes)
 
+# What lint finds is shown at once, and fails the run at its end: alone it would leave a core idle for half a minute.
 # Hundreds of processes read the same modules: they are compiled once, also where the environment forbids it.
-test check: export PYTHONDONTWRITEBYTECODE :=
+test check pytest: export PYTHONDONTWRITEBYTECODE :=
 test check: $(READY)
-	@$(MAKE) --no-print-directory -j2 lint sample
+	@$(MAKE) --no-print-directory -j2 lint pytest
+
+pytest: sample
 	@WORKBENCH_SAMPLE_IS_NEW=$(SAMPLE_IS_NEW) PYTHONPATH=$(CURDIR)/tests/light$${PYTHONPATH:+:$$PYTHONPATH} \
 	  $(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder --timeout 1800 \
 	  --nbval-lax --ignore-glob "*/lab/study*.ipynb" src tests notebooks

@@ -21,6 +21,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 os.environ["WORKBENCH_LANG"] = "en"  # what is said is compared in English, whatever the machine speaks
 
+# What a test writes need not outlive the machine, and each ingest would wait for the disk 60 times.
+os.fsync = lambda handle: None
+
 messages.MOST_KEPT = 10**6  # results are kept for a whole run here, and their tables said at its end
 
 # A grammar that takes a second to load: workers of reports (`prepare_worker`) and kernels go without it too.
@@ -42,7 +45,6 @@ LONGEST = (
     "tests/reports/test_ledger.py",
     "tests/warehouse/test_months.py",
     "tests/lab/test_lab_browser.py",
-    "tests/studies/test_segmentation_truth.py",
     "tests/studies/test_segmentation_clusters.py",
     "tests/reports/test_kernels.py",
     "tests/studies/test_uplift_hillstrom.py",
@@ -61,6 +63,7 @@ LONGEST = (
     "tests/studies/test_fraud.py",
     "tests/methods/test_trials_learners.py",
     "tests/warehouse/test_broken_files.py",
+    "tests/studies/test_segmentation_truth.py",
 )
 
 

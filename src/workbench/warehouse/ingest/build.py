@@ -127,7 +127,7 @@ class Build:
 
     def run(self, notes: list[str]) -> None:
         """Fill every table, check that the account balances, and write what is to be known about the version."""
-        self.con = duckdb.connect(str(self.place / "warehouse.duckdb"))
+        self.con = duckdb.connect()
         self.judged = Parents(self.con, self.filled)
         self.watch = Watch(self.con, self.mapping.rulebook, self.mapping.as_of)
         try:
@@ -162,7 +162,10 @@ class Build:
             "TimeZone": "UTC",
         }.items():
             self.con.execute(f"SET {name} = {literal(value)}")
-        self.con.execute(f"ATTACH {literal(str(self.place / 'stage.duckdb'))} AS stage")
+        for name in ("stage", "warehouse"):  # what a crash leaves is thrown away: no log of each statement is kept
+            file = literal(str(self.place / f"{name}.duckdb"))
+            self.con.execute(f"ATTACH {file} AS {name} (RECOVERY_MODE no_wal_writes)")
+        self.con.execute("USE warehouse")
         self.con.execute(
             "CREATE TABLE stage.quarantine "
             '("#file" INTEGER, "#line" BIGINT, "table" VARCHAR, reasons VARCHAR[], record VARCHAR, key VARCHAR[], '
@@ -389,10 +392,10 @@ class Build:
     def _write_aside(self, writer: PartWriter, block: FileBlock, check: Check, several: list[pa.Table]) -> None:
         rows, record = with_record(pa.concat_tables(several, promote_options="default"), block)
         with self._registered("batch", rows):
-            # Planning takes longer than running; unoptimised it takes a fifth.
+            # Planning takes longer than running; unoptimised it takes a fifth, and a relation would be planned twice.
             self.con.execute("PRAGMA disable_optimizer")
-            aside = self.con.sql(check.aside("batch", record)).to_arrow_table()
-            writer.aside(self.forgotten.without_numbers(aside))
+            self.con.execute(f"CREATE OR REPLACE TEMP TABLE aside AS {check.aside('batch', record)}")
+            writer.aside(self.forgotten.without_numbers(self.con.sql("FROM aside").to_arrow_table()))
             self.con.execute("PRAGMA enable_optimizer")
 
     def _write_malformed(self, writer: PartWriter, block: FileBlock, malformed: pa.Table) -> None:

@@ -73,8 +73,9 @@ class Watch:
             table = schema.table(name)
             self.rules(name, name, filled)
             self.deliveries(table, seen[name], name, files)
-            columns = [c.name for c in table.columns if c.is_identifier and table.key != (c.name,)]
-            self.identifiers(table, name, columns)
+            if seen[name]["rows"].sum() >= FEWEST:
+                columns = [c.name for c in table.columns if c.is_identifier and table.key != (c.name,)]
+                self.identifiers(table, name, columns)
 
     def rules(
         self, table: str, relation: str, filled: dict[str, str], told: Callable[[str], list[list[Any]]] | None = None
@@ -130,11 +131,12 @@ class Watch:
             return
         sums = seen.drop(columns="#file").dropna(subset="month").groupby("month")
         rows = sums["rows"].sum()
-        every = pd.date_range(rows.index.min(), rows.index.max(), freq="MS")
-        self._month_rows(table.name, rows.reindex(every, fill_value=0))
+        if rows.max() >= FEWEST:
+            every = pd.date_range(rows.index.min(), rows.index.max(), freq="MS")
+            self._month_rows(table.name, rows.reindex(every, fill_value=0))
         if months()[table.name] != "month":
             self._last_days(table.name, rows, sums["days"].agg(np.bitwise_or.reduce))
-        for column in _plain(table):
+        for column in _plain(table) if (rows >= FEWEST).sum() > 1 else ():
             filled = sums[f"k:{column}"].sum()
             low, high = sums[f"min:{column}"].min(), sums[f"max:{column}"].max()
             self._constant(table.name, column, rows, filled, low.where(low == high), relation)
@@ -154,6 +156,8 @@ class Watch:
                 self.warn(table.name, f"{table.name}.{column}.mostly", int(most), int(of), why)
 
     def _scale(self, table: str, column: str, seen: pd.DataFrame, files: dict[int, str]) -> None:
+        if seen[f"z:{column}"].sum() < 2 * FEW:  # there are no two to compare
+            return
         rule, unit = f"{table}.{column}.scale", schema.table(table).column(column).unit
         hint = say("is one in fen (scale = 0.01)?") if unit == "currency" else say("is it in {unit}?", unit=Word(unit))
         by_file = _typical(seen, "#file", column)
