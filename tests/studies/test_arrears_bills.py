@@ -41,13 +41,14 @@ def test_bills_that_are_not_overdue_are_counted():
     table = pd.concat([
         bills(paid_on=["2026-01-25"] * n, paid=[120.0] * n),
         bills(paid_on=["2026-01-20"] * 3), bills(due_on=["2026-03-05"] * 2), bills(left_on=["2026-01-10"] * 4),
-        bills(amount=[-5.0]),
+        bills(amount=[-5.0]), bills(due_on=[None, None]),
     ], ignore_index=True)  # fmt: skip
     table["bill_id"] = np.arange(len(table))
     found = cure(table, as_of="2026-03-01", resamples=20)
     assert found.bills == n and found.set_aside == {
         "paid by the due day": 3, "due on the day before as_of or later": 2,
         "of customers who had left by the due day": 4, "bills of 0 or less": 1,
+        "bills without a due day, or due before they were issued": 2,
         "paid over the bill (counted in full as paid)": n,
     }  # fmt: skip
     assert "40 are paid over the bill" in found.headline()

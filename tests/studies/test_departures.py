@@ -122,7 +122,7 @@ def test_what_was_not_observed_has_no_incidence():
         incidence(young, cause="why", months=[36], **LIVES)
     with pytest.raises(CannotAnswer, match="departures on record begin on"):
         incidence(table, cause="why", **LIVES | {"since": "2020-01-01"})
-    with pytest.raises(WorkbenchError, match="'off' before 'on'"):
+    with pytest.raises(CannotAnswer, match=r"'off' lies before 'on' in .* rows of customers, more than 5%"):
         incidence(table.assign(off=table["on"] - pd.Timedelta(days=1)), cause="why", **LIVES)
     with pytest.raises(WorkbenchError, match="whole numbers of months"):
         incidence(table, cause="why", months=[0], **LIVES)
@@ -216,6 +216,27 @@ def ports():
         "why": ["price"] * 25 + ["network"] * 15 + [None] * 12, "tier": "gold"})  # fmt: skip
     came = pd.DataFrame({"on": ["2026-02-09"] * 22, "from": ["B"] * 15 + ["C"] * 5 + [None] * 2})
     return out, came
+
+
+def test_who_left_before_they_came_is_left_out():
+    """A few of thousands are counted and said, and all other numbers are those of the table without them."""
+    people, cases = complainers(6_000, np.random.default_rng(1))
+    odd = people.index.isin(people.index[people["off"].notna()][:20])
+    mixed = people.assign(on=people["on"].where(~odd, people["off"] + pd.Timedelta(days=9)), why="port_out")
+    bare = mixed[~odd].reset_index(drop=True)
+    one, other = (incidence(table, cause="why", by="kind", **LIVES) for table in (mixed, bare))
+    pd.testing.assert_frame_equal(one.table, other.table)
+    said = "Left out, as their last day lies before their first: 20."
+    assert one.set_aside["last day before the first"] == 20 and one.headline() == f"{other.headline()} {said}"
+    one, other = (recovery(table, cases, given="kind", **LIVES, **CASES) for table in (mixed, bare))
+    pd.testing.assert_frame_equal(one.table, other.table)
+    assert one.caption().endswith(said) and said not in other.caption()
+    one, other = (
+        lifetime_value(table, margin=10.0, horizon=6, discount=0.08, resamples=0, within="kind", **LIVES)
+        for table in (mixed, bare)
+    )
+    pd.testing.assert_frame_equal(one.table, other.table)
+    assert said in one.headline() and said not in other.headline()
 
 
 PORTS = {"left": "off", "destination": "to", "arrived": "on", "origin": "from", "since": "2026-01-01",

@@ -14,7 +14,7 @@ from workbench.columns import number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
 from workbench.figures import Axes, axes
 from workbench.messages import Message, Name, Number, Share, Span, Term, join, say
-from workbench.methods.btyd.purchases import DAYS, day_of
+from workbench.methods.btyd.purchases import DAYS, day_of, left_out
 from workbench.methods.btyd.retention import fit_sbg
 from workbench.methods.resampling import Rng, interval, seeds
 from workbench.methods.survival import FEWEST, FEWEST_DEPARTURES, Step, life_table, observe, require_records, surviving
@@ -120,6 +120,7 @@ class LifetimeValue(Result):
             )  # fmt: skip
         if self.step == "month":
             yield say("Departures are known by month only: hazards are by month.")
+        yield left_out(self.set_aside)
         if early := self.set_aside.get("left before since", 0):
             yield say("Departures before the first day of records ({early}) are left out.", early=early)
         if below := self.set_aside[BELOW]:
@@ -247,12 +248,12 @@ def lifetime_value(
     Raises
     ------
     WorkbenchError
-        If dates are missing or out of order, the margin of a present customer is missing, discount or horizon is no
+        If dates are missing, the margin of a present customer is missing, discount or horizon is no
         rate a year, or number of months; if no departure is on record for a time after `since` (before `as_of`) in
         which some must have been: then they were not recorded.
     CannotAnswer
         If nobody is a customer at `as_of`, fewer than 5 departures were observed in a group, or more contract-months
-        than `most_uncounted` lie at tenures that were not observed.
+        than `most_uncounted` lie at tenures that were not observed; if over a twentieth end before they begin.
 
     References
     ----------
