@@ -511,7 +511,7 @@ def _ratio(
 
 
 def _one_a_month(table: pd.DataFrame, customer: str, month: str) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Refuse an account twice in a month, and months with a gap: a stray later one would be today; stray early ones go."""
+    """Refuse an account twice in a month, and a gap: a stray later month would be today; stray early ones go."""
     nth = table["when"].to_numpy().astype("datetime64[M]")
     if twice := int(pd.DataFrame({"who": table[customer], "nth": nth}).duplicated().sum()):
         raise WorkbenchError("accounts has {n} rows of one '{customer}' and '{month}' too many: keep one each.").of(

@@ -376,7 +376,7 @@ def _panel(
 ) -> tuple[Panel, dict[Message, int]]:
     """Check the table and turn it into arrays, in an order of units that only numbers decide; count what is left out.
 
-    Units treated from the first period on have no base.
+    Units treated from the first period on have no base; a period that over half of them lack is no period of theirs.
     """
     columns.require_table(panel, [c for c in (unit, period, treated_from, outcome, weight, clusters) if c], "panel")
     when, begun = _times(panel, period, treated_from)
@@ -392,6 +392,11 @@ def _panel(
         raise WorkbenchError("panel lists a unit and period twice, for instance {names}: keep one row of each.").of(
             [twice[0], _said(twice[1])]
         )
+    held = rows.groupby(level=1)["outcome of the panel"].transform("size")
+    stray = held < rows.index.levels[0].size / 2
+    if few := stray.sum() <= columns.MOST_ASIDE * len(rows):
+        rows = rows[~stray]
+    rows.index = rows.index.remove_unused_levels()
     units, periods = rows.index.levels[0], rows.index.levels[1]
     gaps = pd.MultiIndex.from_product([units, periods]).difference(rows.index)
     if len(gaps):
@@ -444,6 +449,7 @@ def _panel(
         say("units treated from the first period on"): int((~based).sum()),
         say("units that came last and only served to compare"): int(compared_only.sum()),
         say("periods with nobody left to compare with"): len(periods) - last,
+        say("rows of periods that most units lack"): int(stray.sum()) if few else 0,
     }
     shown = [int(p) if isinstance(p, float) and p.is_integer() else p for p in periods[:last]]
     size, cluster = size[order] / size[order].sum(), pd.factorize(cluster[order])[0]
