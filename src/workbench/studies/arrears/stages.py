@@ -156,8 +156,8 @@ class Collection(Result):
         """Give what acting changed as a page shows it."""
         frame = self.table[["stage", "action", *self.table.columns[self.table.columns.get_loc("basis") :]]]
         said = self.say(
-            "What acting changed, a bill: those who pay, what comes in, the same after cost ({currency}), and those "
-            "who leave of their own will within 90 days."
+            "What acting changed, a bill: those who pay, what comes in (adjusted for what was owed before), the same "
+            "after cost ({currency}), and those who leave of their own will within 90 days."
         )  # fmt: skip
         forms = {name: form for name, form in self.FORMATS.items() if name in frame}
         return Table("effects", frame.rename(columns={"action": "stage_action"}), said, forms, "held_out", totals=None)
