@@ -282,8 +282,9 @@ def test_both_ways_must_be_on_record_for_the_same_time():
         (both, both[both["on"] >= "2025-01-01"], "in", "Give since='2025-01-01'"),
         (both[both["off"] < "2025-01-01"], both, "out", "until 2024-12-01, those of the other way until 2025-12-01"),
     ):
-        with pytest.raises(CannotAnswer, match=f"ported {way} are on record .*{since}"):
+        with pytest.raises(CannotAnswer, match=f"ported {way} are on record .*{since}") as refused:
             directions(out, came, **asked)
+        assert ("since='2025-01-01'" in refused.value.said("zh")) == since.startswith("Give")
 
 
 def test_departures_recorded_later_than_said_compare_no_complaints():
