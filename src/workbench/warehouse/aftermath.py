@@ -63,11 +63,7 @@ class CampaignWindows:
 
 
 def campaign_windows(
-    warehouse: Warehouse,
-    campaign: str,
-    *,
-    days: Sequence[int] = (30, 60, 90, 180),
-    as_of: date | str | None = None,
+    warehouse: Warehouse, campaign: str, *, days: Sequence[int] = (30, 60, 90, 180), as_of: date | str | None = None
 ) -> CampaignWindows:
     """Give all members of a campaign with outcomes within n days of their assignment, from bills, lines, cases and use.
 

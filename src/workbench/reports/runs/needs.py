@@ -81,7 +81,7 @@ def fit(needs: Needs, parameters: Iterable[Parameter], values: Mapping[str, Any]
         [{p.name: choice} for p in parameters for choice in p.choices if choice != values[p.name]] if lacks else []
     )
     others += _fewer(needs, values, warehouse) if lacks else []
-    instead = [other for other in others if _runs(needs, parameters, {**values, **other}, warehouse)]
+    instead = [other for other in others if not _lacking(needs, {**values, **other}, warehouse)[0]]
     since, as_of = (str(values.get(name, "")) for name in ("since", "as_of"))
     if since >= as_of > "":
         lacks.append(say("a since before as_of = {day}, not {since}", day=as_of, since=since))
@@ -116,26 +116,15 @@ def fits(
 
 def _prove_rules(parameters: Iterable[Parameter], values: Mapping[str, Any]) -> None:
     """Refuse rules that are wrong, or look at windows of other days; those that ship, on their own days, are right."""
-    named = {p.name: p.default for p in parameters if p.unit == "rules"}
-    for name in named:
-        days = {p.name: p.default for p in parameters if p.name == "days"}
-        if all(str(values[one]) == str(default) for one, default in {**named, **days}.items()):
-            continue
-        file = rules_file(str(values[name]))
-        from workbench.studies.fraud import rule_base
-        from workbench.warehouse import sqlfiles
+    changed = {p.name for p in parameters if str(values[p.name]) != str(p.default)}
+    for p in parameters:
+        if p.unit == "rules" and {p.name, "days"} & changed:
+            file = rules_file(str(values[p.name]))
+            from workbench.studies.fraud import rule_base
+            from workbench.warehouse import sqlfiles
 
-        rules = rule_base(file, [column for column, _, _ in sqlfiles.described("line_fraud")])
-        if days:
-            rules.require_windows([int(values["days"])])
-
-
-def _runs(needs: Needs, parameters: Iterable[Parameter], values: Mapping[str, Any], warehouse: Warehouse) -> bool:
-    try:
-        _prove_rules(parameters, values)
-    except WorkbenchError:
-        return False
-    return not _lacking(needs, values, warehouse)[0]
+            rules = rule_base(file, [column for column, _, _ in sqlfiles.described("line_fraud")])
+            rules.require_windows([values.get("days", rules.windows[0])])
 
 
 def _lacking(needs: Needs, values: Mapping[str, Any], warehouse: Warehouse) -> tuple[list[Message], list[str]]:
@@ -238,7 +227,7 @@ def _fewer(needs: Needs, values: Mapping[str, Any], warehouse: Warehouse) -> lis
     """Give the most of the first parameter of a sum with which a column has enough values."""
     found: list[dict[str, Any]] = []
     for key, least in needs.items():
-        if isinstance(least, str) and (asked := _asked(least, values)):
+        if isinstance(least, str) and not key.endswith("_at") and (asked := _asked(least, values)):  # a window's is set
             table, _, column = key.partition(".")
             first = next(iter(asked))
             most = _before(column, table, values, warehouse) - sum(asked.values()) + asked[first]

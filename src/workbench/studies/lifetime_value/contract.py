@@ -85,15 +85,9 @@ class LifetimeValue(Result):
     def headline(self) -> Message:
         """Say what today's contracts are worth, and how much of it was not observed."""
         row = self.table.iloc[0]
-        worth: dict[str, Any] = {
-            "contracts": Number(row["contracts"], ",.0f"),
-            "value": Number(row["value"], ",.0f"),
-            "unit": Term(self.currency),
-            "horizon": self.horizon,
-            "discount": Share(self.discount),
-            "each": Number(row["per_contract"], ",.2f"),
-            "months": Number(row["months"], ".1f"),
-        }
+        worth: dict[str, Any] = {"contracts": Number(row["contracts"], ",.0f"), "value": Number(row["value"], ",.0f"),
+            "unit": Term(self.currency), "horizon": self.horizon, "discount": Share(self.discount),
+            "each": Number(row["per_contract"], ",.2f"), "months": Number(row["months"], ".1f")}  # fmt: skip
         if np.isfinite(row["low"]):
             text = say(
                 "Today's {contracts} contracts are worth {value} {unit} {span} over {horizon} months at {discount} a "
@@ -131,14 +125,12 @@ class LifetimeValue(Result):
         row = self.table.iloc[0]
         n, unit = row["contracts"], Term(self.currency)
         of_all, each = (Span(row["low"] / k, row["high"] / k, ",.0f") for k in (1, n))
+        runs = say("months a contract still runs, of {horizon}", horizon=self.horizon)
+        ends = Span(row["months_low"], row["months_high"], ".1f")
         return (
             Tile(say("value of all contracts, {unit}", unit=unit), Number(row["value"], ",.0f"), of_all),
             Tile(say("value of a contract, {unit}", unit=unit), Number(row["per_contract"], ",.0f"), each),
-            Tile(
-                say("months a contract still runs, of {horizon}", horizon=self.horizon),
-                Number(row["months"], ".1f"),
-                Span(row["months_low"], row["months_high"], ".1f"),
-            ),
+            Tile(runs, Number(row["months"], ".1f"), ends),
         )
 
     def decision(self) -> Decision:
@@ -304,21 +296,14 @@ def lifetime_value(
     worth = _Worths(worths, factor, ends)
     uncounted = float(worth.beyond[cell].mean())
     if uncounted > most_uncounted and extrapolate is None:
-        by_month = np.concatenate([part.hides for part in worths])[cell].mean(axis=0).cumsum() / np.arange(
-            1, horizon + 1
-        )
-        longest = int((by_month <= most_uncounted).sum())
-
+        by_month = np.concatenate([part.hides for part in worths])[cell].mean(axis=0).cumsum()
+        longest = int((by_month / np.arange(1, horizon + 1) <= most_uncounted).sum())
+        shorter = say("a shorter horizon ({months} months at most), ", months=longest) if longest else say("")
         raise CannotAnswer(
             "not answerable: {share} of the contract-months lie at tenures with fewer than {fewest} observed, more "
             "than {most}. Take {shorter}fewer groups or extrapolate='sbg', or allow more with most_uncounted= for a "
             "value that is a lower limit only."
-        ).of(
-            Share(uncounted),
-            FEWEST,
-            Share(most_uncounted),
-            say("a shorter horizon ({months} months at most), ", months=longest) if longest else say(""),
-        )
+        ).of(Share(uncounted), FEWEST, Share(most_uncounted), shorter)
     hidden = worth.beyond > most_uncounted if extrapolate is None else np.zeros(cells, bool)
     tenure_months = living["tenure"] if step == "month" else living["tenure"] / MONTH
     found = living[["started"]].assign(tenure_months=tenure_months, margin=money)

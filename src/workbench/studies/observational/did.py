@@ -165,12 +165,8 @@ class DidEffect(Result):
         if not math.isnan(self.pretrend_p):
             p = Number(self.pretrend_p, ".2g")
             trend = say("trends before do not differ significantly, p = {p}", p=p)
-        basis = say(
-            "{treated} treated and {control} other clusters; {trend}",
-            treated=self.treated_clusters,
-            control=self.control_clusters,
-            trend=trend,
-        )
+        basis = say("{treated} treated and {control} other clusters; {trend}", treated=self.treated_clusters,
+            control=self.control_clusters, trend=trend)  # fmt: skip
         if not self.set_aside:
             return basis
         aside = (say("{n} {what}", n=count, what=as_message(what)) for what, count in self.set_aside.items())
@@ -344,24 +340,15 @@ def _doubts(
         before = np.flatnonzero(cells.relative < -1)
         worst = -cells.relative[before[np.abs(test.estimates / test.scale)[1:][before].argmax()]]
         doubts.append(
-            say(
-                "treated and control moved apart already before the rollout, most between {periods} periods before it "
-                "and the last (joint test p = {p})",
-                periods=worst,
-                p=Number(bend, ".2g"),
-            )
-        )
+            say("treated and control moved apart already before the rollout, most between {periods} periods before it "
+                "and the last (joint test p = {p})", periods=worst, p=Number(bend, ".2g"))
+        )  # fmt: skip
     if len(test.noise) < 1 / (1 - level):
         doubts.append(
-            say(
-                "{treated} of {all} clusters got it, which has only {permutations} permutations, so even the largest "
-                "difference has p = {p}",
-                treated=treated,
-                all=clusters,
-                permutations=len(test.noise),
-                p=Number(1 / len(test.noise), ".2g"),
-            )
-        )
+            say("{treated} of {all} clusters got it, which has only {permutations} permutations, so even the largest "
+                "difference has p = {p}", treated=treated, all=clusters, permutations=len(test.noise),
+                p=Number(1 / len(test.noise), ".2g"))
+        )  # fmt: skip
     return tuple(doubts)
 
 
@@ -428,13 +415,9 @@ def _panel(
     cluster = pd.factorize(first[clusters])[0] if clusters else np.arange(len(units))
     if (count := len(np.unique(cluster[based]))) < FEWEST_CLUSTERS:
         raise unanswerable(
-            say(
-                "{clusters} clusters, and fewer than {least} do not tell the rollout from chance. Take a finer unit "
-                "only if the rollout was decided there",
-                clusters=count,
-                least=FEWEST_CLUSTERS,
-            )
-        )
+            say("{clusters} clusters, and fewer than {least} do not tell the rollout from chance. Take a finer unit "
+                "only if the rollout was decided there", clusters=count, least=FEWEST_CLUSTERS)
+        )  # fmt: skip
     size = np.ones(len(units))
     if weight:
         size = rows["weight of the panel"].to_numpy().reshape(shape)[:, : start[based].min()].mean(axis=1)
