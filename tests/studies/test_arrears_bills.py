@@ -66,6 +66,16 @@ def test_late_again_by_hand():
     assert found.again == pytest.approx(15 / 75) and found.again_low < 0.2 < found.again_high
 
 
+def test_chinese_ids_give_the_same_numbers():
+    """Customers and bills in Chinese are texts like others."""
+    table = bills(paid_on=["2026-01-21"] * 10 + [None] * 30, customer_id=[*range(20)] * 2)
+    named = table.assign(**{c: "编号甲" + table[c].astype(str) for c in ("bill_id", "customer_id")})
+    one, other = (cure(rows, as_of="2026-03-01", days=[5, 10, 30], resamples=50) for rows in (table, named))
+    shares = [f"{fate}_share" for fate in ("paid", "left", "written_off", "open")]
+    pd.testing.assert_frame_equal(one.table[["days", *shares]], other.table[["days", *shares]])
+    assert one.headline().split("%")[0] == other.headline().split("%")[0]
+
+
 def test_censored_bills_do_not_bias_what_is_paid():
     """A daily chance of 3% gives 1 - .97^t, though many bills are seen for a few days only."""
     rng = np.random.default_rng(4)

@@ -218,6 +218,37 @@ def ports():
     return out, came
 
 
+def test_who_leaves_on_the_day_of_joining_lived_one_day():
+    """Ten of 40 do: they were at risk on that day, so a quarter is gone after a month, and 20 of 40 after two."""
+    on = pd.Series([SINCE] * 40)
+    off = on.where(np.arange(40) < 10, on + pd.Timedelta(days=45)).where(np.arange(40) < 20)
+    table = pd.DataFrame({"on": on, "off": off, "why": np.where(np.arange(40) < 20, "port_out", None)})
+    found = incidence(table, cause="why", months=[1, 2], **LIVES)
+    assert found.table.loc[found.table["cause"] == "port_out", "incidence"].round(12).tolist() == [0.25, 0.5]
+    assert "last day before the first" not in found.set_aside
+
+
+def test_chinese_ids_and_reasons_give_the_same_numbers():
+    """Ids, causes, operators and groups in Chinese are texts like others; each answer is said with them."""
+    people, cases = complainers(6_000, np.random.default_rng(1))
+    people = people.assign(why=np.where(people["off"].notna(), "port_out", None))
+    named = people.assign(id="客户甲" + people["id"].astype(str), kind=people["kind"].map({"a": "个人", "b": "政企"}))
+    named["why"] = people["why"].map({"port_out": "携号转网"})
+    numbers = ["months", "customers", "left", "incidence", "low", "high"]
+    one, other = (incidence(table, cause="why", by="kind", **LIVES) for table in (people, named))
+    assert np.allclose(one.table[numbers], other.table[numbers]) and "携号转网" in other.headline()
+    theirs = cases.assign(id="客户甲" + cases["id"].astype(str))
+    one, other = (
+        recovery(table, told, given="kind", **LIVES, **CASES) for table, told in ((people, cases), (named, theirs))
+    )
+    pd.testing.assert_frame_equal(one.table, other.table)
+    out, came = ports()
+    words = {"B": "中国移动", "C": "中国联通"}
+    found = directions(out.assign(to=out["to"].map(words)), came.assign(**{"from": came["from"].map(words)}), **PORTS)
+    bare = directions(out, came, **PORTS)
+    assert np.array_equal(found.table.iloc[:, 1:], bare.table.iloc[:, 1:]) and "中国移动 takes most" in found.headline()
+
+
 def test_e_values_of_a_common_outcome_are_of_risks(made_good):
     """At .002 to .0044 a day 16% to 33% leave in 90 days: hazards are turned into risks; in 10 days 2% to 4%: as is."""
     people, cases = complainers(12_000, np.random.default_rng(1))
