@@ -95,6 +95,9 @@ def test_basis_counts_what_was_set_apart(work):
     assert said.startswith(
         "Warehouse of A, before 2026-07-01: 0 rows of bills due and 1,350 rows of accounts by month."
     )
+    tables = {"bills due": NO, "accounts by month": ageing()["history"]}
+    twice = study.basis("A", "2026-07-01", tables, work, rolls, rolls)
+    assert twice == said  # the same rows of two answers are told once
     assert "'owed' below 0, counted as nothing owed: 1,350" in said and loss.low < loss.ratio < loss.high
 
 
