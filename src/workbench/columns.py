@@ -29,6 +29,8 @@ Missing = Literal["refuse", "keep"]
 FIRST_DAY = pd.Timestamp("1900-01-02")
 LAST_DAY = pd.Timestamp("2099-12-30")
 EPOCH = pd.Timestamp("1970-01-01")
+MOST_ASIDE = 0.05
+"""Share of rows with days that cannot be; with more of them nothing is answered."""
 
 _ISO_DAY = re.compile(r"\d{4}-\d{2}-\d{2}([ T]\d{2}:\d{2}(:\d{2}(\.\d{1,9})?)?(Z|[+-]\d{2}:?\d{2})?)?")
 _PERIOD = re.compile(r"\d{4}(-(0[1-9]|1[0-2]))?|\d{4}-?Q[1-4]")

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -288,6 +289,68 @@ def test_rules_that_a_parameter_names_must_be_there(root):
     assert not fit(one.needs, one.parameters, values | {"own": "ours"}, warehouse).lacks
     with pytest.raises(WorkbenchError, match=r"no file of rules 'our' in data/rules\. Did you mean 'ours'"):
         fit(one.needs, one.parameters, values | {"own": "our"}, warehouse)
+
+
+RULE = """
+[[rule]]
+id = "many"
+name = "many calls"
+expression = "{expression}"
+window = {window}
+threshold = 9
+severity = "high"
+action = "Ask."
+owner = "we"
+since = 2026-01-01
+fires = {{ calls = 10 }}
+spares = {{ calls = 1 }}
+"""
+
+
+@pytest.mark.parametrize(
+    ("expression", "window", "days", "said"),
+    [
+        ("calls >= threshold", 30, 30, ""),
+        ("cals >= threshold", 30, 30, "which the expression does not read; it reads cals"),
+        ("calls < threshold", 30, 30, "it does not fire on its own test case"),
+        ("(SELECT 1) < threshold", 30, 30, "a condition has no subquery"),
+        ("calls >= threshold", 14, 30, "rule 'many' looks at 14 days; the windows of lines have 30"),
+        ("calls >= threshold", 30, 14, "looks at 30 days; the windows of lines have 14"),
+    ],
+)
+def test_wrong_rules_are_refused_before_a_kernel_starts(root, expression, window, days, said):
+    """A file of rules is proved as the study would prove it, and its windows are those of the study."""
+    own = 'own: str = ""  # rules: the operator\'s own\ndays: int = 30  # days: of a window\n'
+    one = study(root, "one", own + 'needs = {"bill": 1}')
+    (root / "data/rules").mkdir()
+    (root / "data/rules/ours.toml").write_text(RULE.format(expression=expression, window=window))
+    values = {p.name: p.default for p in one.parameters} | {"own": "ours", "days": days}
+    asked = one.needs, one.parameters, values, open_warehouse("t", root=root)
+    if not said:
+        assert not fit(*asked).lacks
+        return
+    with pytest.raises(WorkbenchError, match=said):
+        fit(*asked)
+
+
+def test_a_time_asks_for_as_many_days_of_records(tmp_path):
+    """From the first record to as_of there are 19 days; no shorter window is proposed that the rules do not have."""
+
+    class Calls:
+        """A warehouse whose detail records begin on 12 June."""
+
+        def query(self, sql):
+            return pd.DataFrame({"day": [pd.Timestamp("2024-06-12")]} if "started_at" in sql else {"n": [5]})
+
+    own = 'own: str = ""  # rules: the operator\'s own\ndays: int = 30  # days: of a window\n'
+    (tmp_path / "notebooks").mkdir()
+    one = study(tmp_path, "one", own + 'needs = {"detail_record.started_at": "days"}')
+    values = {p.name: p.default for p in one.parameters}
+    found = fit(one.needs, one.parameters, values, Calls())
+    said = "30 days of records in detail_record before as_of, as days ask (found: 19; choose a later as_of)"
+    assert (found.lacks, found.instead) == ((said,), "")
+    assert found.sentence("t") == f"it needs {said}."
+    assert not fit(one.needs, one.parameters, values | {"as_of": "2024-07-12"}, Calls()).lacks
 
 
 def test_what_is_needed_must_be_there_before_as_of(root):

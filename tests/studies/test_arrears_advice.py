@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -94,6 +95,9 @@ def test_basis_counts_what_was_set_apart(work):
     assert said.startswith(
         "Warehouse of A, before 2026-07-01: 0 rows of bills due and 1,350 rows of accounts by month."
     )
+    tables = {"bills due": NO, "accounts by month": ageing()["history"]}
+    twice = study.basis("A", "2026-07-01", tables, work, rolls, rolls)
+    assert twice == said  # the same rows of two answers are told once
     assert "'owed' below 0, counted as nothing owed: 1,350" in said and loss.low < loss.ratio < loss.high
 
 
@@ -105,6 +109,21 @@ def sample(operator):
     warehouse = open_warehouse("sample", root=operator)
     truth = json.loads((operator / "data/raw/sample/truth/retention.json").read_text(encoding="utf-8"))["collection"]
     return collection_stages(warehouse, "2026-07-01"), bill_history(warehouse, "2026-07-01"), truth
+
+
+def test_the_report_prices_what_is_owed_today(operator):
+    """Accounts on the day of the report owe what the list of credit points, by another view, says of that day."""
+    from workbench.warehouse import account_months, credit_histories, open_warehouse
+
+    warehouse, day = open_warehouse("sample", root=operator), "2026-07-01"
+    cells = json.loads((Path(__file__).parents[2] / "notebooks/arrears.ipynb").read_text("utf-8"))["cells"]
+    code = "".join("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    assert "lately = ask(account_months, warehouse, as_of, day=min(pd.Timestamp(as_of).day, 28))" in code
+    assert "study.expected_loss, lately" in code
+    names = {"customer": "customer_id", "month": "month", "state": "state", "owed": "arrears", "unpaid": "unpaid_90"}
+    loss = study.expected_loss(account_months(warehouse, day, day=1), **names, as_of=day)
+    owed = credit_histories(warehouse, day, day)["arrears"].sum()
+    assert loss.day == day and loss.table["owed"].sum() + loss.unpriced == pytest.approx(owed)
 
 
 def test_the_sample_operators_stages_earn_what_was_declared(sample):

@@ -41,13 +41,14 @@ def test_bills_that_are_not_overdue_are_counted():
     table = pd.concat([
         bills(paid_on=["2026-01-25"] * n, paid=[120.0] * n),
         bills(paid_on=["2026-01-20"] * 3), bills(due_on=["2026-03-05"] * 2), bills(left_on=["2026-01-10"] * 4),
-        bills(amount=[-5.0]),
+        bills(amount=[-5.0]), bills(due_on=[None, None]),
     ], ignore_index=True)  # fmt: skip
     table["bill_id"] = np.arange(len(table))
     found = cure(table, as_of="2026-03-01", resamples=20)
     assert found.bills == n and found.set_aside == {
         "paid by the due day": 3, "due on the day before as_of or later": 2,
         "of customers who had left by the due day": 4, "bills of 0 or less": 1,
+        "bills without a due day, or due before they were issued": 2,
         "paid over the bill (counted in full as paid)": n,
     }  # fmt: skip
     assert "40 are paid over the bill" in found.headline()
@@ -63,6 +64,16 @@ def test_late_again_by_hand():
     table = bills(due_on=due, paid_on=paid_on, customer_id=[*range(60), *range(60), *range(15)])
     found = cure(table, as_of="2026-03-30", within=30, resamples=20)
     assert found.again == pytest.approx(15 / 75) and found.again_low < 0.2 < found.again_high
+
+
+def test_chinese_ids_give_the_same_numbers():
+    """Customers and bills in Chinese are texts like others."""
+    table = bills(paid_on=["2026-01-21"] * 10 + [None] * 30, customer_id=[*range(20)] * 2)
+    named = table.assign(**{c: "编号甲" + table[c].astype(str) for c in ("bill_id", "customer_id")})
+    one, other = (cure(rows, as_of="2026-03-01", days=[5, 10, 30], resamples=50) for rows in (table, named))
+    shares = [f"{fate}_share" for fate in ("paid", "left", "written_off", "open")]
+    pd.testing.assert_frame_equal(one.table[["days", *shares]], other.table[["days", *shares]])
+    assert one.headline().split("%")[0] == other.headline().split("%")[0]
 
 
 def test_censored_bills_do_not_bias_what_is_paid():

@@ -253,6 +253,9 @@ def test_accounts_below_0_twice_or_of_a_later_day():
     assert below.set_aside == {"'owed' below 0, counted as nothing owed": 90}
     with pytest.raises(WorkbenchError, match="1 rows of one 'id' and 'month' too many"):
         loss(pd.concat([table, table.iloc[:1]]))
+    old = loss(pd.concat([table.iloc[:1].assign(month=pd.Timestamp("2020-01-01")), table]))
+    assert old.set_aside == {"in months of long ago, that no other follows": 1}
+    pd.testing.assert_frame_equal(old.table, loss(table).table)
     with pytest.raises(WorkbenchError, match="leaves a month out"):
         loss(pd.concat([table, table.iloc[:1].assign(month=pd.Timestamp("2031-01-01"))]))
 

@@ -141,6 +141,19 @@ def test_what_is_refused(change, said):
         rolled(table.assign(**change), ["ok", "late"], 1)
 
 
+def test_a_few_rows_of_long_ago_are_left_out():
+    """One account of 2020 before months of 2026: counted, and the others are as without it; of four rows it is many."""
+    months = pd.to_datetime(["2026-01-15", "2026-02-15", "2026-03-15"])
+    table = pd.DataFrame({"account": np.tile(range(20), 3), "month": np.repeat(months, 20)})
+    table["state"] = ["ok", "late"] * 30
+    stray = pd.DataFrame({"account": [3], "month": pd.to_datetime(["2020-05-15"]), "state": ["late"]})
+    found, bare = (rolled(one, ["ok", "late"], 1) for one in (pd.concat([stray, table]), table))
+    pd.testing.assert_frame_equal(found.table, bare.table)
+    assert found.set_aside == {"in months of long ago, that no other follows": 1} and not bare.set_aside
+    with pytest.raises(WorkbenchError, match="'month' of history leaves a month out"):
+        rolled(pd.concat([stray, table[table["account"] < 3]]), ["ok", "late"], 1)
+
+
 def test_too_few_months_are_refused():
     table = pd.DataFrame({"account": [1, 1], "month": [1, 2], "state": ["ok", "late"]})
     with pytest.raises(CannotAnswer, match="history has 2 months"):

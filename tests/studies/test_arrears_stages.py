@@ -86,6 +86,13 @@ def test_shares_by_hand():
     assert (row["actions"], row["settled"], row["per_cost"]) == (3, pytest.approx(2 / 3), pytest.approx(100 / 12))
     assert row["reached"] == pytest.approx(2 / 3) and found.set_aside == {"before the bill was overdue": 1}
     assert "what stage 2 (call) earns is not answerable: nobody was held out by lot" in found.headline().lower()
+    undated = pd.concat([table.assign(action_id=table["action_id"] + 4 * k) for k in range(8)], ignore_index=True)
+    undated.loc[0, "days"] = None
+    why = "on bills without a due day, or due before they were issued"
+    assert collection(undated).set_aside[why] == 1
+    undated.loc[1, "days"] = None
+    with pytest.raises(WorkbenchError, match="'days' is missing in 2 actions: give it"):
+        collection(undated)
     with pytest.raises(CannotAnswer, match="no collector has 30 actions"):
         found.by_collector()
 

@@ -218,6 +218,18 @@ def test_a_finer_unit_counts_by_cluster():
     assert (fine.low, fine.high) == pytest.approx((coarse.low, coarse.high)) and fine.treated_clusters == 5
 
 
+def test_a_stray_period_of_a_few_units_is_left_out():
+    """A bill of long ago makes a period of one province: counted, and the effect is as without; many are a gap."""
+    table = rollout(12, [4] * 5, 5)
+    stray = table.head(2).assign(month=[-200, -90])
+    found, bare = (difference_in_differences(one, **HOW) for one in (pd.concat([table, stray]), table))
+    assert (found.estimate, found.low, found.high) == (bare.estimate, bare.low, bare.high)
+    assert found.set_aside == {"rows of periods that most units lack": 2} and "2 rows of periods" in found.headline()
+    five = table[table["month"] == 0].head(5)
+    with pytest.raises(WorkbenchError, match="panel lacks 14 of 120 pairs"):
+        difference_in_differences(pd.concat([table, five.assign(month=-90), five.assign(month=-80)]), **HOW)
+
+
 def test_what_is_refused():
     """Too few clusters, everybody at once, gaps, repeats and wandering starts are refused with where."""
     table = rollout(8, [4] * 4, 6)

@@ -17,6 +17,7 @@ from workbench.warehouse import (
     other_contacts,
     province_panel,
 )
+from workbench.warehouse.views import view
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +96,27 @@ def test_months_not_delivered_are_unknown(warehouse, offers):
     assert np.allclose(found.members["revenue_60"], offers.members["revenue_60"])
     none = campaign_windows(Undelivered(warehouse, "2024-10", "2024-11", "2024-12"), "bundle_offers")
     assert "revenue_before" not in none.members and "no bill of the three months before" in none.not_available[-1]
+
+
+def test_few_members_of_another_day_are_left_out(warehouse, offers, monkeypatch):
+    """Three of thousands are counted and said, the others are as they were; more than a twentieth are refused."""
+    for odd, day in ((3, "2020-01-01"), (3, "2027-01-01"), (0.06, "2027-01-01")):
+        n = odd if odd >= 1 else int(odd * len(offers.members))
+
+        def moved(source, name, n=n, day=day, **asked):
+            found = view(source, name, **asked)
+            return found if name != "campaign_member_life" else found.assign(
+                assigned_on=found["assigned_on"].where(np.arange(len(found)) >= n, pd.Timestamp(day))
+            )  # fmt: skip
+
+        monkeypatch.setattr("workbench.warehouse.aftermath.view", moved)
+        if odd < 1:
+            with pytest.raises(CannotAnswer, match="were assigned on different days: split it by day"):
+                campaign_windows(warehouse, "bundle_offers")
+            continue
+        found = campaign_windows(warehouse, "bundle_offers")
+        pd.testing.assert_frame_equal(found.members, offers.members.iloc[n:].reset_index(drop=True))
+        assert found.other_day == n and found.headline().endswith("on another day than the others: 3 members.")
 
 
 def test_exposures_are_the_contacts_that_chance_gave(warehouse, truth):

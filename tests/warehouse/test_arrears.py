@@ -13,6 +13,7 @@ TABLES = {
         ("a1", "a", "2026-01-31", "2026-02-20", 100.0), ("a2", "a", "2026-02-28", "2026-03-20", 50.0),
         ("b1", "b", "2026-01-31", "2026-02-20", 80.0), ("c1", "c", "2026-01-31", "2026-02-20", 60.0),
         ("d1", "d", "2026-01-31", "2026-02-20", -5.0), ("d2", "d", "2026-01-31", "2026-02-20", 40.0),
+        ("a3", "a", "2026-03-31", "2020-01-01", 70.0),
     ],
     "payment": [
         ("1", "a1", "2026-03-01", 30.0), ("2", "a1", "2026-04-05", 70.0), ("3", "a2", "2026-03-19", 55.0),
@@ -25,6 +26,7 @@ TABLES = {
         ("x2", "a1", "a", 2, "call", "held_out", "2026-03-28", 0.0),
         ("x3", "b1", "b", 1, "remind", "treated", "2026-02-20", 0.1),
         ("x4", "c1", "c", 1, "remind", "treated", "2026-02-21", 0.1),
+        ("x5", "a3", "a", 1, "remind", "treated", "2026-04-03", 0.1),
     ],
 }  # fmt: skip
 COLUMNS = {
@@ -55,12 +57,16 @@ def ask():
 
 
 def test_bills_are_paid_on_the_day_that_covers_them(ask):
-    """In parts: on the day of the last; overpaid: on the day of the payment; a credit note is no bill."""
+    """In parts: on the day of the last; overpaid: on the day of the payment; a credit note is no bill.
+
+    A bill that was due before it was issued has no due day, and makes no month of its own.
+    """
     found = ask("bill_history", as_of="2026-07-01")
     paid_on = found["paid_on"].dropna().dt.strftime("%m-%d").to_dict()
     assert paid_on == {("a", "a1"): "04-05", ("a", "a2"): "03-19", ("d", "d2"): "02-20"}
     assert found.loc[("a", "a2"), "paid"] == 55 and ("d", "d1") not in found.index
     assert found.loc[("b", "b1"), "written_off"] and not found.loc[("c", "c1"), "written_off"]
+    assert found.index[found["due_on"].isna()].tolist() == [("a", "a3")]
     before = ask("bill_history", as_of="2026-04-05")
     assert pd.isna(before.loc[("a", "a1"), "paid_on"]) and before.loc[("a", "a1"), "paid"] == 30
 
@@ -83,7 +89,8 @@ def test_stages_count_what_came_within_ten_days(ask):
     assert found.loc["x1", ["days", "owed", "collected"]].tolist() == [1, 100, 30] and not found.loc["x1", "settled"]
     assert found.loc["x2", ["days", "owed", "collected"]].tolist() == [36, 70, 70] and found.loc["x2", "settled"]
     assert found["days"].to_dict()["x3"] == 0
-    assert found["left_90"].to_dict() == {"x1": False, "x2": False, "x3": False, "x4": True}
+    assert found["left_90"].to_dict() == {"x1": False, "x2": False, "x3": False, "x4": True, "x5": None}
+    assert pd.isna(found.loc["x5", "days"])
     early = ask("collection_stage", as_of="2026-04-06")
     assert pd.isna(early.loc["x2", "settled"]) and pd.isna(early.loc["x2", "collected"])
 

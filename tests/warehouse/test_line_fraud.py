@@ -82,6 +82,15 @@ def test_five_lines_by_hand(con):
     assert rows.loc[("4", "06-01"), ["roaming_share", "charge"]].tolist() == [1, 0.5]
 
 
+def test_who_is_only_called_calls_out_none(con):
+    """Of calls that all came in the outgoing share is 0, not unknown: a rule on lines that only receive finds them."""
+    fill(con)
+    put(con, "detail_record", "customer_id, subscription_id, started_at, kind, direction, zone, duration_s, charge",
+        ("b", "3", "2026-06-12 10:00:00", "call", "in", "local", 60, 0))  # fmt: skip
+    row = con.execute(view_sql("line_fraud"), GIVEN).df().set_index(["subscription_id", "window_to"])
+    assert row.loc["3", "share_out"].dropna().tolist() == [0.0]
+
+
 def test_what_is_unknown_is_left_out(con):
     """Without payments for bills nothing is known of open ones; without detail records there is no window."""
     fill(con)

@@ -9,8 +9,9 @@ from datetime import date, timedelta
 import pandas as pd
 
 from workbench.catalogue import label
+from workbench.columns import MOST_ASIDE
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
-from workbench.messages import Day, Listed, Message, Named, say
+from workbench.messages import Day, Listed, Message, Named, join, say
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, spans
 from workbench.warehouse.views import view
@@ -35,17 +36,22 @@ class CampaignWindows:
         Windows that closed before as_of.
     not_available : tuple of Message
         What was asked for and cannot be given, each with its reason.
+    other_day : int
+        Members left out, as they were assigned on another day than the others.
     """
 
     members: pd.DataFrame
     days: tuple[int, ...]
     not_available: tuple[Message, ...]
+    other_day: int = 0
 
     def headline(self) -> Message:
-        """Say what cannot be given."""
-        if not self.not_available:
-            return say("All windows are closed.")
-        return say("Not available: {reasons}.", reasons=Listed(self.not_available, ";"))
+        """Say what cannot be given, and who is left out."""
+        said = say("All windows are closed.")
+        if self.not_available:
+            said = say("Not available: {reasons}.", reasons=Listed(self.not_available, ";"))
+        odd = say("Left out, as they were assigned on another day than the others: {n} members.", n=self.other_day)
+        return join(said, *[odd] * bool(self.other_day))
 
     def outcomes(self, name: str = "revenue") -> dict[int, str]:
         """Give the columns of an outcome by window, as `effect_windows` takes them."""
@@ -57,11 +63,7 @@ class CampaignWindows:
 
 
 def campaign_windows(
-    warehouse: Warehouse,
-    campaign: str,
-    *,
-    days: Sequence[int] = (30, 60, 90, 180),
-    as_of: date | str | None = None,
+    warehouse: Warehouse, campaign: str, *, days: Sequence[int] = (30, 60, 90, 180), as_of: date | str | None = None
 ) -> CampaignWindows:
     """Give all members of a campaign with outcomes within n days of their assignment, from bills, lines, cases and use.
 
@@ -73,7 +75,7 @@ def campaign_windows(
     WorkbenchError
         If there is no such campaign, or a window is shorter than a month.
     CannotAnswer
-        If no window closed before `as_of`, or members were assigned on different days.
+        If no window closed before `as_of`, or over a twentieth of the members were assigned on other days.
     """
     day = as_date(as_of or warehouse.as_of)
     if not days or min(days) < 30:
@@ -82,8 +84,9 @@ def campaign_windows(
         )
     members = warehouse.campaign(campaign)
     life = view(warehouse, "campaign_member_life", campaign=campaign, as_of=day)
-    start = life["assigned_on"].min().date()
-    if life["assigned_on"].max().date() != start:
+    on = life["assigned_on"].mode()[0]
+    start, same = on.date(), life["assigned_on"] == on
+    if (other_day := int((~same).sum())) > MOST_ASIDE * len(life):
         raise CannotAnswer("members of campaign '{campaign}' were assigned on different days: split it by day.").of(
             campaign
         )
@@ -119,7 +122,7 @@ def campaign_windows(
     else:
         missing.append(say("{name}: no bill of the three months before is on record", name=_named("revenue_before")))
     wide = members.assign(**columns, days_known=life["days_known"], left_us=life["left_us"])
-    return CampaignWindows(wide, closed, tuple(missing))
+    return CampaignWindows(wide[same.to_numpy()].reset_index(drop=True), closed, tuple(missing), other_day)
 
 
 def exposures(warehouse: Warehouse, campaign: str) -> pd.DataFrame:

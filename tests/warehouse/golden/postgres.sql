@@ -252,12 +252,12 @@ COUNT(ended_on) FILTER(WHERE ended_on < CAST(CAST('2026-07-01' AS DATE) AS DATE)
 FROM subscription WHERE activated_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY customer_id), gone AS (SELECT
 life.customer_id, life.left_on, MAX(CASE WHEN line.end_reason = 'non_payment' AND line.ended_on = life.left_on THEN 1
 ELSE 0 END) AS unpaid FROM life INNER JOIN subscription AS line ON line.customer_id = life.customer_id WHERE NOT
-life.left_on IS NULL GROUP BY life.customer_id, life.left_on) SELECT bill.customer_id, bill.bill_id, bill.due_on,
-bill.amount, CAST(COALESCE(paid.amount, 0) AS DOUBLE PRECISION) AS paid, paid.paid_on, gone.left_on, CASE WHEN NOT
-gone.left_on IS NULL THEN gone.unpaid = 1 END AS written_off FROM bill LEFT JOIN paid ON paid.bill_id = bill.bill_id
-LEFT JOIN gone ON gone.customer_id = bill.customer_id WHERE bill.amount > 0 AND bill.due_on < CAST(CAST('2026-07-01'
-AS DATE) AS DATE) AND bill.issued_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND (SELECT COUNT(bill_id) FROM
-payment) > 0;
+life.left_on IS NULL GROUP BY life.customer_id, life.left_on) SELECT bill.customer_id, bill.bill_id, CASE WHEN
+bill.due_on >= bill.issued_on THEN bill.due_on END AS due_on, bill.amount, CAST(COALESCE(paid.amount, 0) AS DOUBLE
+PRECISION) AS paid, paid.paid_on, gone.left_on, CASE WHEN NOT gone.left_on IS NULL THEN gone.unpaid = 1 END AS
+written_off FROM bill LEFT JOIN paid ON paid.bill_id = bill.bill_id LEFT JOIN gone ON gone.customer_id =
+bill.customer_id WHERE bill.amount > 0 AND bill.due_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND bill.issued_on <
+CAST(CAST('2026-07-01' AS DATE) AS DATE) AND (SELECT COUNT(bill_id) FROM payment) > 0;
 
 -- business_account
 WITH known AS (SELECT customer_id, month, CAST(amount AS DECIMAL(18, 4)) AS amount, CAST(discount AS DECIMAL(18, 4))
@@ -739,20 +739,21 @@ INNER JOIN span ON subscription.activated_on < span.window_to AND (subscription.
 subscription.ended_on >= span.window_to - INTERVAL '1 DAY' * CAST(30 AS INT)) WHERE subscription.service IN ('mobile',
 'fixed')) SELECT line.subscription_id, line.customer_id, customer.kind, line.contract, line.window_to, CAST(30 AS
 DOUBLE PRECISION) AS window_days, line.age_days, COALESCE(called.calls, 0) AS calls, COALESCE(circle.numbers, 0) AS
-numbers, CAST(called.calls AS DOUBLE PRECISION) / NULLIF(circle.numbers, 0) AS calls_per_number, CAST(called.calls AS
-DOUBLE PRECISION) / NULLIF(used.both_ways, 0) AS share_out, CAST(called.call_s AS DOUBLE PRECISION) /
-NULLIF(called.calls, 0) AS call_s, COALESCE(called.calls_day, 0) AS calls_day, COALESCE(overlap.overlapping, 0) AS
-overlapping, COALESCE(called.abroad_min, 0) AS abroad_min, COALESCE(called.abroad_min_day, 0) AS abroad_min_day,
-COALESCE(called.premium_min_day, 0) AS premium_min_day, CAST(used.roaming AS DOUBLE PRECISION) / NULLIF(used.events,
-0) AS roaming_share, COALESCE(used.charge, 0) AS charge, open_bill.first_bill_open, COALESCE(paid.topups, 0) AS
-topups, COALESCE(paid.refunds, 0) AS refunds, COALESCE(paid.refunded, 0) AS refunded, GREATEST(COALESCE(used.charge,
-0), 0) + CAST((COALESCE(paid.refunded, 0) + COALESCE(open_bill.first_bill_open, 0)) AS DOUBLE PRECISION) / line.lines
-AS exposed FROM line INNER JOIN customer ON customer.customer_id = line.customer_id LEFT JOIN used ON
-used.subscription_id = line.subscription_id AND used.nth = line.nth LEFT JOIN called ON called.subscription_id =
-line.subscription_id AND called.nth = line.nth LEFT JOIN circle ON circle.subscription_id = line.subscription_id AND
-circle.nth = line.nth LEFT JOIN overlap ON overlap.subscription_id = line.subscription_id AND overlap.nth = line.nth
-LEFT JOIN paid ON paid.customer_id = line.customer_id AND paid.nth = line.nth LEFT JOIN open_bill ON
-open_bill.customer_id = line.customer_id AND open_bill.nth = line.nth;
+numbers, CAST(called.calls AS DOUBLE PRECISION) / NULLIF(circle.numbers, 0) AS calls_per_number,
+CAST(COALESCE(called.calls, 0) AS DOUBLE PRECISION) / NULLIF(used.both_ways, 0) AS share_out, CAST(called.call_s AS
+DOUBLE PRECISION) / NULLIF(called.calls, 0) AS call_s, COALESCE(called.calls_day, 0) AS calls_day,
+COALESCE(overlap.overlapping, 0) AS overlapping, COALESCE(called.abroad_min, 0) AS abroad_min,
+COALESCE(called.abroad_min_day, 0) AS abroad_min_day, COALESCE(called.premium_min_day, 0) AS premium_min_day,
+CAST(used.roaming AS DOUBLE PRECISION) / NULLIF(used.events, 0) AS roaming_share, COALESCE(used.charge, 0) AS charge,
+open_bill.first_bill_open, COALESCE(paid.topups, 0) AS topups, COALESCE(paid.refunds, 0) AS refunds,
+COALESCE(paid.refunded, 0) AS refunded, GREATEST(COALESCE(used.charge, 0), 0) + CAST((COALESCE(paid.refunded, 0) +
+COALESCE(open_bill.first_bill_open, 0)) AS DOUBLE PRECISION) / line.lines AS exposed FROM line INNER JOIN customer ON
+customer.customer_id = line.customer_id LEFT JOIN used ON used.subscription_id = line.subscription_id AND used.nth =
+line.nth LEFT JOIN called ON called.subscription_id = line.subscription_id AND called.nth = line.nth LEFT JOIN circle
+ON circle.subscription_id = line.subscription_id AND circle.nth = line.nth LEFT JOIN overlap ON
+overlap.subscription_id = line.subscription_id AND overlap.nth = line.nth LEFT JOIN paid ON paid.customer_id =
+line.customer_id AND paid.nth = line.nth LEFT JOIN open_bill ON open_bill.customer_id = line.customer_id AND
+open_bill.nth = line.nth;
 
 -- line_margin
 WITH theirs AS (SELECT customer_id FROM customer WHERE 'it''s' = '' OR province = 'it''s'), known AS (SELECT

@@ -245,11 +245,12 @@ COUNT(*) = COUNT(ended_on) FILTER(WHERE ended_on < CAST(CAST('2026-07-01' AS DAT
 left_on FROM subscription WHERE activated_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY customer_id), gone AS
 (SELECT life.customer_id, life.left_on, MAX(CASE WHEN line.end_reason = 'non_payment' AND line.ended_on = life.left_on
 THEN 1 ELSE 0 END) AS unpaid FROM life INNER JOIN subscription AS line ON line.customer_id = life.customer_id WHERE
-NOT life.left_on IS NULL GROUP BY life.customer_id, life.left_on) SELECT bill.customer_id, bill.bill_id, bill.due_on,
-bill.amount, CAST(COALESCE(paid.amount, 0) AS DOUBLE) AS paid, paid.paid_on, gone.left_on, CASE WHEN NOT gone.left_on
-IS NULL THEN gone.unpaid = 1 END AS written_off FROM bill LEFT JOIN paid ON paid.bill_id = bill.bill_id LEFT JOIN gone
-ON gone.customer_id = bill.customer_id WHERE bill.amount > 0 AND bill.due_on < CAST(CAST('2026-07-01' AS DATE) AS
-DATE) AND bill.issued_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND (SELECT COUNT(bill_id) FROM payment) > 0;
+NOT life.left_on IS NULL GROUP BY life.customer_id, life.left_on) SELECT bill.customer_id, bill.bill_id, CASE WHEN
+bill.due_on >= bill.issued_on THEN bill.due_on END AS due_on, bill.amount, CAST(COALESCE(paid.amount, 0) AS DOUBLE) AS
+paid, paid.paid_on, gone.left_on, CASE WHEN NOT gone.left_on IS NULL THEN gone.unpaid = 1 END AS written_off FROM bill
+LEFT JOIN paid ON paid.bill_id = bill.bill_id LEFT JOIN gone ON gone.customer_id = bill.customer_id WHERE bill.amount
+> 0 AND bill.due_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND bill.issued_on < CAST(CAST('2026-07-01' AS DATE) AS
+DATE) AND (SELECT COUNT(bill_id) FROM payment) > 0;
 
 -- business_account
 WITH known AS (SELECT customer_id, month, CAST(amount AS DECIMAL(18, 4)) AS amount, CAST(discount AS DECIMAL(18, 4))
@@ -723,7 +724,7 @@ subscription.customer_id, span.nth) AS DOUBLE) AS lines FROM subscription INNER 
 CAST(30 AS INT)) WHERE subscription.service IN ('mobile', 'fixed')) SELECT line.subscription_id, line.customer_id,
 customer.kind, line.contract, line.window_to, CAST(30 AS DOUBLE) AS window_days, line.age_days, COALESCE(called.calls,
 0) AS calls, COALESCE(circle.numbers, 0) AS numbers, called.calls / NULLIF(circle.numbers, 0) AS calls_per_number,
-called.calls / NULLIF(used.both_ways, 0) AS share_out, called.call_s / NULLIF(called.calls, 0) AS call_s,
+COALESCE(called.calls, 0) / NULLIF(used.both_ways, 0) AS share_out, called.call_s / NULLIF(called.calls, 0) AS call_s,
 COALESCE(called.calls_day, 0) AS calls_day, COALESCE(overlap.overlapping, 0) AS overlapping,
 COALESCE(called.abroad_min, 0) AS abroad_min, COALESCE(called.abroad_min_day, 0) AS abroad_min_day,
 COALESCE(called.premium_min_day, 0) AS premium_min_day, used.roaming / NULLIF(used.events, 0) AS roaming_share,

@@ -17,9 +17,8 @@ DAYS = {"day": 1.0, "week": 7.0, "month": 365.25 / 12}
 
 FEWEST_UNITS = 4
 FEWEST_REPEATERS = 10
-MOST_ASIDE = 0.05
-"""Share of rows without a real day; with more of them nothing is answered."""
 REFUNDS = "refund days, taken off earlier purchases"
+BACKWARDS = "last day before the first"
 
 
 @dataclass(frozen=True)
@@ -43,33 +42,42 @@ def day_of(value: object, name: str) -> pd.Timestamp:
 
 
 def placeholders_aside(table: pd.DataFrame, column: str, name: str) -> tuple[pd.DataFrame, dict[str, int]]:
-    """Leave out rows whose day is a placeholder like 1900-01-01, and count them.
+    """Leave out rows whose day is a placeholder like 1900-01-01, and count them."""
+    what = say("'{column}' is a placeholder like 1900-01-01", column=column)
+    rows = columns.days(table[column], column)[1]
+    return rows_aside(table, rows, what, f"'{column}' a placeholder, not a day", name)
+
+
+def rows_aside(
+    table: pd.DataFrame, rows: np.ndarray, what: Message, reason: str, name: str
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Leave out rows with days that cannot be, and count them by the reason.
 
     Raises
     ------
     CannotAnswer
         If they are more than a twentieth of all rows.
     """
-    placeholder = columns.days(table[column], column)[1]
-    count = int(placeholder.sum())
-    if count > MOST_ASIDE * len(table):
+    count = int(rows.sum())
+    if count > columns.MOST_ASIDE * len(table):
         raise CannotAnswer(
-            "'{column}' is a placeholder like 1900-01-01 in {count} of {rows} rows of {name}, more than {most}: too "
-            "many to leave out. Find their days, or drop those rows."
-        ).of(column, count, len(table), name, Share(MOST_ASIDE, 0))
-    return (table[~placeholder], {f"'{column}' a placeholder, not a day": count}) if count else (table, {})
+            "{what} in {count} of {rows} rows of {name}, more than {most}: too many to leave out. Find their days, or "
+            "drop those rows."
+        ).of(what, count, len(table), name, Share(columns.MOST_ASIDE, 0))
+    return (table[~rows], {reason: count}) if count else (table, {})
 
 
 def left_out(aside: dict[str, int]) -> Message:
-    """Say how many rows had no day and how many refunds were taken off; "" if none.
+    """Say how many rows had no day, or a last day before the first, and how many refunds were taken off; "" if none.
 
     >>> left_out({REFUNDS: 2})
     'Refunds of 2 customer-days are taken off the purchases before them.'
     """
     unknown, refunds = sum(n for what, n in aside.items() if what.endswith("not a day")), aside.get(REFUNDS, 0)
     without = say("Left out, as their day is a placeholder like 1900-01-01: {unknown}.", unknown=unknown)
+    back = say("Left out, as their last day lies before their first: {n}.", n=aside.get(BACKWARDS, 0))
     taken = say("Refunds of {refunds} customer-days are taken off the purchases before them.", refunds=refunds)
-    return join(*[without] * bool(unknown), *[taken] * bool(refunds))
+    return join(*[without] * bool(unknown), *[back] * (BACKWARDS in aside), *[taken] * bool(refunds))
 
 
 def refuse(count: int, of: int, what: Message, name: str) -> None:

@@ -11,7 +11,7 @@ import pandas as pd
 from workbench.columns import category, days
 from workbench.errors import CannotAnswer, require_columns
 from workbench.messages import Message, Number, say
-from workbench.methods.btyd.purchases import day_of, placeholders_aside, refuse
+from workbench.methods.btyd.purchases import BACKWARDS, day_of, placeholders_aside, refuse, rows_aside
 from workbench.methods.survival.table import life_table
 
 Step = Literal["day", "month"]
@@ -61,12 +61,9 @@ def observe(
         "customers",
     )
     end = end.dt.normalize()
-    refuse(
-        int((end < begin).sum()),
-        len(customers),
-        say("'{left}' before '{started}'", left=left, started=started),
-        "customers",
-    )
+    backwards, what = (end < begin).to_numpy(), say("'{left}' lies before '{started}'", left=left, started=started)
+    customers, odd = rows_aside(customers, backwards, what, BACKWARDS, "customers")
+    begin, end, never, aside = begin[~backwards], end[~backwards], never[~backwards], aside | odd
     group = category(customers[within], within, missing="refuse") if within else "all"
     opened = begin.min() if since is None else day_of(since, "since")
     gone = end < as_of

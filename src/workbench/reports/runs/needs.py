@@ -5,7 +5,8 @@ The parameters cell says it, once, beside the source that it reads::
     needs = {"bill.month": 3, "campaign.campaign_id": "campaign", "contact": 0, "basis=payments": {"payment": 1}}
 
 A table with as many rows; a column (or the names in a map of values) with as many different values, or with the value
-of a parameter (of a path model its items, of a number as many, of "a+b" as many as both together, before `as_of`);
+of a parameter (of a path model its items, of a number as many, of "a+b" as many as both together, before `as_of`; of
+a time as many days of records before it);
 ``"column=value"`` is that value; 0 is what only parts of the study rest on. ``"a|b"`` is one of several. What stands
 under ``"parameter=value"`` is needed with it only. What is needed must be there before `as_of`, and `since` be earlier.
 """
@@ -16,6 +17,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -70,11 +72,10 @@ def fit(needs: Needs, parameters: Iterable[Parameter], values: Mapping[str, Any]
     Raises
     ------
     WorkbenchError
-        If a parameter names rules that are not in the project.
+        If a parameter names rules that are not in the project, or cannot be used.
     """
-    for p in parameters:
-        if p.unit == "rules":
-            rules_file(str(values[p.name]))
+    parameters = list(parameters)
+    _prove_rules(parameters, values)
     lacks, parts = _lacking(needs, values, warehouse)
     others: list[dict[str, Any]] = (
         [{p.name: choice} for p in parameters for choice in p.choices if choice != values[p.name]] if lacks else []
@@ -111,6 +112,19 @@ def fits(
         values = resolve(study.parameters, said, study=study.name)
         found[study.name] = None if study.needs is None else fit(study.needs, study.parameters, values, warehouse)
     return found
+
+
+def _prove_rules(parameters: Iterable[Parameter], values: Mapping[str, Any]) -> None:
+    """Refuse rules that are wrong, or look at windows of other days; those that ship, on their own days, are right."""
+    changed = {p.name for p in parameters if str(values[p.name]) != str(p.default)}
+    for p in parameters:
+        if p.unit == "rules" and {p.name, "days"} & changed:
+            file = rules_file(str(values[p.name]))
+            from workbench.studies.fraud import rule_base
+            from workbench.warehouse import sqlfiles
+
+            rules = rule_base(file, [column for column, _, _ in sqlfiles.described("line_fraud")])
+            rules.require_windows([values.get("days", rules.windows[0])])
 
 
 def _lacking(needs: Needs, values: Mapping[str, Any], warehouse: Warehouse) -> tuple[list[Message], list[str]]:
@@ -160,6 +174,9 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
     if asked := _asked(least, values):
         least, number = sum(asked.values()), _before(column, table, values, warehouse)
         lack = {"least": str(least), "column": key, "n": str(number), "names": " + ".join(asked)}
+        if number < least and known.type == "timestamp":
+            return say("{least} days of records in {table} before as_of, as {names} ask (found: {n}; choose a later "
+                "as_of)", table=table, **{name: lack[name] for name in ("least", "names", "n")})  # fmt: skip
         return Message() if number >= least else say(
             "{least} different values of {column} before as_of, as {names} ask (found: {n})", **lack)  # fmt: skip
     if isinstance(least, str):
@@ -193,11 +210,15 @@ def _asked(least: int | str, values: Mapping[str, Any]) -> dict[str, int]:
 
 
 def _before(column: str, table: str, values: Mapping[str, Any], warehouse: Warehouse) -> int:
-    """Count the different values of a column, of a day those before `as_of`."""
+    """Count the different values of a column, of a day those before `as_of`; of a time the days of records up to it."""
     from workbench.warehouse import schema
+    from workbench.warehouse.features import begins
 
-    known = f"{column} IS NOT NULL"
-    if schema.table(table).column(column).type == "date" and (as_of := str(values.get("as_of", ""))):
+    known, as_of = f"{column} IS NOT NULL", str(values.get("as_of", ""))
+    if (kind := schema.table(table).column(column).type) == "timestamp" and as_of:
+        first = begins(warehouse, table)
+        return (date.fromisoformat(as_of) - first).days if first else 0
+    if kind == "date" and as_of:
         known = f"{column} < CAST('{as_of}' AS DATE)"
     return _count(warehouse, f"SELECT count(DISTINCT {column}) FROM {table} WHERE {known}")
 
@@ -206,7 +227,7 @@ def _fewer(needs: Needs, values: Mapping[str, Any], warehouse: Warehouse) -> lis
     """Give the most of the first parameter of a sum with which a column has enough values."""
     found: list[dict[str, Any]] = []
     for key, least in needs.items():
-        if isinstance(least, str) and (asked := _asked(least, values)):
+        if isinstance(least, str) and not key.endswith("_at") and (asked := _asked(least, values)):  # a window's is set
             table, _, column = key.partition(".")
             first = next(iter(asked))
             most = _before(column, table, values, warehouse) - sum(asked.values()) + asked[first]

@@ -54,7 +54,7 @@ def basis(
         for name, table in tables.items()
     ]
     answered = [result for result in results if not isinstance(result, Refusal)]
-    counts = [item for result in answered for item in getattr(result, "set_aside", {}).items()]
+    counts = dict.fromkeys(item for result in answered for item in getattr(result, "set_aside", {}).items())
     apart = [say("{reason}: {n}", reason=Term(reason), n=n) for reason, n in counts]
     said = say("Warehouse of {operator}, before {day}: {rows}.", operator=operator, day=Day(str(as_of)),
         rows=Listed(rows))  # fmt: skip

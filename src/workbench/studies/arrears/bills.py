@@ -9,7 +9,7 @@ from datetime import date
 import numpy as np
 import pandas as pd
 
-from workbench.columns import EPOCH, category, day, take
+from workbench.columns import EPOCH, MOST_ASIDE, category, day, take
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes, legend
 from workbench.messages import Listed, Message, Share, Span, Term, as_message, join, say
@@ -33,8 +33,8 @@ def overdue(bills: pd.DataFrame, as_of: date | str) -> tuple[pd.DataFrame, dict[
     """
     taken = take(bills, "bills", key="bill_id", numbers=["amount", "paid"], dates=["due_on", "paid_on", "left_on"],
         flags=["written_off"], by=["customer_id"], missing="keep").table  # fmt: skip
-    for column in ("amount", "paid", "due_on"):
-        if taken[column].isna().any():
+    for column, most in (("amount", 0), ("paid", 0), ("due_on", MOST_ASIDE)):
+        if taken[column].isna().sum() > most * len(taken):
             raise WorkbenchError("'{column}' of bills is missing in {n} rows: give it.").of(column,
                 taken[column].isna().sum())  # fmt: skip
     last = int((day(as_of, "as_of") - EPOCH).days) - 1
@@ -43,6 +43,7 @@ def overdue(bills: pd.DataFrame, as_of: date | str) -> tuple[pd.DataFrame, dict[
     due, paid, left = ((taken[c] - EPOCH).dt.days.fillna(NEVER) for c in ("due_on", "paid_on", "left_on"))
     table, aside = taken.assign(due=due.astype(int), cured=paid.astype(int), left=left.astype(int)), {}
     for reason, rows in (
+        ("bills without a due day, or due before they were issued", taken["due_on"].isna()),
         ("bills of 0 or less", table["amount"] <= 0),
         ("due on the day before as_of or later", table["due"] >= last),
         ("paid by the due day", table["cured"] <= table["due"]),

@@ -19,7 +19,7 @@ from workbench.methods.intervals import share as wilson
 from workbench.methods.resampling import canonical_order
 from workbench.methods.scorecard import Card, compare, fit_card
 from workbench.result import COUNT, SHARE, Quantity, Result, Table, Tile
-from workbench.studies.arrears.rolls import OUT, called
+from workbench.studies.arrears.rolls import OUT, called, in_turn
 
 FOLDS, FEWEST = 5, 30
 CALIBRATED = 0.99
@@ -373,7 +373,7 @@ def expected_loss(
         accounts, "accounts", numbers=[owed, unpaid], dates=[month], by=[customer, state], missing="keep"
     ).table  # fmt: skip
     table = table.assign(when=days(accounts[month], month, missing="refuse")[0], owed=number(accounts[owed], owed))
-    _one_a_month(table, customer, month)
+    table, stray = _one_a_month(table, customer, month)
     end = day(as_of, "as_of")
     if late := int((table["when"] > end).sum()):
         raise WorkbenchError("'{month}' of accounts lies after as_of, {day}, in {n} rows: leave them out.").of(month,
@@ -385,7 +385,7 @@ def expected_loss(
         f"'{unpaid}' given before 90 days were over, not used": int(early.sum()),
         f"'{unpaid}' above '{owed}', counted as all of it": int(((given > most + _CENT) & (most > 0)).sum()),
         f"'{unpaid}' below 0, counted as paid": int((given < 0).sum())}  # fmt: skip
-    aside = {reason: n for reason, n in aside.items() if n}
+    aside = stray | {reason: n for reason, n in aside.items() if n}
     table[unpaid] = given.mask(early).clip(0, most)
     last = table["when"].max()
     if end - last > pd.Timedelta(days=31):
@@ -510,14 +510,12 @@ def _ratio(
     return (ratio, float(low), float(high)) if high < 0.99 * most else (ratio, np.nan, np.nan)
 
 
-def _one_a_month(table: pd.DataFrame, customer: str, month: str) -> None:
-    """Refuse an account twice in a month, and months with a gap: a stray later one would be today."""
+def _one_a_month(table: pd.DataFrame, customer: str, month: str) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Refuse an account twice in a month, and a gap: a stray later month would be today; stray early ones go."""
     nth = table["when"].to_numpy().astype("datetime64[M]")
     if twice := int(pd.DataFrame({"who": table[customer], "nth": nth}).duplicated().sum()):
         raise WorkbenchError("accounts has {n} rows of one '{customer}' and '{month}' too many: keep one each.").of(
             twice, customer, month
         )
-    if (np.diff(np.unique(nth).astype(int)) > 1).any():
-        raise WorkbenchError("'{month}' of accounts leaves a month out: the last would not follow the others.").of(
-            month
-        )
+    kept, aside = in_turn(nth, month, "accounts")
+    return table[kept], aside

@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from workbench.columns import category, number, periods, require_table
+from workbench.columns import MOST_ASIDE, category, number, periods, require_table
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, flows
 from workbench.messages import Listed, Message, Share, Span, Word, join, say
@@ -312,9 +312,10 @@ def _read(history, customer, month, state, owed, known) -> tuple[np.ndarray, np.
             "'{state}' holds {names} in {n} of {all} rows, which stand neither in states nor in out.{below} Turn them "
             "into states, or name them."
         ).of(state, odd.index, odd.sum(), len(history), below)
+    kept, aside = in_turn(when.to_numpy(), month, "history")
+    history, codes, when = history[kept], codes[kept], when[kept]
     accounts, rows = np.unique(pd.factorize(category(history[customer], customer))[0], return_inverse=True)
     moments, column = np.unique(when.to_numpy(), return_inverse=True)
-    _no_gap(moments, month)
     place = np.full((len(accounts), len(moments)), -1, dtype=np.int64)
     place[rows, column] = codes
     if (twice := len(history) - int((place >= 0).sum())) > 0:
@@ -322,24 +323,28 @@ def _read(history, customer, month, state, owed, known) -> tuple[np.ndarray, np.
             twice, customer, month
         )
     if owed is None:
-        return place, None, {}
+        return place, None, aside
     amount, given = np.zeros(place.shape), number(history[owed], owed)
     amount[rows, column] = given.clip(min=0)
     credits = int((given < 0).sum())
-    return place, amount, {f"'{owed}' below 0, counted as nothing owed": credits} if credits else {}
+    return place, amount, aside | ({f"'{owed}' below 0, counted as nothing owed": credits} if credits else {})
 
 
 def _mean(shares: np.ndarray, counts: np.ndarray) -> np.ndarray:
     return counts @ shares / counts.sum()
 
 
-def _no_gap(moments: np.ndarray, month: str) -> None:
-    nth = moments.astype("datetime64[M]").astype(int) if moments.dtype.kind == "M" else moments
-    steps = np.diff(nth)
-    if (steps != steps[:1]).any() or (steps <= 0).any():
+def in_turn(when: np.ndarray, month: str, name: str) -> tuple[np.ndarray, dict[str, int]]:
+    """Which rows lie in months that follow each other; a few of long ago, before a month without a row, are counted."""
+    moments = np.unique(when)
+    steps = np.diff(moments.astype("datetime64[M]").astype(int) if moments.dtype.kind == "M" else moments)
+    gaps = np.flatnonzero(steps != steps[-1:])
+    kept = when >= moments[gaps[-1] + 1 if len(gaps) else 0]
+    if (stray := int((~kept).sum())) > MOST_ASIDE * len(when) or (steps <= 0).any():
         raise WorkbenchError(
-            "'{month}' of history leaves a month out, or has two days of one: give each month once."
-        ).of(month)
+            "'{month}' of {name} leaves a month out, or has two days of one: give each month once."
+        ).of(month, name)
+    return kept, {"in months of long ago, that no other follows": stray} if stray else {}
 
 
 def called(state: str) -> Message:

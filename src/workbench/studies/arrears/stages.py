@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.columns import category, take
+from workbench.columns import MOST_ASIDE, category, take
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.figures import Axes, axes, dot_and_interval
 from workbench.messages import Listed, Message, Number, Span, Word, join, say
@@ -156,8 +156,8 @@ class Collection(Result):
         """Give what acting changed as a page shows it."""
         frame = self.table[["stage", "action", *self.table.columns[self.table.columns.get_loc("basis") :]]]
         said = self.say(
-            "What acting changed, a bill: those who pay, what comes in, the same after cost ({currency}), and those "
-            "who leave of their own will within 90 days."
+            "What acting changed, a bill: those who pay, what comes in (adjusted for what was owed before), the same "
+            "after cost ({currency}), and those who leave of their own will within 90 days."
         )  # fmt: skip
         forms = {name: form for name, form in self.FORMATS.items() if name in frame}
         return Table("effects", frame.rename(columns={"action": "stage_action"}), said, forms, "held_out", totals=None)
@@ -291,8 +291,8 @@ def _read(actions: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     taken = take(actions, "actions", key="action_id", numbers=numbers, flags=["settled", "left_90"], missing="keep",
         categories=["collector", "arm", "outcome"], by=["customer_id", "bill_id", "action"]).table  # fmt: skip
     taken["cost"] = taken["cost"].mask(taken["cost"].isna() & (taken["arm"] == "held_out"), 0.0)
-    for column in ("stage", "days", "owed"):
-        if taken[column].isna().any():
+    for column, most in (("stage", 0), ("days", MOST_ASIDE), ("owed", 0)):
+        if taken[column].isna().sum() > most * len(taken):
             raise WorkbenchError("'{column}' is missing in {n} actions: give it.").of(column,
                 taken[column].isna().sum())  # fmt: skip
     if odd := sorted({*taken["arm"].dropna()} - {"treated", "held_out"}):
@@ -306,6 +306,7 @@ def _read(actions: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
         "with a cost below 0 (counted as it is)": int((taken["cost"] < 0).sum())}  # fmt: skip
     aside = {reason: n for reason, n in aside.items() if n}
     for reason, rows in (
+        ("on bills without a due day, or due before they were issued", taken["days"].isna()),
         ("before the bill was overdue", taken["days"] <= 0),
         ("on bills already paid", taken["owed"] <= 0),
         ("ten days not over", taken["settled"].isna() | taken["collected"].isna()),

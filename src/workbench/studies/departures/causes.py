@@ -14,7 +14,7 @@ from workbench.columns import require_table
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes, legend
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
-from workbench.methods.btyd.purchases import DAYS, day_of
+from workbench.methods.btyd.purchases import DAYS, day_of, left_out
 from workbench.methods.cells import cell_name, listed
 from workbench.methods.survival import FEWEST, FEWEST_DEPARTURES, LifeTable, Step, life_table, observe, require_records
 from workbench.result import COUNT, SHARE, Quantity, Result, Tile
@@ -94,7 +94,7 @@ class Incidence(Result):
                     few=FEWEST_DEPARTURES, n=len(self.too_few), customers=sum(self.too_few.values()),
                 )
             )  # fmt: skip
-        return join(*said)
+        return join(*said, left_out(self.set_aside))
 
     def tiles(self) -> tuple[Tile, ...]:
         """Give the share gone by the last month, of any cause and of the most frequent one."""
@@ -167,10 +167,10 @@ def incidence(
     Raises
     ------
     WorkbenchError
-        If dates are missing or out of order, months are no whole numbers from 1 on, or the level is no share.
+        If dates are missing, months are no whole numbers from 1 on, or the level is no share.
     CannotAnswer
         If fewer than 5 departures were observed, they were not recorded for a part of the time, or no month asked for
-        was observed on 10 customers.
+        was observed on 10 customers; if over a twentieth left before they came (fewer are left out).
 
     References
     ----------

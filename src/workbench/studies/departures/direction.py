@@ -330,20 +330,16 @@ def _require_both(out: pd.Series, came: pd.Series) -> None:
         if (time := (last - first).days + 1) < WHOLE:
             continue  # too short to tell how many there are to be in a month
         before, after = (max(gap.days // WHOLE, 0) * WHOLE for gap in (first - other.min(), other.max() - last))
-        if unlikely(before * len(one) / time, len(one)):
+        begins, ends = (unlikely(gap * len(one) / time, len(one)) for gap in (before, after))
+        if begins or ends:
+            own, rest = (Day(f"{day:%Y-%m-%d}") for day in ((first, other.min()) if begins else (last, other.max())))
+            do = say("Give since='{day}', or the day from which both are.", day=f"{first:%Y-%m-%d}")
+            said = (say("from {day} on", day=day) if begins else say("until {day}", day=day) for day in (own, rest))
             raise CannotAnswer(
                 say(
-                    "not answerable: customers {way} are on record from {first} on, those of the other way from "
-                    "{start} on; net flow takes both. Give since='{first}', or the day from which both are.",
-                    way=way, first=Day(f"{first:%Y-%m-%d}"), start=Day(f"{other.min():%Y-%m-%d}"),
-                )
-            )  # fmt: skip
-        if unlikely(after * len(one) / time, len(one)):
-            raise CannotAnswer(
-                say(
-                    "not answerable: customers {way} are on record until {last}, those of the other way until "
-                    "{end}; net flow takes both. Choose an earlier as_of.",
-                    way=way, last=Day(f"{last:%Y-%m-%d}"), end=Day(f"{other.max():%Y-%m-%d}"),
+                    "not answerable: customers {way} are on record {own}, those of the other way {rest}; net flow "
+                    "takes both. {do}",
+                    way=way, own=next(said), rest=next(said), do=do if begins else say("Choose an earlier as_of."),
                 )
             )  # fmt: skip
 

@@ -16,6 +16,8 @@ from workbench.studies.departures.spells import FAILED, GONE, LATE, NONE, OPEN, 
 
 FEWEST_LEFT = 10
 """A state with fewer departures has no ratio, and arms of fewer together no effect."""
+COMMON = 0.15
+"""Leaving within the time of a state is rare below this share: a ratio of hazards then stands for one of risks."""
 ASSOCIATED, EFFECT = "associated", "effect (randomised)"
 NOTHING = ("not_offered", "control", "held_out")
 """Names of the arm that got nothing, as the warehouse writes them; of others none is taken for it."""
@@ -65,10 +67,12 @@ def ratios(spells: pd.DataFrame, groups, against: str, among: str, level: float)
     rows: list[list[object]] = []
     for state in told:
         ratio, low, high = fit.table.loc[state, ["ratio", "low", "high"]]
-        mine = used[used["state"] == state]
+        mine, other = (used[used["state"] == one].assign(days=used["exit"] - used["entry"]) for one in (state, against))
+        rate = max(part["left"].sum() / part["days"].sum() for part in (mine, other))
+        common = {"hazard_of_common": bool(1 - np.exp(-rate * mine["days"].max()) > COMMON)}
         near = low if low > 1 else high if high < 1 else 1.0
         rows.append([among, state, against, mine["customer"].nunique(), int(mine["left"].sum()), ratio, low, high,
-            e_value(ratio), e_value(near)])  # fmt: skip
+            e_value(ratio, **common), e_value(near, **common)])  # fmt: skip
     return rows
 
 

@@ -12,6 +12,7 @@ from workbench.columns import number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes, legend
 from workbench.messages import Label, Listed, Message, Number, Span, Term, join, say
+from workbench.methods.btyd.purchases import left_out
 from workbench.methods.cells import listed
 from workbench.result import COUNT, Quantity, Result, Table, Tile
 from workbench.studies.departures.codes import codes, is_number, is_whole, require_level
@@ -104,11 +105,12 @@ class Recovery(Result):
 
     def caption(self) -> Message:
         """Say what the table shows."""
-        return say(
+        said = say(
             "Hazard of leaving by state of the complaint, for {window} days after closing; landmark: state on day "
             "{landmark} after opening. Associated, not caused: who fails differs from who is made good.",
             window=self.window, landmark=self.landmark,
         )  # fmt: skip
+        return join(said, left_out(self.set_aside))
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""

@@ -387,12 +387,9 @@ def _found_by(
     """Which lines each rule finds, what is at stake on them, and where a value is missing; each (lines, rules)."""
     shape = len(known.ids), len(rules.rules)
     hit, stake, gap = np.zeros(shape, bool), np.zeros(shape), np.zeros(shape, bool)
+    rules.require_windows(np.unique(known.days))
     for j, rule in enumerate(rules.rules):
         mine = known.days == rule.window
-        if not mine.any():
-            raise WorkbenchError("rule '{id}' looks at {n} days; the windows of lines have {there}.").of(
-                rule.id, rule.window, Listed(f"{d:g}" for d in np.unique(known.days))
-            )
         met = np.where(mine, judged[rule.id, 1.0], 0)
         hit[known.row[met == 1], j] = True
         gap[known.row[met < 0], j] = True

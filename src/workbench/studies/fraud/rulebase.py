@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -101,6 +101,14 @@ class RuleBase:
     def windows(self) -> tuple[int, ...]:
         """Days of the windows that they look at."""
         return tuple(sorted({rule.window for rule in self.rules}))
+
+    def require_windows(self, there: Collection[float]) -> None:
+        """Refuse a rule that looks at windows of other days."""
+        for rule in self.rules:
+            if rule.window not in there:
+                raise WorkbenchError("rule '{id}' looks at {n} days; the windows of lines have {there}.").of(
+                    rule.id, rule.window, Listed(f"{days:g}" for days in there)
+                )
 
     def judged(self, lines: pd.DataFrame, factors: Iterable[float] = (1.0,)) -> dict[tuple[str, float], np.ndarray]:
         """Tell by rule and factor of its threshold on which rows it fires: 1, 0, or -1 where a value is missing."""

@@ -14,7 +14,7 @@ from workbench.columns import number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, unknown
 from workbench.figures import Axes, axes
 from workbench.messages import Message, Name, Number, Share, Span, Term, join, say
-from workbench.methods.btyd.purchases import DAYS, day_of
+from workbench.methods.btyd.purchases import DAYS, day_of, left_out
 from workbench.methods.btyd.retention import fit_sbg
 from workbench.methods.resampling import Rng, interval, seeds
 from workbench.methods.survival import FEWEST, FEWEST_DEPARTURES, Step, life_table, observe, require_records, surviving
@@ -85,15 +85,9 @@ class LifetimeValue(Result):
     def headline(self) -> Message:
         """Say what today's contracts are worth, and how much of it was not observed."""
         row = self.table.iloc[0]
-        worth: dict[str, Any] = {
-            "contracts": Number(row["contracts"], ",.0f"),
-            "value": Number(row["value"], ",.0f"),
-            "unit": Term(self.currency),
-            "horizon": self.horizon,
-            "discount": Share(self.discount),
-            "each": Number(row["per_contract"], ",.2f"),
-            "months": Number(row["months"], ".1f"),
-        }
+        worth: dict[str, Any] = {"contracts": Number(row["contracts"], ",.0f"), "value": Number(row["value"], ",.0f"),
+            "unit": Term(self.currency), "horizon": self.horizon, "discount": Share(self.discount),
+            "each": Number(row["per_contract"], ",.2f"), "months": Number(row["months"], ".1f")}  # fmt: skip
         if np.isfinite(row["low"]):
             text = say(
                 "Today's {contracts} contracts are worth {value} {unit} {span} over {horizon} months at {discount} a "
@@ -120,6 +114,7 @@ class LifetimeValue(Result):
             )  # fmt: skip
         if self.step == "month":
             yield say("Departures are known by month only: hazards are by month.")
+        yield left_out(self.set_aside)
         if early := self.set_aside.get("left before since", 0):
             yield say("Departures before the first day of records ({early}) are left out.", early=early)
         if below := self.set_aside[BELOW]:
@@ -130,14 +125,12 @@ class LifetimeValue(Result):
         row = self.table.iloc[0]
         n, unit = row["contracts"], Term(self.currency)
         of_all, each = (Span(row["low"] / k, row["high"] / k, ",.0f") for k in (1, n))
+        runs = say("months a contract still runs, of {horizon}", horizon=self.horizon)
+        ends = Span(row["months_low"], row["months_high"], ".1f")
         return (
             Tile(say("value of all contracts, {unit}", unit=unit), Number(row["value"], ",.0f"), of_all),
             Tile(say("value of a contract, {unit}", unit=unit), Number(row["per_contract"], ",.0f"), each),
-            Tile(
-                say("months a contract still runs, of {horizon}", horizon=self.horizon),
-                Number(row["months"], ".1f"),
-                Span(row["months_low"], row["months_high"], ".1f"),
-            ),
+            Tile(runs, Number(row["months"], ".1f"), ends),
         )
 
     def decision(self) -> Decision:
@@ -247,12 +240,12 @@ def lifetime_value(
     Raises
     ------
     WorkbenchError
-        If dates are missing or out of order, the margin of a present customer is missing, discount or horizon is no
+        If dates are missing, the margin of a present customer is missing, discount or horizon is no
         rate a year, or number of months; if no departure is on record for a time after `since` (before `as_of`) in
         which some must have been: then they were not recorded.
     CannotAnswer
         If nobody is a customer at `as_of`, fewer than 5 departures were observed in a group, or more contract-months
-        than `most_uncounted` lie at tenures that were not observed.
+        than `most_uncounted` lie at tenures that were not observed; if over a twentieth end before they begin.
 
     References
     ----------
@@ -303,21 +296,14 @@ def lifetime_value(
     worth = _Worths(worths, factor, ends)
     uncounted = float(worth.beyond[cell].mean())
     if uncounted > most_uncounted and extrapolate is None:
-        by_month = np.concatenate([part.hides for part in worths])[cell].mean(axis=0).cumsum() / np.arange(
-            1, horizon + 1
-        )
-        longest = int((by_month <= most_uncounted).sum())
-
+        by_month = np.concatenate([part.hides for part in worths])[cell].mean(axis=0).cumsum()
+        longest = int((by_month / np.arange(1, horizon + 1) <= most_uncounted).sum())
+        shorter = say("a shorter horizon ({months} months at most), ", months=longest) if longest else say("")
         raise CannotAnswer(
             "not answerable: {share} of the contract-months lie at tenures with fewer than {fewest} observed, more "
             "than {most}. Take {shorter}fewer groups or extrapolate='sbg', or allow more with most_uncounted= for a "
             "value that is a lower limit only."
-        ).of(
-            Share(uncounted),
-            FEWEST,
-            Share(most_uncounted),
-            say("a shorter horizon ({months} months at most), ", months=longest) if longest else say(""),
-        )
+        ).of(Share(uncounted), FEWEST, Share(most_uncounted), shorter)
     hidden = worth.beyond > most_uncounted if extrapolate is None else np.zeros(cells, bool)
     tenure_months = living["tenure"] if step == "month" else living["tenure"] / MONTH
     found = living[["started"]].assign(tenure_months=tenure_months, margin=money)

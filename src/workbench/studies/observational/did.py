@@ -165,12 +165,8 @@ class DidEffect(Result):
         if not math.isnan(self.pretrend_p):
             p = Number(self.pretrend_p, ".2g")
             trend = say("trends before do not differ significantly, p = {p}", p=p)
-        basis = say(
-            "{treated} treated and {control} other clusters; {trend}",
-            treated=self.treated_clusters,
-            control=self.control_clusters,
-            trend=trend,
-        )
+        basis = say("{treated} treated and {control} other clusters; {trend}", treated=self.treated_clusters,
+            control=self.control_clusters, trend=trend)  # fmt: skip
         if not self.set_aside:
             return basis
         aside = (say("{n} {what}", n=count, what=as_message(what)) for what, count in self.set_aside.items())
@@ -344,24 +340,15 @@ def _doubts(
         before = np.flatnonzero(cells.relative < -1)
         worst = -cells.relative[before[np.abs(test.estimates / test.scale)[1:][before].argmax()]]
         doubts.append(
-            say(
-                "treated and control moved apart already before the rollout, most between {periods} periods before it "
-                "and the last (joint test p = {p})",
-                periods=worst,
-                p=Number(bend, ".2g"),
-            )
-        )
+            say("treated and control moved apart already before the rollout, most between {periods} periods before it "
+                "and the last (joint test p = {p})", periods=worst, p=Number(bend, ".2g"))
+        )  # fmt: skip
     if len(test.noise) < 1 / (1 - level):
         doubts.append(
-            say(
-                "{treated} of {all} clusters got it, which has only {permutations} permutations, so even the largest "
-                "difference has p = {p}",
-                treated=treated,
-                all=clusters,
-                permutations=len(test.noise),
-                p=Number(1 / len(test.noise), ".2g"),
-            )
-        )
+            say("{treated} of {all} clusters got it, which has only {permutations} permutations, so even the largest "
+                "difference has p = {p}", treated=treated, all=clusters, permutations=len(test.noise),
+                p=Number(1 / len(test.noise), ".2g"))
+        )  # fmt: skip
     return tuple(doubts)
 
 
@@ -376,7 +363,7 @@ def _panel(
 ) -> tuple[Panel, dict[Message, int]]:
     """Check the table and turn it into arrays, in an order of units that only numbers decide; count what is left out.
 
-    Units treated from the first period on have no base.
+    Units treated from the first period on have no base; a period that over half of them lack is no period of theirs.
     """
     columns.require_table(panel, [c for c in (unit, period, treated_from, outcome, weight, clusters) if c], "panel")
     when, begun = _times(panel, period, treated_from)
@@ -392,6 +379,11 @@ def _panel(
         raise WorkbenchError("panel lists a unit and period twice, for instance {names}: keep one row of each.").of(
             [twice[0], _said(twice[1])]
         )
+    held = rows.groupby(level=1)["outcome of the panel"].transform("size")
+    stray = held < rows.index.levels[0].size / 2
+    if few := stray.sum() <= columns.MOST_ASIDE * len(rows):
+        rows = rows[~stray]
+    rows.index = rows.index.remove_unused_levels()
     units, periods = rows.index.levels[0], rows.index.levels[1]
     gaps = pd.MultiIndex.from_product([units, periods]).difference(rows.index)
     if len(gaps):
@@ -423,13 +415,9 @@ def _panel(
     cluster = pd.factorize(first[clusters])[0] if clusters else np.arange(len(units))
     if (count := len(np.unique(cluster[based]))) < FEWEST_CLUSTERS:
         raise unanswerable(
-            say(
-                "{clusters} clusters, and fewer than {least} do not tell the rollout from chance. Take a finer unit "
-                "only if the rollout was decided there",
-                clusters=count,
-                least=FEWEST_CLUSTERS,
-            )
-        )
+            say("{clusters} clusters, and fewer than {least} do not tell the rollout from chance. Take a finer unit "
+                "only if the rollout was decided there", clusters=count, least=FEWEST_CLUSTERS)
+        )  # fmt: skip
     size = np.ones(len(units))
     if weight:
         size = rows["weight of the panel"].to_numpy().reshape(shape)[:, : start[based].min()].mean(axis=1)
@@ -444,6 +432,7 @@ def _panel(
         say("units treated from the first period on"): int((~based).sum()),
         say("units that came last and only served to compare"): int(compared_only.sum()),
         say("periods with nobody left to compare with"): len(periods) - last,
+        say("rows of periods that most units lack"): int(stray.sum()) if few else 0,
     }
     shown = [int(p) if isinstance(p, float) and p.is_integer() else p for p in periods[:last]]
     size, cluster = size[order] / size[order].sum(), pd.factorize(cluster[order])[0]

@@ -6,7 +6,7 @@
 --
 -- customer_id []: Customer.
 -- bill_id []: Bill.
--- due_on []: Day by which it is to be paid.
+-- due_on []: Day by which it is to be paid; missing where it lies before the day of issue.
 -- amount [currency]: Billed.
 -- paid [currency]: Paid on it before as_of.
 -- paid_on []: Day on which payments first covered it; missing while it is open.
@@ -51,7 +51,9 @@ gone AS (
     GROUP BY life.customer_id, life.left_on
 )
 SELECT
-    bill.customer_id, bill.bill_id, bill.due_on, bill.amount,
+    bill.customer_id, bill.bill_id,
+    CASE WHEN bill.due_on >= bill.issued_on THEN bill.due_on END AS due_on,
+    bill.amount,
     CAST(COALESCE(paid.amount, 0) AS DOUBLE) AS paid,
     paid.paid_on, gone.left_on,
     CASE WHEN gone.left_on IS NOT NULL THEN gone.unpaid = 1 END AS written_off

@@ -13,7 +13,8 @@
 -- acted_on []: Day of the action.
 -- cost [currency]: What it cost.
 -- outcome []: reached, promised, not_reached; missing where nobody is to be reached.
--- days [days]: Days past due on the day of the action; 0 or less is before the bill was overdue.
+-- days [days]: Days past due on the day of the action; 0 or less is before the bill was overdue; missing
+--     where the bill was due before it was issued.
 -- owed [currency]: Open amount of the bill before the day of the action.
 -- collected [currency]: Paid on it within the ten days; missing where these are not over by as_of.
 -- settled []: Whether it was paid in full within them; missing where these are not over by as_of.

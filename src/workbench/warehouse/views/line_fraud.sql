@@ -15,7 +15,7 @@
 -- calls [calls]: Outgoing calls.
 -- numbers [numbers]: Different other numbers called.
 -- calls_per_number [calls]: Outgoing calls a number called; missing without one.
--- share_out [share]: Outgoing calls of all calls; missing without one.
+-- share_out [share]: Outgoing calls of all calls; 0 where calls came in alone, missing without a call.
 -- call_s [s]: Mean length of outgoing calls; missing without one.
 -- calls_day [calls]: Most outgoing calls begun on one day.
 -- overlapping [calls]: Outgoing calls begun while an earlier outgoing one of the line was still going on; a call that came in
@@ -179,7 +179,7 @@ SELECT
     COALESCE(called.calls, 0) AS calls,
     COALESCE(circle.numbers, 0) AS numbers,
     called.calls / NULLIF(circle.numbers, 0) AS calls_per_number,
-    called.calls / NULLIF(used.both_ways, 0) AS share_out,
+    COALESCE(called.calls, 0) / NULLIF(used.both_ways, 0) AS share_out,
     called.call_s / NULLIF(called.calls, 0) AS call_s,
     COALESCE(called.calls_day, 0) AS calls_day,
     COALESCE(overlap.overlapping, 0) AS overlapping,
