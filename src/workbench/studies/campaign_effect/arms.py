@@ -125,8 +125,7 @@ class ArmEffects(Result):
         if self.doubts:
             return ()
         best, scale = self.against_control(), 100 if self.binary else 1
-        label = self.say("{outcome}, '{arm}' against control, {unit} a member",
-            arm=Label(best["arm"]), unit=self._unit)  # fmt: skip
+        label = say("'{arm}' against control, {unit} a member", arm=Label(best["arm"]), unit=self._unit)
         ends = Span(scale * best["low_joint"], scale * best["high_joint"])
         return (Tile(label, Number(scale * best["estimate"], signed=True), ends),)
 
@@ -154,10 +153,9 @@ class ArmEffects(Result):
         )
         if over_time.broken:
             raised = Listed(tuple(map(Label, over_time.broken)))
-            stop = say("Do not repeat '{arm}' as it was: it raised {guards}.", arm=name, guards=raised)
-            mend = say("First test a milder contact against control.")
-            safe = say("a test that rules out a rise of {guards} beyond its margin.", guards=raised)
-            return Decision((stop, brings, mend), safe)
+            stop = say("Do not repeat '{arm}': it raised {guards}.", arm=name, guards=raised)
+            mend = say("Test a milder contact: it pays from {least} a member on.", least=least)
+            return Decision((stop, mend), say("a test that rules out such harm."))
         if not (self._shown(row, break_even) > 0 and row["p_holm"] < 1 - self.level):
             stop = say("Do not keep '{arm}' on this evidence: it is not shown to pay its cost.", arm=name)
             return Decision(
