@@ -71,6 +71,14 @@ def test_the_readme_quotes_what_a_report_says():
 
 
 @pytest.mark.parametrize("notebook", STUDIES, ids=lambda path: path.stem)
+def test_question_and_answer_leave_room_on_the_first_screen(notebook):
+    """Of its ninety words title and first sentence take 34; `make prove` counts the whole screen of each report."""
+    title = json.loads(notebook.read_text(encoding="utf-8"))["cells"][0]["source"][0]
+    said = f"{title.strip('# ')} {pinned(notebook)[0].split('. ')[0]}"
+    assert sum(any(c.isalnum() for c in word) for word in said.split()) <= 34, said
+
+
+@pytest.mark.parametrize("notebook", STUDIES, ids=lambda path: path.stem)
 def test_answers_write_intervals_alike(notebook):
     """An interval is written (8.7 to 14.1), after its estimate; brackets and ± are not used."""
     text = "\n".join(pinned(notebook))

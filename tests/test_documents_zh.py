@@ -228,7 +228,7 @@ def test_the_readme_quotes_what_the_report_says_in_chinese():
     basis = {"treated": int(treated), "control": int(others), "trend": trend}
     answer = join(
         say(
-            "The rollout raised {outcome} by {effect}, if without it those areas would have moved like others.",
+            "The rollout raised {outcome} by {effect}, if those areas would otherwise have moved like others.",
             outcome=Label("revenue"),
             effect=say("{effect} per {each}", effect=revenue, each=Term("customer and month")),
         ),

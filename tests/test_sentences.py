@@ -84,6 +84,12 @@ def test_a_sentence_says_no_missing_value(case, result):
 
 
 @pytest.mark.parametrize(("case", "result"), RESULTS, ids=IDS)
+def test_a_key_figure_is_named_in_few_words(case, result):
+    """Three stand on a first screen of ninety words (`first_screen.LONGEST`): a figure has at most twelve."""
+    assert all(len(tile.label.split()) <= 12 for tile in result.tiles())
+
+
+@pytest.mark.parametrize(("case", "result"), RESULTS, ids=IDS)
 def test_a_figure_says_no_missing_value(case, result):
     """Texts and labels of the axes are whole; a table without intervals has no picture."""
     import matplotlib.pyplot as plt

@@ -1,5 +1,9 @@
-"""Do the numbers of a report's first screen stand below it, too? Read from an executed notebook alone."""
+"""Do the numbers of a report's first screen stand below it, too, and how long is it, read aloud?
 
+Numbers are read from an executed notebook alone, the length from its page.
+"""
+
+import html
 import json
 import math
 import re
@@ -12,6 +16,27 @@ from workbench.reports.page.said import answer_of
 NUMBER = re.compile(r"(?<![\w.])([−+-]?)(\d{1,3}(?:,\d{3})+|\d+)(\.\d+)?(%?)(?![\w-])")
 DAY = re.compile(r"\d{4}-\d\d(-\d\d)?(?!\d)")
 LEVEL = re.compile(r"\d\d% (?:interval|power|level)|at 95%|FDR|false discovery rate of \d+%|at most \d+% of such looks")
+
+
+LONGEST = {"en": 90, "zh": 160}
+"""Words and characters of a first screen, its picture apart."""
+UNITS = r"(?<=\d) (?:yuan|points)\b"
+PARTS = (r"<h1>(.*?)</h1>", r'<p class="lead">(.*?)</p>', r"<dt>(.*?)</dt>", r"<dd>(.*?)</dd>", r"<li>(.*?)</li>")
+SAID = {"en": r"\S*\w\S*", "zh": r"[\u3400-\u9fff]|[\dA-Za-z][\dA-Za-z.,%-]*"}
+
+
+def first_page(page):
+    """Give the texts of a page's first screen: question, answer, key figures, decision; no picture, nothing folded."""
+    start = page.index("<main")
+    front = re.sub(r"<(svg|pre|details)\b.*?</\1>", "", page[start : page.index("</section>", start)], flags=re.DOTALL)
+    found = [text for part in PARTS for text in re.findall(part, front if "h1" not in part else page, re.DOTALL)]
+    return [html.unescape(re.sub(r"<[^>]+>", "", text)) for text in found]
+
+
+def length(page, language):
+    """Count the words of a first screen, in Chinese its characters; a number with its unit is one, a mark none."""
+    texts = [re.sub(UNITS, "", text) for text in first_page(page)]
+    return sum(len(re.findall(SAID[language], text)) for text in texts)
 
 
 def first_screen(notebook):

@@ -62,11 +62,11 @@ class Told(Result):
 
 
 def test_a_key_figure_of_two_results_stands_once(said):
-    """The first four of all that differ, in the order in which they are given."""
+    """The first three of all that differ, in the order in which they are given."""
     notebook.answer(Told((3, 1)), Told((1, 4)), Told((3, 5, 9)))
     _, ours = said[0]
     labels = [str(read(tile["label"])) for tile in ours["tiles"]]
-    assert labels == ["of 3", "of 1", "of 4", "of 5"] and len(ours["terms"]) == 4
+    assert labels == ["of 3", "of 1", "of 4"] and len(ours["terms"]) == 3
 
 
 def test_a_picture_that_cannot_be_drawn_is_its_sentence(said):
@@ -81,10 +81,10 @@ def test_a_picture_that_cannot_be_drawn_is_its_sentence(said):
 
 def test_a_name_with_a_line_break_is_one_point_of_the_decision(said):
     """What is advised stays as many points as there are, whatever data call an operator."""
-    gap = say("Measure success by the gap to {operator}.", operator="联通\u2028- 新\r\n业务")
+    gap = say("Claim a lead only where it is significant, as over {operator}.", operator="联通\u2028- 新\r\n业务")
     notebook.decide(Decision((gap,), say("a trial.")))
     assert said[0][0]["text/plain"].splitlines() == [
-        "Measure success by the gap to 联通 - 新 业务.",
+        "Claim a lead only where it is significant, as over 联通 - 新 业务.",
         "What would change this: a trial.",
     ]
 

@@ -123,8 +123,8 @@ def test_the_first_screen_has_answer_decision_and_picture_and_the_rest_is_folded
     assert "Others fell." in folds[0] and "rows" in folds[1] and "how" in folds[2] and "The question." in folds[3]
 
 
-def test_a_long_decision_shows_three_things_to_do_and_folds_the_others():
-    """What would change the first stays in sight; nothing is folded of three things to do, nor of words from before.
+def test_a_long_decision_shows_two_things_to_do_and_folds_the_others():
+    """What would change the first stays in sight; nothing is folded of two things to do, nor of words from before.
 
     Two that a language says alike are two.
     """
@@ -134,15 +134,16 @@ def test_a_long_decision_shows_three_things_to_do_and_folds_the_others():
         decided = _shown({"text/plain": "\n".join(some)}, kind="decision", **ours)
         return _page(_text("# Title\n\n## Answer"), _code(outputs=[ANSWERED, decided]))
 
-    shown, fold = made(lines, do=4).partition("<summary>2 more points of the decision</summary>")[::2]
-    assert all(line in shown for line in (*lines[:3], lines[4])) and all(line in fold for line in (lines[3], lines[5]))
-    assert not any(line in shown for line in (lines[3], lines[5]))
+    shown, fold = made(lines, do=4).partition("<summary>More points of the decision: 3</summary>")[::2]
+    folded = *lines[2:4], lines[5]
+    assert all(line in shown for line in (*lines[:2], lines[4])) and all(line in fold for line in folded)
+    assert not any(line in shown for line in folded)
     alike = made(
         ["Keep A.", "Drop B.", "Look at C.", "Keep A.", "And: lots", "And: lots"], do=4
     )  # said alike in Chinese
     assert alike.count("Keep A.") == 2 and alike.partition("<summary>")[0].count("And: lots") == 1
-    for few in (made(lines[:3] + lines[4:5], do=3), made(lines)):
-        assert "more points" not in few and all(line in few for line in lines[:3] + lines[4:5])
+    for few in (made(lines[:2] + lines[4:5], do=2), made(lines)):
+        assert "More points" not in few and all(line in few for line in lines[:2] + lines[4:5])
 
 
 def test_a_key_figure_needs_no_interval():

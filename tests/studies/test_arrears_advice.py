@@ -47,7 +47,7 @@ def test_restricting_is_advised_from_the_debt_that_makes_up_for_it(work):
     }
     row |= {"net_earned": 9.0, "net_earned_low": 5.0, "net_earned_high": 13.0}
     said = study.decision(dataclasses.replace(work, table=work.table.assign(**row)), NO, NO, NO, 600.0).do
-    assert all("for debts over 100 yuan: each customer lost costs 600 yuan" in line for line in said[:1])
+    assert all("for debts over 100 yuan: a lost customer costs 600." in line for line in said[:1])
 
 
 def test_what_is_not_known_is_held_back(work):

@@ -6,6 +6,7 @@ import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.methods.experiment.means import ratio_set
+from workbench.studies.campaign_effect.arms import ArmEffects, arm_effects
 from workbench.studies.campaign_effect.delivery import complier_effect
 
 HOW = {"outcome": "y", "treatment": "t", "delivered": "d"}
@@ -69,6 +70,47 @@ def test_weak_delivery_has_no_bounds_and_says_so():
     assert found.first_stage_f < 3.8 and (found.low, found.high, found.outside) == (-np.inf, np.inf, False)
     assert found.headline().startswith("Not answerable: assignment changed delivery")
     assert list(found.quantities()) == []
+
+
+def test_the_best_of_several_arms_claims_no_more_than_all_arms_together():
+    """Five arms without effect: the luckiest is "significant" by itself (p = 0.02), and not as one of five.
+
+    What is said of its delivered contacts follows what is said of all arms.
+    """
+    rng = np.random.default_rng(22)
+    arm = rng.permutation(np.arange(1_200) % 6)
+    y, d = rng.normal(10, 1, 1_200), (rng.random(1_200) < 0.7) & (arm > 0)
+    table = pd.DataFrame({"arm": np.where(arm == 0, "control", arm.astype(str)), "y": y, "d": d.astype(int)})
+    arms = arm_effects(table, outcome="y", arm="arm")
+    best = arms.against_control()
+    assert best["low"] > 0 > best["low_joint"] and 5 * best["p"] == pytest.approx(best["p_holm"])
+    pair = table[table["arm"].isin([best["arm"], "control"])].assign(t=lambda p: (p["arm"] != "control").astype(int))
+    alone, together = (complier_effect(pair, level=level, **HOW) for level in (0.95, arms.level_of(best["arm"])))
+    assert alone.headline().startswith("A delivered contact raised y")
+    assert arms.headline().startswith("No evidence that any of the 5 offers changed y")
+    assert together.headline().startswith("No evidence that a delivered contact changed y: +0.315 (−0.022 to 0.663)")
+    assert "Both are 99% intervals." in together.headline() and together.estimate == alone.estimate
+    both = together.by_assignment
+    assert (both.low, both.high) == pytest.approx((best["low_joint"], best["high_joint"]))
+
+
+def test_where_holm_alone_holds_an_arm_back_its_contacts_are_held_back():
+    """By hand: of two arms the joint interval leaves 0 out, Holm's p of 0.052 does not: one in 40 may be wrong."""
+    columns = ["arm", "against", "estimate", "low_joint", "high_joint", "p_holm"]
+    rows = [("a", "control", 2.0, 0.1, 3.9, 0.052), ("b", "control", 1.0, -1.0, 3.0, 0.3)]
+    arms = ArmEffects(pd.DataFrame(rows, columns=columns), "control", 0.95, "y", False, alone=0.973)
+    assert (arms.level_of("a"), arms.level_of("b")) == pytest.approx((0.975, 0.973))
+
+
+def test_the_share_reached_is_said_as_counted():
+    """With covariates the share of the effect differs a little from that of the table of arms: both are said then."""
+    table = campaign(600)
+    found = complier_effect(table, covariates=["x"], **HOW)
+    counted = table.groupby("t")["d"].mean().diff().iloc[-1]
+    assert found.counted == pytest.approx(counted) and found.delivery.estimate != pytest.approx(counted, abs=5e-4)
+    said = f"(of the members: {counted:.1%}, {found.delivery.estimate:.1%} when adjusted like the effect)"
+    assert said in found.headline()
+    assert f"(of the members: {counted:.1%})" in complier_effect(table, **HOW).headline()
 
 
 def test_ratio_set_by_hand():

@@ -213,9 +213,10 @@ def test_what_touches_most_customers_is_mended_first(found):
     assert first.table["customers"].tolist() == [60, 40, 25, 12, 1]
     assert first.table["department"].tolist() == ["billing", "billing", "billing", "crm", "billing"]
     assert first.headline() == (
-        "First, the billing department should complete its bills: 2026-03 missing; a usual month has 60 of 200 "
-        "customers (30.0%). Then: a line that ran all month, and no bill for it (60 cases) (billing, 40 customers); 30 "
-        "of 1,000 records of bills lost, most often because the month is missing (billing, 25 customers)."
+        "First, the billing department should complete its bills: 2026-03 missing; a usual month has 60 "
+        "customers (30.0% of 200). Then: a line that ran all month, and no bill for it (60 cases) (billing, 40 "
+        "customers); 30 of 1,000 records of bills lost, most often because the month is missing (billing, 25 "
+        "customers)."
     )
     few = study.mend_first(months_, found, lost, minimum=61)
     assert few.headline() == "Nothing was found that touches 61 customers or more."
@@ -232,8 +233,8 @@ def test_each_study_has_its_sentence(found):
     assert said.loc["purchases", "verdict"] == "touched"
     assert said.loc["lifetime_value", "what_follows"] == (
         "40 customers with a line that ran all month, and no bill for it: revenue and value come out too low; 12 "
-        "customers with a number that two lines hold on the same day: lines are counted twice; 30 records are lost and "
-        "count as if they had never been, at most 3.00% of a table (bills)."
+        "customers with a number that two lines hold on the same day: lines are counted twice; lost "
+        "records, which count as if they had never been: 30, at most 3.00% of a table (bills)."
     )
     assert "Fewer than 10 customers with a bill that was paid" in said.loc["purchases", "what_follows"]
 
@@ -343,19 +344,15 @@ def test_each_kind_of_fault_has_its_advice(found):
     whole = seen(months("bill", [60] * 6))
     contradicting = study.mend_first(whole, found, lost)
     assert contradicting.headline().parts[0] == (
-        "First, the billing department should look again: 40 of 200 customers (20.0%) have a line that ran all month, "
+        "First, the billing department should look again: 40 customers (20.0% of 200) have a line that ran all month, "
         "and no bill for it."
     )
     assert contradicting.decision().do[0].startswith("Have the billing department look at the 40 customers with a line")
     losing = study.mend_first(whole, study.contradictions(BROKEN[:0], tables=THERE, departments=OF), lost)
     assert losing.headline().parts[0] == (
-        "First, the billing department should mend its bills: 30 of 1,000 records were lost when the data came in, "
-        "which touches 25 customers."
+        "First, the billing department should mend its bills: 30 of 1,000 were lost on arrival, touching 25 customers."
     )
-    assert (
-        losing.decision().do[0]
-        == "Have the billing department mend the 30 refused records of its bills, and take them back."
-    )
+    assert losing.decision().do[0] == "Have the billing department mend the 30 refused records, and take them back."
 
 
 @pytest.mark.parametrize(

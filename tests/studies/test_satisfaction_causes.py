@@ -178,7 +178,7 @@ def test_items_share_the_importance_of_their_construct(effects):
     assert table["probability_top"].sum() == pytest.approx(1)
     assert set(item_priorities(effects, target="Loyalty", top=1, levers=["Quality"]).table["construct"]) == {"Quality"}
     dear = item_priorities(effects, target="Loyalty", top=1, cost={"q1": 1e6, "q2": 1.0}, labels={"q2": "网络"})
-    assert dear.table["label"].tolist() == ["网络", "q1"] and "points per yuan" in dear.headline()
+    assert dear.table["label"].tolist() == ["网络", "q1"] and "points per unit of cost" in dear.headline()
 
 
 def test_a_point_more_stops_at_the_end_of_the_scale(effects):

@@ -175,7 +175,7 @@ def test_a_delivered_contact_claims_what_it_shows(found, binary):
         1.0, 1.0, 0.5, 1.5, 1.0, 1.0, UNKNOWN, 9, 9, 0.01, 16.0, 1.0, "difference", 0.95, "y", binary
     )  # fmt: skip
     ends = (found.low, found.high) if not np.isnan(found.low) else (-np.inf, np.inf)
-    result = ComplierEffect(found.estimate, 1.0, *ends, False, np.nan, np.nan, effect, effect, 50.0, True, 0.95)
+    result = ComplierEffect(found.estimate, 1.0, *ends, False, np.nan, np.nan, effect, effect, 50.0, True, 0.95, 1.0)
     text = clean(result.headline())
     if np.isnan(found.low):
         assert text.startswith("Not answerable")

@@ -178,15 +178,15 @@ class Btyd(Result):
         }
         if self._enough:
             said = say(
-                "Of {all} customers, {active} {span} are still active; {total} purchases {between} are to be expected "
-                "in the next {ahead} {units}.",
+                "Of {all} customers, {active} {span} are still active; expect {total} purchases {between} in the next "
+                "{ahead} {units}.",
                 span=Span(*active[1:], ",.0f"), **found,
             )  # fmt: skip
             doubt = say("")
         else:
             said = say(
-                "Of {all} customers, {active} are still active; {total} purchases {between} are to be expected in the "
-                "next {ahead} {units}.",
+                "Of {all} customers, {active} are still active; expect {total} purchases {between} in the next {ahead} "
+                "{units}.",
                 **found,
             )
             doubt = say(
@@ -234,12 +234,11 @@ class Btyd(Result):
             **expected,
         )
         if not isinstance(spend, Refusal):
-            mean, low, high = spend.mean
             most = say(
-                "Spend on keeping them at most what they will bring: {mean} {currency} {span} a purchase.",
-                mean=Number(mean, ".2f"), currency=Term(spend.currency), span=Span(low, high, ".2f"),
+                "Spend on keeping them at most what they will bring: {mean} {currency} a purchase.",
+                mean=Number(spend.mean[0], ".2f"), currency=Term(spend.currency),
             )  # fmt: skip
-        change = say("a later half of the records that the forecast from the earlier half misses.")
+        change = say("later purchases that miss this forecast.")
         if self.model == "bg_nbd":
             return Decision(
                 (most, say("Take another model to tell who is gone: this one keeps every one-time buyer.")), change

@@ -230,7 +230,7 @@ class CampaignPlan(Result):
             return say("Do not run the next campaign with {members} members: it cannot show the effect wanted, as "
                 "{needed} would.", members=members, needed=self.needed)  # fmt: skip
         return say(
-            "Hold out {control} of the next {members} members at random: effects from {seen} on are then seen.",
+            "Hold out a random {control} of the next {members}: effects from {seen} show.",
             control=worst["control"], members=members, seen=self._amount(worst["detectable"]),
         )  # fmt: skip
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from workbench.messages import Label, Message, say
+from workbench.messages import Message, say
 from workbench.methods.plspm.assess import ModelQuality
 from workbench.methods.plspm.groups import GroupDifferences, MeasurementInvariance
 from workbench.methods.plspm.predict import PlsPrediction
@@ -14,17 +14,12 @@ def decision(
     predicted: PlsPrediction | Refusal,
     same: MeasurementInvariance | Refusal,
     differ: GroupDifferences | Refusal,
-    *,
-    target: str,
 ) -> Decision:
     """Say whether priorities may be set by the model, what it may forecast, and for whom it must be fitted apart."""
-    change = say(
-        "a measure found unreliable, or a group to which {target} means something else.",
-        target=Label(target),
-    )
+    change = say("an unreliable measure, or groups that differ.")
     if not quality.sound:
         change = say("the same model without these doubts in the next wave.")
-    return Decision((_use(quality), _forecast(quality, predicted), _groups(same, differ)), change)
+    return Decision((_use(quality), _groups(same, differ), _forecast(quality, predicted)), change)
 
 
 def _use(quality: ModelQuality) -> Message:
@@ -32,7 +27,7 @@ def _use(quality: ModelQuality) -> Message:
     if not fit.converged:
         return say("Do not use the model: give it more respondents or fewer measures.")
     if quality.sound:
-        return say("Set priorities by the model: its effects are links, not proven causes.")
+        return say("Set priorities by the model; its effects are links, not proven causes.")
     if doubts:
         return say("Look at the {n} doubts about the measures before acting on any of them.", n=len(doubts))
     if apart < pairs:
@@ -57,4 +52,4 @@ def _groups(same: MeasurementInvariance | Refusal, differ: GroupDifferences | Re
         return say("Compare no groups: whether they differ is not answerable here.")
     if len(differ.clear):
         return say("Fit the model apart where groups differ: {largest}.", largest=differ.largest())
-    return say("Use one model for all groups: no path differs significantly between them.")
+    return say("Use one model for all groups: no effect differs significantly.")

@@ -93,7 +93,7 @@ class ModelQuality(Result):
             return say("The model cannot be used: its estimation did not converge.")
         if self.sound:
             return say(
-                "The model can be relied on: each of its {n} measures is reliable, and no two measure the same.",
+                "The model can be relied on: its {n} measures are reliable, and no two measure the same.",
                 n=len(self.bootstrap.fit.model.names),
             )
         if doubts or apart < pairs:

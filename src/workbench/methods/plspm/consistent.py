@@ -98,7 +98,7 @@ class ConsistentPls(Result):
             return ()
         source, target, row = self._strongest()
         label = say(
-            "strongest effect, in standard deviations: {source} on {target}",
+            "strongest effect (standard deviations): {source} on {target}",
             source=Label(source), target=Label(target),
         )  # fmt: skip
         ends = Span(row["low"], row["high"], ".2f", self.level) if np.isfinite(row["low"]) else None

@@ -27,7 +27,7 @@ QUANTITIES = "application/vnd.workbench.quantities+json"
 LONGEST_TABLE, MANY_CELLS = 40, 1_800
 """Rows of a table on a page; half of them where the tables of the page have more cells than that together."""
 LONGEST_LIST = 40
-FOREMOST = 3
+FOREMOST = 2
 """Things to do that stand on the first screen; the others of a decision are folded behind them."""
 LONGEST_TEXT = 10_000
 LONGEST_MARKDOWN = 100_000

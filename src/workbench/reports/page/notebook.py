@@ -25,7 +25,7 @@ from workbench.reports.page import lists, svg, tables
 from workbench.reports.page.escape import as_entities, as_markdown
 from workbench.reports.page.html import QUANTITIES
 from workbench.reports.page.languages import in_lab, languages, said_list
-from workbench.reports.page.said import PICTURES
+from workbench.reports.page.said import PICTURES, TILES
 from workbench.result import (
     MINIMUM_CELL,
     Decision,
@@ -53,7 +53,6 @@ class Saved(Protocol):
     def save(self, path: Path) -> Path: ...
 
 
-TILES = 4
 _SCALE, _LARGEST = 2, 60_000  # pixels of a picture in one of a screen; characters of an SVG that a page takes
 MINIMUM = "WORKBENCH_MINIMUM_CELL"
 _LACKS = re.compile(r"Glyph (\d+) .*missing")
@@ -76,7 +75,7 @@ def begin(source: str) -> Warehouse:
 def answer(*results: Result | Refusal | str) -> None:
     """Display the answer: the headline of each result, a sentence a line; a refusal of several of them once.
 
-    The first sentence and the first four tiles of the results stand on the first screen of the page, which says each
+    The first sentence and the first three tiles of the results stand on the first screen of the page, which says each
     level of intervals once.
     """
     sentences = list(dict.fromkeys(as_message(r if isinstance(r, str) else r.headline()) for r in results))
@@ -101,7 +100,7 @@ def decide(*decisions: Decision | Refusal) -> None:
     """Display what is advised, which the page shows beside the answer and the index below it.
 
     Of several decisions first what to do, then what would change each; a refusal among them stands for its part. Where
-    all are refused nothing is decided. The page shows the first three things to do and what would change the first, and
+    all are refused nothing is decided. The page shows the first two things to do and what would change the first, and
     folds the others.
     """
     if not any(isinstance(d, Decision) for d in decisions):

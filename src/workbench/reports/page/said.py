@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from workbench import messages
+from workbench.messages import Span
 
 PICTURES = "application/vnd.workbench.pictures+json"
 """The figures of an output by language: svg or png, width and height; in English the png stands beside them."""
 
+TILES = 3
+"""Key figures of a first screen."""
 _NUMBERS = re.compile(r"\d[\d.,:%-]*[万亿]?")
 
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer: its first sentence, what else was found, and key figures (label, value, interval, term) in words."""
+    """An answer: its first sentence, what else was found, and key figures in words.
+
+    Of a figure: label, value, interval, term, and in `beside` the interval where the first sentence has not said it.
+    """
 
     lead: str
     more: tuple[str, ...]
@@ -33,9 +39,18 @@ def answer_of(output: Mapping[str, Any], language: str = "en") -> Answer:
     stored = [messages.read(sentence) for sentence in ours.get("sentences", ())]
     first, *rest = stored or [messages.as_message(line) for line in text.splitlines() or [""]]
     lead, *further = first.parts or (first,)
-    tiles = [{name: messages.read(part).said(language) for name, part in t.items()} for t in ours.get("tiles", ())]
-    for tile, term in zip(tiles, [*ours.get("terms", ()), *[""] * len(tiles)], strict=False):
-        tile["term"] = term
+    stored, tiles, owed = ours.get("tiles", ()), [], None
+    for tile_of, term in zip(stored, [*ours.get("terms", ()), *[""] * len(stored)], strict=False):
+        parts = {name: messages.read(part) for name, part in tile_of.items()}
+        tile = {name: part.said(language) for name, part in parts.items()} | {"term": term}
+        ends = parts["interval"].values.get("it") if "interval" in parts else None
+        if isinstance(ends, Span) and replace(ends, level=None).said(language) in lead.said(language):
+            owed = ends.level or owed  # said once; its level then stands with the next interval
+        elif isinstance(ends, Span):
+            tile["beside"], owed = replace(ends, level=ends.level or owed).said(language), None
+        elif tile.get("interval") and tile["interval"] not in lead.said(language):
+            tile["beside"] = tile["interval"]
+        tiles.append(tile)
     return Answer(lead.said(language), tuple(m.said(language) for m in (*further, *rest)), tuple(tiles))
 
 

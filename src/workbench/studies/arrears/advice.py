@@ -28,10 +28,11 @@ def decision(
         known = (work.table["net_earned_low"] > 0) | (work.table["net_earned_high"] < 0)
         unsure = work.table[~known & (work.table["basis"] == LOT) & np.isfinite(work.table["net_earned"])]
         do += [_stage(row, work.currency, worth) for row in work.table[known].itertuples()]
-        do += [_unsure(unsure)] if len(unsure) else []
-        do += [_stage(row, work.currency, worth) for row in work.table[~known].drop(unsure.index).itertuples()]
     if not isinstance(loss, Refusal):
         do.append(_provision(loss))
+    if not isinstance(work, Refusal):
+        do += [_unsure(unsure)] if len(unsure) else []
+        do += [_stage(row, work.currency, worth) for row in work.table[~known].drop(unsure.index).itertuples()]
     if not isinstance(work, Refusal) and not isinstance(following, Refusal):
         do += _list(following, work.currency)
     if not isinstance(work, Refusal) and len(behind := work.behind()):
@@ -42,7 +43,7 @@ def decision(
         do.append(say("Restrict by points, not by the last state alone: the limits stand in the table of bands."))
     if not do:
         do.append(say("Hold back a tenth of the bills by lot at each stage, to learn what collecting brings."))
-    return Decision(tuple(do), say("other costs of a stage, or of a customer lost."))
+    return Decision(tuple(do), say("other costs, also of losing customers."))
 
 
 def basis(
@@ -93,7 +94,7 @@ def _provision(loss: ExpectedLoss) -> Message:
             "Set aside {sum} {currency} for what was owed on {day}, and judge by hand {more} {currency} in states too "
             "rare to have a rate.", more=Number(loss.unpriced, ",.0f"), **said,
         )  # fmt: skip
-    return say("Set aside {sum} {currency} for what was owed on {day}.", **said)
+    return say("Set aside {sum} {currency} for debts of {day}.", **said)
 
 
 def _stage(row, currency: str, worth: float) -> Message:
@@ -108,7 +109,7 @@ def _stage(row, currency: str, worth: float) -> Message:
         if row.action == "restrict" and row.more_lost_low > 0:
             least = (row.cost / row.actions + row.more_lost * worth) / row.more_paid
             return say(
-                "Keep {stage} for debts over {least} {currency}: each customer lost costs {worth} {currency}.",
+                "Keep {stage} for debts over {least} {currency}: a lost customer costs {worth}.",
                 stage=said["stage"], least=Number(least, ",.0f"), worth=Number(worth, ",.0f"), currency=Term(currency),
             )  # fmt: skip
         return say("Keep {stage}: it earns {net} {currency} a bill after cost {span}.", **said)

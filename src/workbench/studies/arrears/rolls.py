@@ -160,14 +160,13 @@ class RollRates(Result):
         return self.table[of >= FEW].reset_index(drop=True)
 
     def tiles(self) -> tuple[Tile, ...]:
-        """What the first state of arrears pays, and what the worst pays."""
-        counts, found = self.counts.sum(axis=0), []
-        told = [s for s in range(1, len(counts)) if counts[s].sum() >= FEWEST]
-        for state in dict.fromkeys((told[:1] + told[-1:]) if told else ()):
+        """What the first state of arrears pays."""
+        counts = self.counts.sum(axis=0)
+        for state in [s for s in range(1, len(counts)) if counts[s].sum() >= FEWEST][:1]:
             label = say("paid within a month, {state}", state=called(self.states[state]))
             ends = Span(*self._row(state, 0), ".1%")
-            found.append(Tile(label, Share(counts[state, 0] / counts[state].sum()), ends))
-        return tuple(found)
+            return (Tile(label, Share(counts[state, 0] / counts[state].sum()), ends),)
+        return ()
 
     def as_tests(self) -> Table:
         """Give the tests as a page shows them."""

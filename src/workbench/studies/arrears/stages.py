@@ -138,7 +138,7 @@ class Collection(Result):
         """What the stage that earns most earns, and what restricting costs."""
         if (row := self._best()) is None:
             return ()
-        label = self.say("{stage} earns a bill after cost ({currency})", stage=stage_name(row))
+        label = self.say("{currency} earned a bill, {stage}", stage=stage_name(row))
         if row["net_earned"] < 0:
             label = self.say("{stage}, a bill after cost ({currency})", stage=stage_name(row))
         ends = Span(row["net_earned_low"], row["net_earned_high"], "+,.2f", self.level)

@@ -32,6 +32,8 @@ class ArmEffects(Result):
         One row a comparison: arm, against, estimate, se, low, high (each by itself), low_joint, high_joint (all of the
         family hold at once, by max-t), p, p_holm (within the family: arms against control, arms against each
         other), members of both.
+    alone : float
+        Level of an interval against control by itself at which all of them hold together at `level`.
     """
 
     effects: pd.DataFrame
@@ -42,6 +44,7 @@ class ArmEffects(Result):
     unit: str = ""
     campaign: str = ""
     doubts: tuple[Message, ...] = ()
+    alone: float = 0.95
 
     NAME, COUNTS, TOTALS, TABLE = "arm_effects", "members", None, "effects"
     CHART = say("Dots with intervals, a row a comparison")
@@ -54,6 +57,12 @@ class ArmEffects(Result):
         if arm is not None and arm not in rows.index:
             raise unknown("arm", arm, rows.index)
         return rows.loc[rows["estimate"].idxmax() if arm is None else arm]
+
+    def level_of(self, arm: str) -> float:
+        """Give the level at which an interval of this arm alone says no more than all arms together do."""
+        row, arms = self.against_control(arm), int(self.effects["against"].eq(self.control).sum())
+        held_back_by_holm = self._shown(row) != 0 and row["p_holm"] >= 1 - self.level
+        return 1 - (1 - self.level) / arms if held_back_by_holm else self.alone
 
     def _said(self, row) -> Message:
         gain = Amount(row.estimate, self.binary, self.unit, signed=True)
@@ -116,8 +125,7 @@ class ArmEffects(Result):
         if self.doubts:
             return ()
         best, scale = self.against_control(), 100 if self.binary else 1
-        label = self.say("{outcome}, '{arm}' against control, {unit} a member",
-            arm=Label(best["arm"]), unit=self._unit)  # fmt: skip
+        label = say("'{arm}' against control, {unit} a member", arm=Label(best["arm"]), unit=self._unit)
         ends = Span(scale * best["low_joint"], scale * best["high_joint"])
         return (Tile(label, Number(scale * best["estimate"], signed=True), ends),)
 
@@ -145,10 +153,9 @@ class ArmEffects(Result):
         )
         if over_time.broken:
             raised = Listed(tuple(map(Label, over_time.broken)))
-            stop = say("Do not repeat '{arm}' as it was: it raised {guards}.", arm=name, guards=raised)
-            mend = say("First test a milder contact against control.")
-            safe = say("a test that rules out a rise of {guards} beyond its margin.", guards=raised)
-            return Decision((stop, brings, mend), safe)
+            stop = say("Do not repeat '{arm}': it raised {guards}.", arm=name, guards=raised)
+            mend = say("Test a milder contact: it pays from {least} a member on.", least=least)
+            return Decision((stop, mend), say("a test that rules out such harm."))
         if not (self._shown(row, break_even) > 0 and row["p_holm"] < 1 - self.level):
             stop = say("Do not keep '{arm}' on this evidence: it is not shown to pay its cost.", arm=name)
             return Decision(
@@ -261,7 +268,7 @@ def arm_effects(
         ).of(arm, names[:8], control)
     contacted = [name for name in names if name != control]
     pairs = [(name, control) for name in contacted], list(combinations(contacted, 2))
-    tables, found = [], []
+    tables, found, alone = [], [], []
     for family in pairs:
         for one, other in family:
             pair = members[members[arm].isin([one, other])]
@@ -269,12 +276,14 @@ def arm_effects(
             found.append(
                 estimate_effect(pair, outcome=outcome, treatment=arm, covariates=covariates, clusters=clusters)
             )
-        tables.append(_family(family, found[-len(family) :], level, _correlated(members, outcome, arm, family)))
+        table, wrong = _family(family, found[-len(family) :], level, _correlated(members, outcome, arm, family))
+        tables.append(table)
+        alone.append(1 - wrong)
     doubts = [reason for check in checks if not check.comparable for reason in check.reasons]
     doubts += [reason for effect in found for reason in effect.doubts]
     binary = all(effect.binary for effect in found)
     table = pd.concat(tables, ignore_index=True)
-    return ArmEffects(table, control, level, outcome, binary, unit, campaign, tuple(dict.fromkeys(doubts)))
+    return ArmEffects(table, control, level, outcome, binary, unit, campaign, tuple(dict.fromkeys(doubts)), alone[0])
 
 
 def _correlated(members: pd.DataFrame, outcome: str, arm: str, pairs: Sequence[tuple[str, str]]) -> np.ndarray:
@@ -291,7 +300,7 @@ def _correlated(members: pd.DataFrame, outcome: str, arm: str, pairs: Sequence[t
 
 def _family(
     pairs: Sequence[tuple[str, str]], found: Sequence[Estimate], level: float, covariance: np.ndarray
-) -> pd.DataFrame:
+) -> tuple[pd.DataFrame, float]:
     fewest, wrong = min(estimate.errors.df for estimate in found), 1 - level
     if len(found) > 1 and (np.diag(covariance) > 0).all():
         furthest = np.abs(t_draws(covariance, fewest, np.random.default_rng(0))).max(axis=1)
@@ -304,4 +313,5 @@ def _family(
     table.insert(1, "against", [other for _, other in pairs])
     table = table.rename(columns={"p_value": "p"})
     table[["low_joint", "high_joint"]] = [estimate.interval(1 - wrong)[:2] for estimate in found]
-    return table.assign(p_holm=holm(table["p"].to_numpy()), members=[row.n_treated + row.n_control for row in rows])
+    members = [row.n_treated + row.n_control for row in rows]
+    return table.assign(p_holm=holm(table["p"].to_numpy()), members=members), wrong

@@ -43,6 +43,8 @@ class ComplierEffect(Result):
         Effect of assignment on the outcome (intention to treat).
     delivery : AverageEffect
         Effect of assignment on delivery: the share of compliers.
+    counted : float
+        The same as counted: without adjustment for covariates.
     one_sided : bool
         Nobody in control got the contact: the compliers are all those who got it.
     """
@@ -59,6 +61,7 @@ class ComplierEffect(Result):
     first_stage_f: float
     one_sided: bool
     level: float
+    counted: float
 
     @property
     def assumptions(self) -> Message:
@@ -91,23 +94,27 @@ class ComplierEffect(Result):
                 f=f,
                 outcome=Label(effect.outcome),
             )
+        counted: Share | Message = Share(self.counted)
+        if counted.said() != share.said():
+            counted = say("{counted}, {share} when adjusted like the effect", counted=counted, share=share)
         who = say("those reached") if self.one_sided else say("those reached because of their arm")
         found = say(
-            "{effect} on {who} ({share} of the members); by assignment {assigned} per member",
+            "{effect} on {who} (of the members: {share}); by assignment {assigned} per member",
             effect=self._said(self),
             who=who,
-            share=share,
+            share=counted,
             assigned=self._said(effect),
         )
         weak = say("Weak: F = {f}, only the interval counts.", f=f) if self.first_stage_f < WEAK else say("")
         scale = 100 if effect.binary else 1
         shown = direction(scale * self.low, scale * self.high)
         how: dict[str, Any] = {"outcome": Label(effect.outcome), "found": found}
+        level = self.say("Both are {level} intervals.") if round(self.level, 2) != 0.95 else say("")
         if shown == 0:
-            return join(say("No evidence that a delivered contact changed {outcome}: {found}.", **how), weak)
+            return join(say("No evidence that a delivered contact changed {outcome}: {found}.", **how), level, weak)
         if shown > 0:
-            return join(say("A delivered contact raised {outcome}: {found}.", **how), weak, self.assumptions)
-        return join(say("A delivered contact lowered {outcome}: {found}.", **how), weak, self.assumptions)
+            return join(say("A delivered contact raised {outcome}: {found}.", **how), level, weak, self.assumptions)
+        return join(say("A delivered contact lowered {outcome}: {found}.", **how), level, weak, self.assumptions)
 
     def _said(self, found: AverageEffect | ComplierEffect) -> Message:
         amount = Amount(found.estimate, self.by_assignment.binary, self.by_assignment.unit, signed=True)
@@ -158,7 +165,8 @@ def complier_effect(
     Parameters
     ----------
     members, outcome, treatment, covariates, clusters, level, checks, unit, campaign
-        As in `average_effect`; treatment is the arm assigned.
+        As in `average_effect`; treatment is the arm assigned. Of an arm chosen among several, level is what
+        `ArmEffects.level_of` gives: no more is then claimed of its contacts than of the arm.
     delivered : str
         Column of 0/1 or booleans, complete: whether the contact arrived. Not whether it was answered by a purchase.
     delivered_on : str, optional
@@ -211,7 +219,7 @@ def complier_effect(
         and max(abs(effect.estimate - effect.low - half), abs(effect.high - effect.estimate - half)) < half / 10
     )
     delta = (ratio - t * se, ratio + t * se) if normal else (np.nan, np.nan)
-    return ComplierEffect(ratio, se, *ends, *delta, effect, share, f, one_sided, level)
+    return ComplierEffect(ratio, se, *ends, *delta, effect, share, f, one_sided, level, first)
 
 
 def _ends(effect: AverageEffect, share: AverageEffect, covariance: float, t: float) -> tuple[float, float, bool]:

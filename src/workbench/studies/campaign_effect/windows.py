@@ -122,7 +122,7 @@ class EffectWindows(Result):
         for row in (
             guards.assign(well=~guards["verdict"].eq("harm")).sort_values("well", kind="stable")[:2].itertuples()
         ):
-            rise = say("rise of {guard} per 100 members", guard=Label(row.guard))
+            rise = say("more {guard} per 100 members", guard=Label(row.guard))
             found.append(Tile(rise, Number(100 * row.effect, signed=True), _bound(row, 100)))
         return tuple(found)
 

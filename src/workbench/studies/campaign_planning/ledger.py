@@ -127,7 +127,7 @@ class CampaignLedger(Result):
             what = say("expected of {best} again, {unit} a member", best=Name(best["campaign"]), unit=unit)
             tiles.append(Tile(what, Number(best["shrunken"], signed=True), Span(best["low"], best["high"])))
         ends = Span(self.mean.low, self.mean.high)
-        mean = say("mean effect of such campaigns, {unit} a member", unit=unit)
+        mean = say("mean of such campaigns, {unit} a member", unit=unit)
         return (*tiles, Tile(mean, Number(self.mean.estimate, signed=True), ends))
 
     def decision(self, plan: CampaignPlan) -> Decision:
@@ -148,9 +148,8 @@ class CampaignLedger(Result):
             return Decision(
                 (test, brings, next_one), say("a repeat whose whole interval lies above {least}.", least=least)
             )
-        again = say("Repeat {best} if it is still on offer: expect {effect} a member; a contact pays from {least} on.",
-            effect=expect, least=least, **name)  # fmt: skip
-        return Decision((again, next_one), say("a repeat whose interval reaches {least} a member.", least=least))
+        again = say("Repeat {best} if still on offer: a contact pays from {least} a member.", least=least, **name)
+        return Decision((again, next_one), say("a repeat that may bring less."))
 
     def _aside(self) -> Message:
         if not self.set_aside:

@@ -21,7 +21,7 @@ from workbench.studies.churn.terms import alike, month_starts
 
 FEWEST = 10
 VERDICTS = {
-    "holds": say("The formula holds within what chance and calibration allow"),
+    "holds": say("The formula for leaving holds within chance and its own error"),
     "level": say("The level is off, so calibrate the formula anew"),
     "order": say("The order is off, so fit the formula anew"),
 }
@@ -70,7 +70,7 @@ class ChurnMonitor(Result):
     def headline(self) -> Message:
         """Say whether it holds, and how many are on the list."""
         said = say(
-            "{verdict}: in {n} months {left} customers left and {expected} were expected.",
+            "{verdict}: in {n} months {left} customers left, {expected} were expected.",
             verdict=VERDICTS[self.verdict], n=len(self.table), left=int(self.table["left"].sum()),
             expected=Count(self.table["expected"].sum()),
         )  # fmt: skip
@@ -83,8 +83,8 @@ class ChurnMonitor(Result):
     def tiles(self) -> tuple[Tile, ...]:
         """Those who left in the last month, and those on the list."""
         last = self.table.iloc[-1]
-        one = Tile(say("left in the last month (expected)"), Count(last["left"]), Span(last.low, last.high, ",.0f"))
-        said = say("customers at {threshold} or more", threshold=Share(self.threshold))
+        one = Tile(say("left last month (expected between)"), Count(last["left"]), Span(last.low, last.high, ",.0f"))
+        said = say("customers with {threshold} chance or more", threshold=Share(self.threshold))
         return one, *([] if self.listed.empty else [Tile(said, Count(len(self.listed)))])
 
     def decision(self) -> Decision:
@@ -92,7 +92,7 @@ class ChurnMonitor(Result):
         do = {"holds": say("Leave the formula as it is."),
             "level": say("Calibrate the formula on the last month: it orders customers well, but the level has moved."),
             "order": say("Fit the formula anew: it no longer orders customers as it says.")}  # fmt: skip
-        return Decision((do[self.verdict],), say("a month in which more or fewer leave than chance allows."))
+        return Decision((do[self.verdict],), say("leaving beyond what chance allows."))
 
     def quantities(self) -> Iterable[Quantity]:
         """Left against expected."""

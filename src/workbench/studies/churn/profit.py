@@ -103,7 +103,7 @@ class ChurnProfit(Result):
 
     def tiles(self) -> tuple[Tile, ...]:
         """What it brings, and the best share."""
-        said = say("profit a customer, if acceptance is as assumed ({unit})", unit=Term(self.currency))
+        said = say("profit a customer, on assumed acceptance ({unit})", unit=Term(self.currency))
         return (Tile(said, Number(self.held_out, ",.2f"), Span(*self.held_out_interval, ",.2f")),
             Tile(say("of the customers to contact"), Share(self.share), Span(*self.share_interval, ".1%")))  # fmt: skip
 
@@ -115,7 +115,7 @@ class ChurnProfit(Result):
             do = say("Contact nobody for being likely to leave: it is not shown to pay.")
         else:
             do = say(
-                "Contact the likeliest {share} to leave, and hold some out at random, to measure what is assumed.",
+                "Contact the likeliest {share} to leave; spare some at random, to measure what is assumed.",
                 share=Share(self.share),
             )
         return Decision((do,), say("a randomised holdout in which contact keeps fewer than assumed."))

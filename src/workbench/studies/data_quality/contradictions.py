@@ -63,7 +63,7 @@ class Contradictions(Result):
     def tiles(self) -> tuple[Tile, ...]:
         """Rules that are broken."""
         broken = say("{n} of {all}", n=len(self.table), all=len(self.tried))
-        return (Tile(say("rules between systems that are broken"), broken),) if self.tried else ()
+        return (Tile(say("broken rules between systems"), broken),) if self.tried else ()
 
     def as_table(self) -> Table:
         """Give all rules with their verdict, as words."""
@@ -201,7 +201,7 @@ class LostRecords(Result):
         if not lost:
             return ()
         share = say("{share} of {n}", share=refused.part(lost / self.records), n=self.records)
-        return (Tile(say("records lost when the data came in"), Count(lost), share),)
+        return (Tile(say("records lost on arrival"), Count(lost), share),)
 
     def as_table(self) -> Table:
         """Give the tables with refused records; how many customers they name as words where they are few."""

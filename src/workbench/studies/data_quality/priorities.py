@@ -118,11 +118,11 @@ class MendFirst(Result):
 
     def decision(self) -> Decision:
         """Say what is mended first, by whom, and how studies are read until then."""
-        change = say("a smaller fault that touches the largest bills.")
+        change = say("a smaller fault on the largest bills.")
         if not self.told:
             return Decision((say("Mend nothing now: no fault touches {n} customers or more.", n=self.minimum),), change)
         first, *rest = self.told
-        then = say("Until then read the {n} studies on these data with care.", n=first.studies)
+        then = say("Until then, read the {n} studies on it with care.", n=first.studies)
         turn = say("Then mend the {n} other faults listed below.", n=len(rest))
         return Decision((first.do, then, turn) if len(rest) > 1 else (first.do, then), change)
 
@@ -202,11 +202,10 @@ def _losing(lost: LostRecords, customers: int) -> Iterable[Fault]:
             ),
             say("{table}: lost records", table=table),
             say(
-                "First, {who} should mend its {table}: {n} of {all} records were lost when the data came in, which "
-                "touches {customers}.",
+                "First, {who} should mend its {table}: {n} of {all} were lost on arrival, touching {customers}.",
                 all=int(row.records), customers=_touched(row.customers, customers), **known,
             ),
-            say("Have {who} mend the {n} refused records of its {table}, and take them back.", **known),
+            say("Have {who} mend the {n} refused records, and take them back.", who=known["who"], n=known["n"]),
             say("Most often they were refused because {why}.", why=why),
         )  # fmt: skip
 
@@ -236,7 +235,7 @@ def _who(department: str) -> Message:
 def _touched(customers: float, base: int) -> Message:
     if not base:
         return say("{n} customers", n=int(customers))
-    return say("{n} of {all} customers ({share})", n=int(customers), all=base, share=Share(customers / base))
+    return say("{n} customers ({share} of {all})", n=int(customers), all=base, share=Share(customers / base))
 
 
 @dataclass(frozen=True)
@@ -265,7 +264,7 @@ class StudiesTouched(Result):
     def tiles(self) -> tuple[Tile, ...]:
         """Studies that rest on data with faults."""
         touched = say("{n} of {all}", n=(self.table["verdict"] == "touched").sum(), all=len(self.table))
-        return (Tile(say("studies that rest on data with faults"), touched),)
+        return (Tile(say("studies on data with faults"), touched),)
 
     def as_table(self) -> Table:
         """Give the studies and what they rest on in words."""
@@ -306,7 +305,7 @@ def studies_touched(
             worst = gone.loc[gone["share"].idxmax()]
             said.append(
                 say(
-                    "{n} records are lost and count as if they had never been, at most {share} of a table ({table})",
+                    "lost records, which count as if they had never been: {n}, at most {share} of a table ({table})",
                     n=int(gone["lost"].sum()), share=Share(worst["share"], 2), table=refused.table(worst["table"]),
                 )
             )  # fmt: skip

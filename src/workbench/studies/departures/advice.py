@@ -17,10 +17,10 @@ def decision(
     complaints: Recovery | Refusal,
 ) -> Decision:
     """Say which cause and competitor to answer, what to do after complaints, and whether rates or the base changed."""
-    do = (*(() if isinstance(flows, Refusal) else (_competitor(flows),)),
+    do = (*(() if isinstance(flows, Refusal) else (_competitor(flows),)), _complaints(complaints),
         *(() if isinstance(causes, Refusal) else (_cause(causes),)),
-        _complaints(complaints), *(() if isinstance(change, Refusal) else (_change(change),)))  # fmt: skip
-    return Decision(do, say("a larger trial of compensation, or another year."))
+        *(() if isinstance(change, Refusal) else (_change(change),)))  # fmt: skip
+    return Decision(do, say("a larger trial, or another year."))
 
 
 def _complaints(found: Recovery | Refusal) -> Message:
@@ -39,9 +39,8 @@ def _complaints(found: Recovery | Refusal) -> Message:
         span = Span(row["low"], row["high"], ".1f")
         return say("Stop '{arm}' after complaints: {points} percentage points more leave {span}.", span=span, **said)
     return say(
-        "Decide nothing on compensation ('{arm}') after complaints: {points} percentage points of churn {span}, "
-        "not significant.",
-        arm=Label(row["arm"]), points=Number(row["percentage_points"], "+.1f"),
+        "Decide nothing on compensation after complaints: leaving {points} points {span}, not significant.",
+        points=Number(row["percentage_points"], "+.1f"),
         span=Span(row["low"], row["high"], "+.1f"),
     )  # fmt: skip
 
@@ -49,8 +48,7 @@ def _complaints(found: Recovery | Refusal) -> Message:
 def _competitor(flows: Directions) -> Message:
     for turn in flows.turns.head(1).itertuples():
         return say(
-            "Answer what {operator} has offered since {month}: {after} of those who take their number along go there, "
-            "{before} before.",
+            "Answer {operator}'s offers since {month}: {after} of numbers taken along go there, {before} before.",
             operator=Name(turn.operator), month=Day(turn.month), after=Share(turn.after), before=Share(turn.before),
         )  # fmt: skip
     if flows.losing.empty:

@@ -144,7 +144,7 @@ class Directions(Result):
         if not self.both:
             label = say("share of ports out to {operator}", operator=operator)
             return (Tile(label, Share(row["share"]), Span(row["low"], row["high"], ".1%")),)
-        net = Tile(say("net customers from {operator}", operator=operator), Number(row["net_flow"], "+,.0f"),
+        net = Tile(say("customers won less lost, {operator}", operator=operator), Number(row["net_flow"], "+,.0f"),
             Span(row["net_flow_low"], row["net_flow_high"], "+,.0f"))  # fmt: skip
         if not np.isfinite(row["high"]):
             return (net,)

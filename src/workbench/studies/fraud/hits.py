@@ -171,7 +171,7 @@ class RuleHits(Result):
         right = say("unknown") if not decided else say("{text}", text=Share(fraud / decided, 0))
         money = float(self.order.loc[self.order["advice"] == KEEP, "found"].sum())
         return (
-            Tile(say("fraud confirmed by the rules kept, {currency}", currency=Term(self.currency)), Count(money)),
+            Tile(say("confirmed fraud, rules kept ({currency})", currency=Term(self.currency)), Count(money)),
             Tile(say("lines to look at"), Count(worked), say("of {n} found", n=len(self.worklist))),
             Tile(say("decided lines that cheat"), right, Span(float(low), float(high), ".0%") if decided else None),
         )
@@ -182,7 +182,7 @@ class RuleHits(Result):
         if kept := self.advised(KEEP):
             do.append(
                 say(
-                    "Work the cases of {rules} first: {n} a day reach {share} of all lines found.",
+                    "Work the cases of {rules} first: {n} a day reach {share} of lines found.",
                     rules=Listed(kept, ""), n=self._a_day(),
                     share=Share(self._reach(), 0),
                 )

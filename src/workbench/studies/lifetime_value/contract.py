@@ -86,19 +86,18 @@ class LifetimeValue(Result):
         """Say what today's contracts are worth, and how much of it was not observed."""
         row = self.table.iloc[0]
         worth: dict[str, Any] = {"contracts": Number(row["contracts"], ",.0f"), "value": Number(row["value"], ",.0f"),
-            "unit": Term(self.currency), "horizon": self.horizon, "discount": Share(self.discount),
-            "each": Number(row["per_contract"], ",.2f"), "months": Number(row["months"], ".1f")}  # fmt: skip
+            "unit": Term(self.currency), "horizon": self.horizon, "discount": Share(self.discount)}  # fmt: skip
         if np.isfinite(row["low"]):
             text = say(
-                "Today's {contracts} contracts are worth {value} {unit} {span} over {horizon} months at {discount} a "
-                "year, {each} each; they run for {months} of them.",
+                "Today's {contracts} contracts are worth {value} {unit} {span} over the next {horizon} months, "
+                "discounted at {discount} a year.",
                 span=Span(row["low"], row["high"], ",.0f"),
                 **worth,
             )
         else:
             text = say(
-                "Today's {contracts} contracts are worth {value} {unit} over {horizon} months at {discount} a year, "
-                "{each} each; they run for {months} of them.",
+                "Today's {contracts} contracts are worth {value} {unit} over the next {horizon} months, discounted at "
+                "{discount} a year.",
                 **worth,
             )
         return join(text, *self._reservations())
@@ -136,13 +135,13 @@ class LifetimeValue(Result):
     def decision(self) -> Decision:
         """Say what keeping a contract may cost at most, and whether that differs by tenure beyond chance."""
         all_, unit = self.table.iloc[0], Term(self.currency)
-        change = say("departures that differ from the past, or margins that fall with new tariffs.")
+        change = say("departures unlike the past, or lower margins.")
         if not all_["per_contract"] > 0 or all_["low"] <= 0:
             return Decision(
                 (say("Spend nothing on keeping contracts: it is not shown that they bring anything."),), change
             )
         most = say(
-            "Spend on keeping a contract at most what is lost when it ends: {each} {unit} on average.",
+            "To keep a contract, spend at most what its end loses: {each} {unit} on average.",
             each=Number(all_["per_contract"], ",.0f"), unit=unit,
         )  # fmt: skip
         rows = self.table.iloc[1:].dropna(subset=["low", "high"]).query("contracts >= @FEWEST")
@@ -153,8 +152,7 @@ class LifetimeValue(Result):
             alike = say("Set no other limit by how long a contract has run: no difference by tenure is certain.")
             return Decision((most, alike), change)
         by_tenure = say(
-            "Set the limit by how long a contract has run: from {low} {unit} at {least} months to {high} {unit} at "
-            "{most}.",
+            "Limit by age: from {low} {unit} at {least} months to {high} {unit} at {most}.",
             low=Number(low["per_contract"], ",.0f"), least=Name(low["tenure"]),
             high=Number(high["per_contract"], ",.0f"), most=Name(high["tenure"]), unit=unit,
         )  # fmt: skip

@@ -105,12 +105,12 @@ class DidEffect(Result):
             return join(say("No evidence that the rollout changed {outcome}: {effect}.", **found), basis)
         if shown > 0:
             lead = say(
-                "The rollout raised {outcome} by {effect}, if without it those areas would have moved like others.",
+                "The rollout raised {outcome} by {effect}, if those areas would otherwise have moved like others.",
                 **found,
             )
         else:
             lead = say(
-                "The rollout lowered {outcome} by {effect}, if without it those areas would have moved like others.",
+                "The rollout lowered {outcome} by {effect}, if those areas would otherwise have moved like others.",
                 **found,
             )
         return join(lead, basis)
@@ -130,27 +130,25 @@ class DidEffect(Result):
             what = say("effect on {outcome}, {unit} per {each}", each=Term(self.per), **unit)
         tiles = [Tile(what, Number(self.estimate, signed=True), Span(self.low, self.high))]
         if last["period"] > 0 and np.isfinite([last["low"], last["high"]]).all():
-            latest = say("effect in the last period, number {k} since the start", k=int(last["period"]) + 1)
+            latest = say("effect in the last period")
             tiles.append(Tile(latest, Number(last["estimate"], signed=True), Span(last["low"], last["high"])))
-        who = say("areas that got it, compared with {others} others", others=self.control_clusters)
+        who = say("areas with it ({others} without)", others=self.control_clusters)
         return (*tiles, Tile(who, Count(self.treated_clusters)))
 
     def decision(self) -> Decision:
         """Say whether to extend the rollout, of whose outcome more is better, and at which cost."""
-        drawn = say("Draw at random who comes next: then nobody has to assume that all would have moved alike.")
+        drawn = say("Choose the next areas at random: that needs no such assumption.")
         if self.doubts:
             nothing = say("Decide nothing on this comparison: it cannot be answered.")
             return Decision((nothing, drawn), say("a comparison with others that moved alike before the start."))
         shown = direction(self.low, self.high)
-        alike = say("a trend of its own before the start, or another event in the same places and periods.")
+        alike = say("an earlier trend, or another event there.")
         if shown > 0:
             least = Amount(self.low, unit=self.unit_of_outcome)
-            extend = say(
-                "Extend the rollout only where it costs less than {least}, which it brings at least.", least=least
-            )
+            extend = say("Extend the rollout only where it costs less than {least}.", least=least)
             if self.per:
                 extend = say(
-                    "Extend the rollout only where it costs less than {least} per {each}, which it brings at least.",
+                    "Extend the rollout only where it costs less than {least} per {each}.",
                     least=least, each=Term(self.per),
                 )  # fmt: skip
             return Decision((extend, drawn), alike)

@@ -136,7 +136,7 @@ class TreatedEffect(Result):
         tiles = [Tile(what, Number(scale * self.estimate, signed=True), Span(scale * self.low, scale * self.high))]
         share, low, high = 100 * np.array([self.relative.estimate, self.relative.low, self.relative.high])
         if np.isfinite([share, low, high]).all():
-            what = say("effect in % of what they did without")
+            what = say("effect in %")
             tiles.append(Tile(what, Number(share, signed=True), Span(low, high)))
         tiles.append(Tile(say("contacted members with others like them"), self._overlap))
         if self.sensitivity.near:
@@ -159,7 +159,7 @@ class TreatedEffect(Result):
             return Decision((nothing, control), say("a repeat with a random control group."))
         least = Amount(break_even, self.binary, self.unit)
         pays = say("A contact pays from {least} a contacted member on.", least=least)
-        change = say("a repeat with a random control group, or a cause of contact that was not recorded.")
+        change = say("a random control group, or an unrecorded cause of contact.")
         if self._shown(break_even) > 0:
             return Decision((say("Go on with this contact, as far as the comparison holds."), pays, control), change)
         if self._shown() < 0:

@@ -76,7 +76,7 @@ class ValueGrid(Result):
         best = self.table.iloc[0]
         ends = Span(best["customers_low"], best["customers_high"], ",.0f")
         return (
-            Tile(say("customers of high current and high potential value"), Count(int(best["customers"])), ends),
+            Tile(say("customers high in current and potential value"), Count(int(best["customers"])), ends),
             Tile(say("customers who sit firmly in their cell"), Share((self.customers["certainty"] > SURE).mean(), 0)),
         )
 

@@ -74,8 +74,8 @@ class Potential(Result):
         learned = int(self.services["learner"].isin(["logistic", "boosted trees"]).sum())
         n, today, unit = len(self.customers), Number(now, ",.0f"), Term(self.currency)
         lead = say(
-            "{n} customers bring {now} {unit} a year, potential is {total} {span} more, {share} of it from "
-            "services they lack.",
+            "{n} customers bring {now} {unit} a year, potential is {total} {span} more, {share} from services they "
+            "lack.",
             n=n, now=today, unit=unit, total=Number(total, ",.0f"), span=Span(low, high, ",.0f"),
             share=Share(cross / max(total, 1e-9), 0),
         )  # fmt: skip

@@ -95,19 +95,16 @@ class WorthRaising(Result):
     def decision(self) -> Decision:
         """Say whether to contact, and how to learn what contact adds."""
         plan = self.contacts.iloc[0]
-        n, change = int(plan["contacts"]), say("a measured lift on the other side of the break-even.")
+        n, change = int(plan["contacts"]), say("a pilot that shows otherwise.")
         if not n:
             return Decision((say("Contact nobody on this list: no expected gain covers its cost."),), change)
         pilot = say(
-            "Begin with a randomised pilot among the {n} customers listed, and contact the others if it shows more "
-            "than {break_even}.",
+            "Begin with a randomised pilot among the {n} customers listed; go on if contact adds over {break_even}.",
             n=n, break_even=Share(plan["break_even"], 0),
         )  # fmt: skip
         if not plan["low"] > 0:
             return Decision((say("Do not contact the whole list yet: its net may be below 0."), pilot), change)
-        return Decision(
-            (pilot, say("Follow the strategy of each cell for customers who sit firmly in theirs.")), change
-        )
+        return Decision((pilot, say("Follow the strategy table where a customer's cell is certain.")), change)
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""

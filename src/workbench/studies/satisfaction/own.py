@@ -58,19 +58,19 @@ class OwnStanding(Result):
             worst = {"n": len(behind), **self.largest(behind), **said}
             if len(ahead):
                 return say(
-                    "{construct}: {own} is behind in {n} of {all} comparisons with competitors and ahead in {m}; "
-                    "furthest behind {other}, by {gap} points {span}.",
+                    "{construct}: {own} is behind competitors in {n} of {all} comparisons, ahead in {m}; furthest "
+                    "behind {other}: {gap} of 100 points {span}.",
                     m=len(ahead), **worst,
                 )  # fmt: skip
             return say(
-                "{construct}: {own} is behind in {n} of {all} comparisons with competitors and ahead in none; "
-                "furthest behind {other}, by {gap} points {span}.",
+                "{construct}: {own} is behind competitors in {n} of {all} comparisons, ahead in none; furthest behind "
+                "{other}: {gap} of 100 points {span}.",
                 **worst,
             )
         if len(ahead):
             return say(
-                "{construct}: {own} is ahead in {m} of {all} comparisons with competitors and behind in none; "
-                "furthest ahead of {other}, by {gap} points {span}.",
+                "{construct}: {own} is ahead of competitors in {m} of {all} comparisons, behind in none; furthest "
+                "ahead of {other}: {gap} of 100 points {span}.",
                 m=len(ahead), **self.largest(ahead), **said,
             )  # fmt: skip
         return say(
@@ -108,7 +108,7 @@ class OwnStanding(Result):
         rows = self.table.head(0) if self.missing else self.table.nlargest(PLACES, "n")
         return tuple(
             Tile(
-                self.say("{construct} of {cell}, points of 100", cell=one_cell([self.own, *where])),
+                self.say("{construct} points, {cell}", cell=one_cell(where or [self.own])),
                 Number(index, ".1f"),
                 Span(low, high, ".1f", self.level),
             )
@@ -164,10 +164,9 @@ def decision(
             target=target)  # fmt: skip
         other = say("a question whose rise goes with more than 0 points in the next wave.")
     else:
-        other = say("a trial in which the improvement changes nothing.")
+        other = say("a trial that changes nothing.")
         ends = Span(first["importance_low"], first["importance_high"], ".2f")
         told: dict[str, Any] = {
-            "own": items.of or say("everyone"),
             "item": item,
             "points": Number(first["importance"], ".2f"),
             "span": ends,
@@ -175,13 +174,13 @@ def decision(
         }
         if first["probability_top"] >= items.level:
             improve = say(
-                "{own}: improve {item} first; one point more goes with {points} points of {target} {span}.",
+                "Improve {item} first; each point goes with {points} of {target} {span}.",
                 **told,
             )
         else:
             improve = say(
-                "{own}: try improving {item} in one place first, for it is not certain to be among the best; one point "
-                "more there goes with {points} points of {target} {span}.",
+                "Try improving {item} in one place first, for it is not certain to be among the best; one point more "
+                "there goes with {points} points of {target} {span}.",
                 **told,
             )
     return Decision((improve, *_judged(standing), *_published(change)), other)
@@ -194,7 +193,7 @@ def _judged(standing: OwnStanding | Refusal) -> Iterator[Message]:
     clear = rows[rows["significant"]]
     if (clear["gap"] < 0).any():
         other = standing.largest(clear[clear["gap"] < 0])["other"]
-        yield say("Measure success by the gap to {other}.", other=other)
+        yield say("Judge it by the gap to {other}.", other=other)
     elif len(clear):
         other = standing.largest(clear)["other"]
         yield say("Claim a lead only where it is significant, as over {other}.", other=other)

@@ -31,7 +31,7 @@ class ItemPriorities(Result):
     table : DataFrame
         One row an item, first priority first: construct, item, label, importance (points of the target's index per
         point of the item's scale), performance (mean on the scale, 0-100), potential (points of the target if every
-        answer rose to the end of the scale), with costs points_per_yuan, each with `_low` and `_high`;
+        answer rose to the end of the scale), with costs points_per_cost, each with `_low` and `_high`;
         probability_top (share of resamples in which it is among the first `top`).
     of : str
         Whose answers; empty for all.
@@ -50,14 +50,14 @@ class ItemPriorities(Result):
     CHART = say("Dots with intervals, a row an item")
     FORMATS = (
         {f"{what}{end}": "{:.2f}" for what in _COLUMNS for end in ("", "_low", "_high")}
-        | {f"points_per_yuan{end}": "{:.3g}" for end in ("", "_low", "_high")}
+        | {f"points_per_cost{end}": "{:.3g}" for end in ("", "_low", "_high")}
         | {"probability_top": "{:.0%}"}
     )
 
     @property
     def ranked_by(self) -> str:
         """Column that orders the items."""
-        return "points_per_yuan" if "points_per_yuan" in self.table else "potential"
+        return "points_per_cost" if "points_per_cost" in self.table else "potential"
 
     def headline(self) -> Message:
         """Say which item comes first, and which are surely among the first."""
@@ -87,8 +87,8 @@ class ItemPriorities(Result):
             lead,
             say(
                 "It could bring {gain} and is among the {group} in {often} of the resamples.",
-                gain=say("{gain} points per yuan", gain=gain)
-                if what == "points_per_yuan"
+                gain=say("{gain} points per unit of cost", gain=gain)
+                if what == "points_per_cost"
                 else say("{gain} points up to the end of the scale", gain=gain),
                 group=group,
                 often=Share(row["probability_top"], 0),
@@ -137,8 +137,7 @@ class ItemPriorities(Result):
             say("{item} · {construct}", item=self.labels.get(row.item, Name(row.item)), construct=Label(row.construct))
             for row in self.table.itertuples()
         ]
-        per_yuan = what == "points_per_yuan"
-        unit = say("points per yuan") if per_yuan else say("points if at the end of the scale")
+        unit = say("points per unit of cost") if what == "points_per_cost" else say("points if at the end of the scale")
         label = self.say("{target}: {unit}", unit=unit)
         return dot_and_interval(names, table, ax, label=label, zero=True, digits=".3g")
 
@@ -233,8 +232,9 @@ def item_priorities(
         Drivers that somebody can act on; only their items are ranked. All if empty.
     top : int
         How many first places `probability_top` is about.
-    cost : mapping of item to yuan, optional
-        What raising the mean by one point of the scale costs; ranks by points per yuan, the items named only.
+    cost : mapping of item to money, optional
+        What raising the mean by one point of the scale costs, all in one currency; ranks by points per unit of it, the
+        items named only.
     labels : mapping of item to text, optional
         What items are called, where it is not what the model calls them.
 
@@ -270,12 +270,12 @@ def item_priorities(
     rows = {"importance": effect * draws.share[:, at] * 100 / span[at], "performance": draws.level_of(mask)[:, at]}
     rows["potential"] = effect * draws.share[:, at] * (100 - rows["performance"])
     if cost is not None:
-        yuan = np.array([cost[item] for item in items], float)
-        if not (np.isfinite(yuan) & (yuan > 0)).all():
-            raise WorkbenchError("cost of {names} is not positive. Give yuan per point.").of(
-                np.array(items)[~(yuan > 0)]
+        paid = np.array([cost[item] for item in items], float)
+        if not (np.isfinite(paid) & (paid > 0)).all():
+            raise WorkbenchError("cost of {names} is not positive. Give what a point costs.").of(
+                np.array(items)[~(paid > 0)]
             )
-        rows["points_per_yuan"] = rows["importance"] / yuan
+        rows["points_per_cost"] = rows["importance"] / paid
     table = pd.DataFrame({"construct": [owner[i] for i in items], "item": items})
     names: dict[str, Value] = {**model.labels, **{item: Named(text, "") for item, text in (labels or {}).items()}}
     table = table.assign(label=[say("{text}", text=names[i]) for i in items])

@@ -59,7 +59,7 @@ def _promise(kept: PromisesKept) -> Message:
     said: dict[str, Any] = {"promise": kept.said(row), "kept": Share(row["kept"], 0), "goal": goal}
     span = Span(row["low"], row["high"], ".0%")
     if row["high"] < GOAL:
-        return say("Keep promises, or promise less: {promise} is kept in {kept} (goal {goal}).", **said)
+        return say("Keep {promise}, or promise less: goal {goal}.", promise=said["promise"], goal=goal)
     if row["low"] >= GOAL:
         return say(
             "Leave the promises as they are: {promise}, kept least, is kept in {kept} of cases {span}; goal {goal}.",

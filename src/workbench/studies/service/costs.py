@@ -77,7 +77,7 @@ class CostToServe(Result):
         last = self.table[self.table["measure"] == "cost_share"].iloc[-1]
         if last["customers"] < FEWEST:
             return ()
-        label = say("cost of service as a share of margin, {tier}", tier=Term(last["tier"]))
+        label = say("service cost, share of margin, {tier}", tier=Term(last["tier"]))
         return (Tile(label, Share(last["estimate"]), Span(last["low"], last["high"], ".1%", self.level)),)
 
     def summary(self) -> pd.DataFrame:

@@ -26,7 +26,7 @@ def _calls(levels: Tiers) -> Message:
     for row in levels.ranked.iloc[:-1].itertuples():
         if row.near_demotion >= FEW:
             return say(
-                "Call customers close to losing their tier, first {n} of {all} in {tier}; spare some to compare.",
+                "First call the {n} of {all} in {tier} close to losing it; spare some.",
                 n=int(row.near_demotion), all=int(row.customers), tier=levels.called(row.tier),
             )  # fmt: skip
     return say("Call nobody for fear of demotion: in no upper tier are {few} customers near it.", few=FEW)

@@ -123,7 +123,7 @@ class Tiers(Result):
             for t in upper.itertuples()
         )
         lead = say(
-            "{n} of {all} customers are in a tier above {last} and bring {share} of the {value}.",
+            "{n} of {all} customers are in a tier above {last} and bring {share} of {value}.",
             n=upper.customers.sum(),
             all=self.ranked.customers.sum(),
             last=self.called(self.rules.names[-1]),
@@ -152,10 +152,11 @@ class Tiers(Result):
     def tiles(self) -> tuple[Tile, ...]:
         """How many stand above the last tier, and what they bring."""
         upper = self.ranked.iloc[:-1]
-        if not (n := int(upper.customers.sum())) >= FEW:
+        if upper.customers.sum() < FEW:
             return ()
-        label = say("{value} from the {n} customers above {last}", value=Label(self.value), n=n,
-            last=self.called(self.rules.names[-1]))  # fmt: skip
+        label = self.say(
+            "{value} from customers above {last}", value=Label(self.value), last=self.called(self.rules.names[-1])
+        )
         return (Tile(label, Share(upper.value_share.sum())),)
 
     def summary(self) -> pd.DataFrame:

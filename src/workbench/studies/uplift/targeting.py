@@ -132,9 +132,9 @@ class Targeting(Result):
         """
         unit, chosen = Term(self.currency), Interval(self.net, self.net_low, self.net_high)
         figures = (
-            (say("net of contacting the best {share}, {unit} per customer", share=self._best, unit=unit), chosen),
-            (say("best share more than everybody, {unit} per customer", unit=unit), self.advantage),
-            (say("net of contacting everybody, {unit} per customer", unit=unit), self.everybody),
+            (say("net from the best {share}, {unit} per customer", share=self._best, unit=unit), chosen),
+            (say("more than from everybody, {unit} per customer", unit=unit), self.advantage),
+            (say("net from everybody, {unit} per customer", unit=unit), self.everybody),
         )
         known = [(what, found) for what, found in figures if np.isfinite([found.low, found.high]).all()]
         shown = known[:2] if known[1:2] and known[1][1] is self.advantage else known
@@ -150,21 +150,20 @@ class Targeting(Result):
         if self.verdict == "not answerable":
             nothing = say("Contact nobody on the strength of this campaign: whether it pays is not answerable.")
             return Decision((nothing, say("Repeat it with arms drawn at random and enough members.")), again)
-        each = {name: _money(f, self.currency) for name, f in (("net", self.everybody), ("more", self.advantage))}
-        best = {"net": _money(Interval(self.net, self.net_low, self.net_high), self.currency)}
+        everybody = _money(self.everybody, self.currency)
         lost = say("a repeat whose net per customer is not above 0.")
         if self.verdict == "works and targetable":
-            who = say("Contact the best {share} of the list, and hold out a random part of them as control.", **share)
-            gain = say("Expect {net} per customer of the list, {more} more than from contacting everybody.", **best,
-                more=each["more"])  # fmt: skip
+            who = say("Contact the best {share} of the list; spare a random part.", **share)
+            gain = self.say("Expect {net} {currency} per customer of the list.", net=Number(self.net, "+,.2f"))
             return Decision((who, gain), say("a repeat that does not beat contacting everybody, or nobody."))
         if self.verdict == "works, contact everybody":
             who = say("Contact everybody on the list, and hold out a random part as control.")
-            gain = say("Expect {net} per customer; choosing the best is not shown to earn more.", net=each["net"])
+            gain = say("Expect {net} per customer; choosing the best is not shown to earn more.", net=everybody)
             return Decision((who, gain), lost)
         if self.verdict == "works, contact the best share":
             who = say("Contact no more than the best {share}, and hold out a random part of them as control.", **share)
-            gain = say("Expect {net} per customer of the list; contacting everybody is not shown to pay.", **best)
+            best = _money(Interval(self.net, self.net_low, self.net_high), self.currency)
+            gain = say("Expect {net} per customer of the list; contacting everybody is not shown to pay.", net=best)
             return Decision((who, gain), lost)
         wanted = self.say(
             "Test a cheaper contact, or another offer: each contact must add {least} in {outcome} to pay.",
@@ -172,7 +171,7 @@ class Targeting(Result):
         )  # fmt: skip
         pays = say("a repeat whose net per customer lies above 0.")
         if self.verdict == "harms":
-            stop = say("Stop this contact: contacting everybody nets {net} per customer.", net=each["net"])
+            stop = say("Stop this contact: contacting everybody nets {net} per customer.", net=everybody)
             return Decision((stop, wanted), pays)
         none = say("Contact nobody on this evidence: that it pays is not shown, for everybody or for the best.")
         return Decision((none, wanted), pays)

@@ -27,7 +27,7 @@ def _calls(behaviour: SatisfactionOutcome | Refusal) -> Message:
         return say("Do not act on the link of satisfaction and churn: the score may have known who left.")
     if not behaviour.leave:
         return say("Call nobody back for fear of churn: it is not shown that the dissatisfied leave more often.")
-    return say("Call back the dissatisfied; leave some out by lot, to learn what it brings.")
+    return say("Call back the dissatisfied; spare a random part.")
 
 
 def _requests(requests: ImprovementRequests | Refusal) -> Message:
@@ -40,7 +40,7 @@ def _requests(requests: ImprovementRequests | Refusal) -> Message:
     span = Span(first["low"] / 100, first["high"] / 100, ".1%")
     if len(rows) > 1 and not first["low"] > second["high"]:
         return say(
-            "Improve {first} or {second}: {share} ask for the first; which leads is not certain.",
+            "Improve {first} or {second}: {share} ask for the first; which leads is uncertain.",
             second=requests.called(second),
             **said,
         )

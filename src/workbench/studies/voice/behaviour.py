@@ -161,7 +161,7 @@ class SatisfactionOutcome(Result):
         }
         if round(low, 1) > 0:
             return say(
-                "The dissatisfied leave more often: with {step} points less of satisfaction, {churn} percentage points "
+                "The dissatisfied leave more often: with {step} points less satisfaction, {churn} percentage points "
                 "more leave {span}.",
                 **said,
             )
@@ -174,8 +174,8 @@ class SatisfactionOutcome(Result):
     def tiles(self) -> tuple[Tile, ...]:
         """How churn moves with satisfaction; nothing where a warning stands."""
         estimate, low, high = self.more
-        label = say("percentage points more churn with {step} points less of satisfaction", step=STEP)
-        tile = Tile(label, Number(estimate, "+.1f"), Span(low, high, "+.1f", self.level))
+        label = say("points more churn, {step} points less satisfaction", step=STEP)
+        tile = Tile(label, Number(estimate, "+.1f"), Span(low, high, ".1f", self.level))
         return () if self.warnings else (tile,)
 
     def caption(self) -> Message:

@@ -78,7 +78,7 @@ class ImprovementRequests(Result):
     def tiles(self) -> tuple[Tile, ...]:
         """The commonest request."""
         first = self.table.sort_values("share", ascending=False, kind="stable").iloc[0]
-        label = say("respondents who ask for {request}", request=self.called(first))
+        label = say("respondents asking for {request}", request=self.called(first))
         return (
             Tile(label, Share(first["share"] / 100), Span(first["low"] / 100, first["high"] / 100, ".1%", self.level)),
         )
