@@ -175,6 +175,23 @@ def test_ranks_of_operators(operators):
     )
 
 
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ([(1, 2), (1, 2), (3, 3)], "the order of the others is significant"),  # the second may lead, the third is last
+        ([(1, 1), (2, 2), (3, 3)], "the order of the others is significant"),
+        ([(1, 2), (1, 2), (3, 4), (3, 4)], "some of the others cannot be ranked"),
+        ([(1, 1), (2, 3), (2, 3)], "the others cannot be ranked"),
+    ],
+)
+def test_the_order_of_the_others_is_among_themselves(operators, ends, said):
+    """Whoever may share the lead can still be surely above those below: the others are compared with each other."""
+    low, high = zip(*ends, strict=True)
+    rows = {"operator": list("ABCD")[: len(ends)], "index": 9.0, "rank": range(1, len(ends) + 1)}
+    table = pd.DataFrame(rows | {"rank_low": low, "rank_high": high, "probability_1": 0.9})
+    assert str(replace(operator_ranks(operators), table=table).headline()).endswith(f"; {said}.")
+
+
 def test_rank_ends_hold_all_ranks_at_once():
     """In 95% of surveys or more all true ranks lie within their ends (judged in Monte Carlo errors)."""
     rng = np.random.default_rng(1)
