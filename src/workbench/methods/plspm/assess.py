@@ -92,9 +92,16 @@ class ModelQuality(Result):
         if not self.bootstrap.fit.converged:
             return say("The model cannot be used: its estimation did not converge.")
         if self.sound:
+            verdicts = reliability_table(self.bootstrap.fit)["verdict"]
+            n, known = len(verdicts), int((verdicts == "good").sum())
+            if known < n:  # one item, or formed by its items
+                return say(
+                    "The model can be relied on: {n} of its {all} measures are reliable, of the rest it cannot be "
+                    "known, and no two measure the same.",
+                    n=known, all=n,
+                )  # fmt: skip
             return say(
-                "The model can be relied on: each of its {n} measures is reliable, and no two measure the same.",
-                n=len(self.bootstrap.fit.model.names),
+                "The model can be relied on: each of its {n} measures is reliable, and no two measure the same.", n=n
             )
         if doubts or apart < pairs:
             return say(
