@@ -33,7 +33,7 @@ class Migration(Result):
     flows : DataFrame
         One row a pair of segments that has customers: origin, destination, customers, share (of the origin), low, high,
         and where revenue is given revenue_before and revenue_after of those customers. ENTERED is the origin of those
-        who were not there before, LEFT the destination of those who are gone.
+        who were in no segment before, LEFT the destination of those who are in none now: gone, or not segmented.
     counts : ndarray, shape (dates - 1, segments + 1, segments + 1)
         Moves between all following dates; the last row entered, the last column left.
     stationary_p : float
@@ -61,7 +61,7 @@ class Migration(Result):
         return wide.rename_axis(index="origin", columns="destination")
 
     def headline(self) -> Message:
-        """Say how many stayed, the largest move, who entered and left, and whether the moves are steady."""
+        """Say how many stayed, the largest move, who was and is in no segment, and whether the moves are steady."""
         last = self.counts[-1]
         was, stayed, entered, left = last[:-1].sum(), np.trace(last[:-1]), last[-1].sum(), last[:, -1].sum()
         low, high = map(float, share_interval(stayed, was))
@@ -93,7 +93,7 @@ class Migration(Result):
                 after=Day(self.after),
             ),
             *most,
-            say("{entered} entered and {left} left", entered=_said(entered), left=_said(left)),
+            say("{entered} were in no segment before, {left} are in none now", entered=_said(entered), left=_said(left)),
             self._steady(),
         ]
         return say("{clauses}.", clauses=Listed(clauses, ";"))
