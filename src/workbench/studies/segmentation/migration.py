@@ -93,7 +93,11 @@ class Migration(Result):
                 after=Day(self.after),
             ),
             *most,
-            say("{entered} were in no segment before, {left} are in none now", entered=_said(entered), left=_said(left)),
+            say(
+                "{entered} were in no segment before, {left} are in none now",
+                entered=_said(entered),
+                left=_said(left),
+            ),
             self._steady(),
         ]
         return say("{clauses}.", clauses=Listed(clauses, ";"))
