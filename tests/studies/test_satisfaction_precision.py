@@ -78,11 +78,16 @@ def test_design_effect_of_equal_weights_is_one():
 
 
 def test_width_rule_by_hand(index):
-    """n grows with the square of the width: twice as wide as allowed takes four times the respondents."""
+    """Of a thin cell n grows with the square of its error: what Student's t and skewness add goes with more answers."""
     found = index_precision(index).table
     row, own = found.iloc[4], index.table.iloc[4]
     assert row["width"] == own["high"] - own["low"]
-    assert row["n_needed"] == int(np.ceil(row["n"] * (row["width"] / 4) ** 2))
+    table = index.table
+    plain = table["n"] * (2 * norm.ppf(0.975) * table["se"] / 2) ** 2  # 2 points: hundreds of respondents
+    assert index_precision(index, limit=2).table["n_needed"].to_numpy() == pytest.approx(plain.to_numpy(), rel=0.02)
+    rules = [index_precision(index, limit=width * (1 + d)).table["n_needed"].iloc[4]
+        for width in [row["width"]] for d in (1e-9, -1e-3)]  # fmt: skip
+    assert rules[0] == row["n"] < rules[1]
     assert row["detectable_gap"] == pytest.approx((norm.ppf(0.975) + norm.ppf(0.8)) * np.sqrt(2) * own["se"])
     assert not row["meets"] and (index_precision(index, limit=40).table["meets"]).all()
     assert "0 of 30 95% intervals" in index_precision(index).headline()

@@ -122,11 +122,9 @@ class SatisfactionIndex(Result):
         top, bottom = rows.loc[rows["index"].idxmax()], rows.loc[rows["index"].idxmin()]
         return self.say(
             "The {construct} index runs from {least} for {last} to {most} for {first} ({level} intervals).",
-            least=said(bottom, "index"),
-            last=one_cell(bottom[list(self.by)]),
-            most=said(top, "index"),
-            first=one_cell(top[list(self.by)]),
-        )
+            least=said(bottom, "index"), last=one_cell(bottom[list(self.by)]),
+            most=said(top, "index"), first=one_cell(top[list(self.by)]),
+        )  # fmt: skip
 
     def tiles(self) -> tuple[Tile, ...]:
         """Where the index is lowest and highest."""
