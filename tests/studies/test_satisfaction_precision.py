@@ -163,6 +163,11 @@ def test_invariance_is_a_gate(operators):
     assert (
         operator_gaps(operators, invariance=invariance).headline().startswith("No gap in Satisfaction can be claimed")
     )
+    table["invariance"] = "partial"  # 50 permutations cannot find what 6 tests ask: nothing is known
+    assert "comparable" not in operator_gaps(operators, invariance=invariance).summary()
+    assert "comparable" not in operator_gaps(operators).summary() and "comparable" in gaps.summary()
+    enough = replace(invariance, permutations=5000, table=table.assign(c_lowest=0.9))
+    assert operator_gaps(operators, invariance=enough).summary()["comparable"].all()
     invariance = replace(invariance, table=table[table["construct"] == "Quality"])
     with pytest.raises(WorkbenchError, match="says nothing of Satisfaction between 'A', 'B'"):
         operator_gaps(operators, invariance=invariance)

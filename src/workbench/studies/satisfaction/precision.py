@@ -47,8 +47,7 @@ class IndexPrecision(Result):
     def headline(self) -> Message:
         """Say how many cells meet the rule, and what the worst would take."""
         rows = self._shown()
-        worst = rows.loc[rows["width"].idxmax()]
-        gap = rows["detectable_gap"]
+        worst, gap = rows.loc[rows["width"].idxmax()], rows["detectable_gap"]
         return join(
             self.say(
                 "{met} of {n} {level} intervals of the {construct} index are at most {limit} points wide; {widest} is "
