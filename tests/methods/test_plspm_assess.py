@@ -140,6 +140,21 @@ def test_a_model_is_judged_as_a_whole(mobi, ecsi):
     assert len(found.plot().get_yticks()) == 21
 
 
+def test_a_measure_of_one_question_is_not_called_reliable():
+    """Of a model that fits, two measures of two questions each are reliable; of one question it cannot be known."""
+    rng = np.random.default_rng(2)
+    a, b, c = (np.array([[1, 0, 0], [0.6, 1, 0], [0.4, 0.6, 1]]) @ rng.normal(size=(3, 400))).round(1)
+    parts = {"a1": a, "a2": a, "b": b, "c1": c, "c2": c}
+    answers = {name: 5.5 + 2 * x + 0.6 * rng.normal(size=400) for name, x in parts.items()}
+    table = pd.DataFrame(answers).round().clip(1, 10)
+    several = [Construct("A", ["a1", "a2"]), Construct("C", ["c1", "c2"])]
+    whole = model_quality(bootstrap_pls(table, PathModel(several, {"C": ["A"]}), resamples=50, interval="percentile"))
+    assert "each of its 2 measures is reliable" in whole.headline()
+    model = PathModel([several[0], Construct("B", ["b"]), several[1]], {"B": ["A"], "C": ["B"]})
+    found = model_quality(bootstrap_pls(table, model, resamples=50, interval="percentile"))
+    assert "2 of 3 measures are reliable, 1 cannot be tested," in found.headline()
+
+
 def test_item_vif_by_hand():
     """The VIF of an item that forms a construct is 1 / (1 - R2) of its regression on the others; above 5 it is said."""
     rng = np.random.default_rng(6)

@@ -156,6 +156,17 @@ def test_moderation_is_seen_where_it_is():
     assert names == {"interaction[X*Z->Y]", *(f"slope[X*Z->Y,at={at}]" for at in ("-1", "+0", "+1"))}
 
 
+def test_moderation_says_who_is_left_out():
+    """Three of 500 gave not all answers: two lack one, the third two; without gaps nobody is left out."""
+    table = moderated(500, 0.15)
+    how = {"resamples": 100, "missing": "listwise", "interval": "percentile"}
+    assert "left out" not in moderation(bootstrap_pls(table, SINGLE, **how)).headline()
+    table.loc[[3, 7], "x"] = np.nan
+    table.loc[9, ["x", "y"]] = np.nan
+    found = moderation(bootstrap_pls(table, SINGLE, **how))
+    assert found.headline().endswith("3 of 500 respondents are left out here: an answer is missing.")
+
+
 @pytest.mark.prove
 def test_slopes_cover_as_often_as_they_say(capsys):
     """Over 600 surveys of 300 the 95 % intervals of interaction and slopes cover 92.5-97.5 %."""

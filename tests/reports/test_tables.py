@@ -134,10 +134,10 @@ def test_number_formats_are_translated():
 
 
 def test_a_small_probability_is_never_zero():
-    """What rounds to nothing is said to be below the last digit; other numbers round."""
+    """What rounds to nothing, or is too small for a float, is said to be below the last digit; other numbers round."""
     frame = pd.DataFrame({"p_holm": [1e-7, 0.02, 0.0], "effect": [1e-7, 0.02, 0.0]})
     made = tables.payload(frame, name="t", caption="c", formats=dict.fromkeys(frame, "{:.3f}"))
-    assert tables.shown(made) == [["<0.001", "0.000"], ["0.020", "0.020"], ["0.000", "0.000"]]
+    assert tables.shown(made) == [["<0.001", "0.000"], ["0.020", "0.020"], ["<0.001", "0.000"]]
 
 
 def test_a_sheet_refuses_what_it_cannot_hold(tmp_path):

@@ -148,6 +148,17 @@ def test_one_index_of_the_whole_survey():
     assert found.headline().startswith("The Satisfaction index is ")
 
 
+def test_one_index_that_is_shown_says_whose_it_is():
+    """Where all cells but one are too small, the sentence does not pass off that one as everybody's."""
+    table = survey()
+    keep = (table["operator"] == "A") & (table["service"] == table["service"].iloc[0])
+    few = table[keep | (table.groupby(["operator", "service"]).cumcount() < 10)].reset_index(drop=True)
+    found = satisfaction_index(few, MODEL, **FAST)
+    assert len(found.cells) == 1
+    place = ", ".join(found.cells.iloc[0])
+    assert found.headline().startswith(f"The Satisfaction index of {place} is ")
+
+
 def test_paths_and_doubts_in_words(effects):
     """The structural result speaks of what is explained best and how well it is measured."""
     assert "is explained best" in effects.headline()

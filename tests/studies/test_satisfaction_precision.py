@@ -78,11 +78,16 @@ def test_design_effect_of_equal_weights_is_one():
 
 
 def test_width_rule_by_hand(index):
-    """n grows with the square of the width: twice as wide as allowed takes four times the respondents."""
+    """Of a thin cell n grows with the square of its error: what Student's t and skewness add goes with more answers."""
     found = index_precision(index).table
     row, own = found.iloc[4], index.table.iloc[4]
     assert row["width"] == own["high"] - own["low"]
-    assert row["n_needed"] == int(np.ceil(row["n"] * (row["width"] / 4) ** 2))
+    table = index.table
+    plain = table["n"] * (2 * norm.ppf(0.975) * table["se"] / 2) ** 2  # 2 points: hundreds of respondents
+    assert index_precision(index, limit=2).table["n_needed"].to_numpy() == pytest.approx(plain.to_numpy(), rel=0.02)
+    rules = [index_precision(index, limit=width * (1 + d)).table["n_needed"].iloc[4]
+        for width in [row["width"]] for d in (1e-9, -1e-3)]  # fmt: skip
+    assert rules[0] == row["n"] < rules[1]
     assert row["detectable_gap"] == pytest.approx((norm.ppf(0.975) + norm.ppf(0.8)) * np.sqrt(2) * own["se"])
     assert not row["meets"] and (index_precision(index, limit=40).table["meets"]).all()
     assert "0 of 30 95% intervals" in index_precision(index).headline()
@@ -158,6 +163,11 @@ def test_invariance_is_a_gate(operators):
     assert (
         operator_gaps(operators, invariance=invariance).headline().startswith("No gap in Satisfaction can be claimed")
     )
+    table["invariance"] = "partial"  # 50 permutations cannot find what 6 tests ask: nothing is known
+    assert "comparable" not in operator_gaps(operators, invariance=invariance).summary()
+    assert "comparable" not in operator_gaps(operators).summary() and "comparable" in gaps.summary()
+    enough = replace(invariance, permutations=5000, table=table.assign(c_lowest=0.9))
+    assert operator_gaps(operators, invariance=enough).summary()["comparable"].all()
     invariance = replace(invariance, table=table[table["construct"] == "Quality"])
     with pytest.raises(WorkbenchError, match="says nothing of Satisfaction between 'A', 'B'"):
         operator_gaps(operators, invariance=invariance)
@@ -173,6 +183,23 @@ def test_ranks_of_operators(operators):
     assert found.headline() == (
         "B is first in Satisfaction in 100% of resamples; its lead is significant at 95%; the others cannot be ranked."
     )
+
+
+@pytest.mark.parametrize(
+    ("ends", "said"),
+    [
+        ([(1, 2), (1, 2), (3, 3)], "the order of the others is significant"),  # the second may lead, the third is last
+        ([(1, 1), (2, 2), (3, 3)], "the order of the others is significant"),
+        ([(1, 2), (1, 2), (3, 4), (3, 4)], "some of the others cannot be ranked"),
+        ([(1, 1), (2, 3), (2, 3)], "the others cannot be ranked"),
+    ],
+)
+def test_the_order_of_the_others_is_among_themselves(operators, ends, said):
+    """Whoever may share the lead can still be surely above those below: the others are compared with each other."""
+    low, high = zip(*ends, strict=True)
+    rows = {"operator": list("ABCD")[: len(ends)], "index": 9.0, "rank": range(1, len(ends) + 1)}
+    table = pd.DataFrame(rows | {"rank_low": low, "rank_high": high, "probability_1": 0.9})
+    assert str(replace(operator_ranks(operators), table=table).headline()).endswith(f"; {said}.")
 
 
 def test_rank_ends_hold_all_ranks_at_once():

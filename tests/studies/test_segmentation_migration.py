@@ -38,8 +38,12 @@ def test_by_hand():
     ]
     lost = result.flows.set_index(["origin", "destination"]).loc[("b", LEFT)]
     assert (lost.revenue_before, lost.revenue_after) == (10, 0)
+    assert result.caption() == "Flows from 1 to 2, with their revenue in currency a month."
+    summed = migration(table, revenue="yuan", monthly=False, **NAMES).caption()
+    assert summed == "Flows from 1 to 2, with all revenue by each day, in currency."
     assert result.matrix().isna().sum().sum() == 5 and result.summary().empty
-    assert "66.7%" in result.headline() and "fewer than 10 entered" in result.headline()
+    assert "66.7%" in result.headline()
+    assert "fewer than 10 were in no segment before, fewer than 10 are in none now;" in result.headline()
 
 
 def test_order_of_rows_does_not_matter():

@@ -74,7 +74,9 @@ def test_features_by_hand():
         "customers of whom only those are known": 1,
         "events with a negative amount": 2,
         "customers never active": 1,
+        "customers with an amount below 0": 1,  # "f", of whom a refund alone is known
     }
+    assert "1 have an amount below 0" in result.headline()
 
 
 def test_amounts_below_zero_by_hand():

@@ -27,11 +27,7 @@ GOOD = 0.08
 
 @dataclass(frozen=True, eq=False)
 class ModelQuality(Result):
-    """Whether the constructs are measured well and told apart, and how well the model fits.
-
-    Attributes
-    ----------
-    """
+    """Whether the constructs are measured well and told apart, and how well the model fits."""
 
     bootstrap: PlsBootstrap
 
@@ -45,7 +41,7 @@ class ModelQuality(Result):
     def headline(self) -> Message:
         """Say whether the model can be relied on, then doubts, pairs that are told apart, and how well it fits."""
         doubts, (distinct, n), error = self.bootstrap.verdicts, self.distinct, self.error
-        srmr_said, good = Number(error, ".3f"), Number(GOOD, "g")
+        fits = {"srmr": Number(error, ".3f"), "good": Number(GOOD, "g")}
         return join(
             self._lead(),
             say(
@@ -55,17 +51,9 @@ class ModelQuality(Result):
                 n=n,
                 limit=Number(DISTINCT, "g"),
             ),
-            say(
-                "The model reproduces the items' correlations well: SRMR {srmr}, good below {good}.",
-                srmr=srmr_said,
-                good=good,
-            )
+            say("The model reproduces the items' correlations well: SRMR {srmr}, good below {good}.", **fits)
             if error < GOOD
-            else say(
-                "The model reproduces the items' correlations badly: SRMR {srmr}, good below {good}.",
-                srmr=srmr_said,
-                good=good,
-            ),
+            else say("The model reproduces the items' correlations badly: SRMR {srmr}, good below {good}.", **fits),
             say("The first: {doubt}", doubt=doubts[0]) if doubts else say(""),
         )
 
@@ -92,10 +80,15 @@ class ModelQuality(Result):
         if not self.bootstrap.fit.converged:
             return say("The model cannot be used: its estimation did not converge.")
         if self.sound:
-            return say(
-                "The model can be relied on: its {n} measures are reliable, and no two measure the same.",
-                n=len(self.bootstrap.fit.model.names),
-            )
+            verdicts = reliability_table(self.bootstrap.fit)["verdict"]
+            n, known = len(verdicts), int((verdicts == "good").sum())
+            if known < n:  # one item, or formed by its items
+                return say(
+                    "The model can be relied on: {n} of {all} measures are reliable, {rest} cannot be tested, and no "
+                    "two measure the same.",
+                    n=known, all=n, rest=n - known,
+                )  # fmt: skip
+            return say("The model can be relied on: its {n} measures are reliable, and no two measure the same.", n=n)
         if doubts or apart < pairs:
             return say(
                 "Rely on the model with care: {doubts} doubts about its measures, and {unsure} of {pairs} pairs of "

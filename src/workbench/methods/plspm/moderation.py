@@ -36,10 +36,14 @@ class Moderation(Result):
         Five rows an interaction and target: source, moderator, target, what ("interaction": change of the slope per
         standard deviation of the moderator; "f2": its effect size; "slope": of the target on the source, standardised),
         at (standard deviations of the moderator from its mean, for slopes), estimate, se, low, high.
+    n, dropped : int
+        Respondents that count, and those left out for a missing answer.
     """
 
     table: pd.DataFrame
     level: float
+    n: int
+    dropped: int
 
     NAME = "moderation"
     CHART = say("Dots with intervals, a row a level of the moderator")
@@ -53,7 +57,9 @@ class Moderation(Result):
     def headline(self) -> Message:
         """Say for each interaction whether the effect depends on the moderator, and how."""
         tests = self.table.groupby(["source", "moderator", "target"], sort=False)
-        return join(*(self._said(rows) for _, rows in tests))
+        out, everyone = self.dropped, self.n + self.dropped
+        lacking = say("{n} of {all} respondents are left out here: an answer is missing.", n=out, all=everyone)
+        return join(*(self._said(rows) for _, rows in tests), lacking if out else say(""))
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the slopes where the moderator is low, average and high."""
@@ -97,18 +103,11 @@ class Moderation(Result):
             if change["estimate"] > 0
             else say("{effect} falls with {moderator}: {change}", **names),
             size=Number(size["estimate"], ".3f"),
-            ends=Listed(
-                [
-                    say(
-                        "{estimate} {span}",
-                        estimate=Number(r["estimate"], ".2f"),
-                        span=Span(r["low"], r["high"], ".2f"),
-                    )
-                    for r in (low, high)
-                ],
-                "",
-            ),
-        )
+            ends=Listed([
+                say("{estimate} {span}", estimate=Number(r["estimate"], ".2f"), span=Span(r["low"], r["high"], ".2f"))
+                for r in (low, high)
+            ], ""),
+        )  # fmt: skip
 
 
 def moderation(boot: PlsBootstrap) -> Moderation:
@@ -142,7 +141,7 @@ def moderation(boot: PlsBootstrap) -> Moderation:
         found.insert(3, "what", ["interaction", "f2", *["slope"] * len(LEVELS)])
         found.insert(4, "at", [np.nan, np.nan, *map(float, LEVELS)])
         frames.append(found)
-    return Moderation(pd.concat(frames, ignore_index=True), boot.level)
+    return Moderation(pd.concat(frames, ignore_index=True), boot.level, boot.fit.n, boot.fit.dropped)
 
 
 def _judged(layout: Layout, values: np.ndarray, product: int, target: int) -> np.ndarray:

@@ -310,7 +310,7 @@ def _formatted(value: Any, column: Mapping[str, Any], table: Mapping[str, Any]) 
         ).of(table["name"], column["format"], column["name"], column["kind"], repr(value)) from error
     if isinstance(value, (int, float)) and value < 0:
         return text.replace("-", "\N{MINUS SIGN}" if re.search("[1-9]", text) else "", 1)
-    if _PROBABILITY.fullmatch(column["name"]) and value > 0 and "." in text and not text.strip("0."):
+    if _PROBABILITY.fullmatch(column["name"]) and value >= 0 and "." in text and not text.strip("0."):
         return f"<{text[:-1]}1"
     return text
 

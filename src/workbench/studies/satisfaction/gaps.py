@@ -34,11 +34,14 @@ class OperatorGaps(Result):
         against), se, low, high, p (two-sided, normal with the resamples' standard error), p_holm and p_bh (over all
         rows: no false finding, or few of the findings false, but for 1 - level), significant (by p_holm),
         comparable (False where the construct does not mean the same to both; p is then not claimed).
+    tested : bool
+        Whether that could be told: else the page does not call gaps comparable.
     """
 
     table: pd.DataFrame
     construct: str
     level: float
+    tested: bool = False
 
     NAME = "gaps"
     CHART = say("Dots with intervals, a row a pair")
@@ -66,6 +69,10 @@ class OperatorGaps(Result):
             if len(broken)
             else say(""),
         )
+
+    def summary(self) -> pd.DataFrame:
+        """Tabulate the gaps."""
+        return self.table if self.tested else self.table.drop(columns="comparable")
 
     def of(self, operator: str) -> pd.DataFrame:
         """Give the gaps that can be claimed of one operator to each other, as its own minus theirs."""
@@ -125,9 +132,8 @@ class OperatorGaps(Result):
             for row in self.table.to_dict("records")
         ]
         table = self.table.rename(columns={"gap": "estimate"})
-        return dot_and_interval(
-            labels, table, ax, label=self.say("gap in {construct} (points)"), zero=True, digits="+.1f"
-        )
+        label = self.say("gap in {construct} (points)")
+        return dot_and_interval(labels, table, ax, label=label, zero=True, digits="+.1f")
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every gap that can be claimed."""
@@ -180,7 +186,8 @@ def operator_gaps(
     adjusted, told = np.full((2, len(p)), np.nan), ~np.isnan(p)
     adjusted[:, told] = holm(p[told]), benjamini_hochberg(p[told])
     table = table.assign(p=p, p_holm=adjusted[0], p_bh=adjusted[1], significant=adjusted[0] < 1 - level)
-    return OperatorGaps(table.assign(comparable=comparable), construct, level)
+    tested = invariance is not None and (invariance.tellable or not comparable.all())
+    return OperatorGaps(table.assign(comparable=comparable), construct, level, tested)
 
 
 def gaps_between(

@@ -115,15 +115,16 @@ class SatisfactionIndex(Result):
 
     def _ends(self, rows: pd.DataFrame) -> Message:
         if len(rows) == 1:
-            return self.say("The {construct} index is {said}.", said=said(rows.iloc[0], "index"))
+            own, cell = said(rows.iloc[0], "index"), one_cell(rows.iloc[0][list(self.by)])
+            if self.by:
+                return self.say("The {construct} index of {cell} is {said}.", cell=cell, said=own)
+            return self.say("The {construct} index is {said}.", said=own)
         top, bottom = rows.loc[rows["index"].idxmax()], rows.loc[rows["index"].idxmin()]
         return self.say(
             "The {construct} index runs from {least} for {last} to {most} for {first} ({level} intervals).",
-            least=said(bottom, "index"),
-            last=one_cell(bottom[list(self.by)]),
-            most=said(top, "index"),
-            first=one_cell(top[list(self.by)]),
-        )
+            least=said(bottom, "index"), last=one_cell(bottom[list(self.by)]),
+            most=said(top, "index"), first=one_cell(top[list(self.by)]),
+        )  # fmt: skip
 
     def tiles(self) -> tuple[Tile, ...]:
         """Where the index is lowest and highest."""

@@ -13,9 +13,10 @@ from scipy.stats import norm
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.messages import Count, Listed, Message, Number, Share, join, say, spelt
 from workbench.methods.cells import listed, one_cell, some_cells
+from workbench.methods.survey import SurveyMean, mean_intervals
 from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.draws import undefined
-from workbench.studies.satisfaction.index import SatisfactionIndex
+from workbench.studies.satisfaction.index import POINTS, SatisfactionIndex
 
 POWER = 0.8
 THIN = 0.5
@@ -46,30 +47,21 @@ class IndexPrecision(Result):
     def headline(self) -> Message:
         """Say how many cells meet the rule, and what the worst would take."""
         rows = self._shown()
-        worst = rows.loc[rows["width"].idxmax()]
-        gap = rows["detectable_gap"]
+        worst, gap = rows.loc[rows["width"].idxmax()], rows["detectable_gap"]
         return join(
             self.say(
                 "{met} of {n} {level} intervals of the {construct} index are at most {limit} points wide; {widest} is "
                 "{width} with {asked} respondents, and that rule takes {needed}.",
-                met=int(rows["meets"].sum()),
-                n=len(rows),
-                limit=Number(self.limit, "g"),
-                widest=say("the widest ({cell})", cell=one_cell(worst[list(self.by)]))
-                if self.by
-                else say("the widest"),
-                width=Number(worst["width"], ".1f"),
-                asked=worst["n"],
-                needed=Count(worst["n_needed"]),
+                widest=say("the widest ({cell})", cell=one_cell(worst[[*self.by]])) if self.by else say("the widest"),
+                met=int(rows["meets"].sum()), n=len(rows), limit=Number(self.limit, "g"),
+                width=Number(worst["width"], ".1f"), asked=worst["n"], needed=Count(worst["n_needed"]),
             ),
             say(
                 "A gap between two operators is found in {power} of surveys from {best} points in the best cell, from "
                 "{worst} in the worst.",
-                power=Share(POWER, 0),
-                best=Number(gap.min(), ".1f"),
-                worst=Number(gap.max(), ".1f"),
+                power=Share(POWER, 0), best=Number(gap.min(), ".1f"), worst=Number(gap.max(), ".1f"),
             ),
-        )
+        )  # fmt: skip
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the share of cells that meet the rule."""
@@ -117,10 +109,8 @@ class ShrunkenIndex(Result):
         if len(thin):
             borrow = say(
                 "{thin} of {n} are thin and borrow more than half of their estimate from their parent: {cells}",
-                thin=len(thin),
-                n=len(rows),
-                cells=some_cells(thin[list(self.by)].itertuples(index=False)),
-            )
+                thin=len(thin), n=len(rows), cells=some_cells(thin[list(self.by)].itertuples(index=False)),
+            )  # fmt: skip
         return self.say(
             "Cells of {parent} differ in {construct} by {between} points (standard deviation) beyond sampling error; "
             "{borrow}.",
@@ -164,8 +154,8 @@ class ShrunkenIndex(Result):
 def index_precision(index: SatisfactionIndex, *, limit: float = 4.0) -> IndexPrecision:
     """Check that no interval is wider than `limit`, and say what sample size would do it.
 
-    The width falls with the root of n: n_needed = n (width / limit)², rounded up. It holds the cell's own spread and
-    design effect.
+    n_needed is the number of respondents whose interval would keep to it, at the cell's own spread, skewness and design
+    effect. The width of a thin cell falls faster than with the root of n: Student's t and the skewness go too.
 
     Parameters
     ----------
@@ -190,10 +180,24 @@ def index_precision(index: SatisfactionIndex, *, limit: float = 4.0) -> IndexPre
     rows = table[[*index.by, "construct", "n", "deff"]].assign(
         width=width,
         meets=width <= limit,
-        n_needed=np.ceil(table["n"] * (width / limit) ** 2 - 1e-9).astype(int),
+        n_needed=_needed([m for m in index.means if np.isfinite(m.estimate)], index.level, limit),
         detectable_gap=z * np.sqrt(2) * table["se"],
     )
     return IndexPrecision(rows.reset_index(drop=True), index.by, index.construct, limit, index.level)
+
+
+def _needed(means: list[SurveyMean], level: float, limit: float) -> np.ndarray:
+    """Fewest respondents of each cell whose interval is at most `limit` wide, shape (means,)."""
+    asked = np.array([m.n for m in means])
+    size = asked.astype(float)
+    for _ in range(60):  # the width falls with the root of the size or faster: half the way and more each time
+        grown = [
+            replace(m, se=m.se / k**0.5, skewness=m.skewness / k**0.5, df=m.df * k, units=m.units * k)
+            for m, k in zip(means, size / asked, strict=True)
+        ]
+        low, high = mean_intervals(grown, level, POINTS)
+        size = np.maximum(size * (high - low) / limit, 1)
+    return np.ceil(size - 1e-6).astype(int)
 
 
 def shrunken_index(index: SatisfactionIndex, *, toward: Sequence[str] = ("operator", "service")) -> ShrunkenIndex:

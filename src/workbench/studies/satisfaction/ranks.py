@@ -95,7 +95,7 @@ class OperatorRanks(Result):
     def _order(self, rest: pd.DataFrame) -> Message:
         if len(rest) < 2:
             return say("")
-        if not (rest["rank_high"] - rest["rank_low"] > 0).any():
+        if (rest["rank_high"].to_numpy()[:-1] < rest["rank_low"].to_numpy()[1:]).all():
             return say("the order of the others is significant")
         if rest["rank_high"].min() < rest["rank_low"].max():
             return say("some of the others cannot be ranked")

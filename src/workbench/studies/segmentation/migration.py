@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +34,7 @@ class Migration(Result):
     flows : DataFrame
         One row a pair of segments that has customers: origin, destination, customers, share (of the origin), low, high,
         and where revenue is given revenue_before and revenue_after of those customers. ENTERED is the origin of those
-        who were not there before, LEFT the destination of those who are gone.
+        who were in no segment before, LEFT the destination of those who are in none now: gone, or not segmented.
     counts : ndarray, shape (dates - 1, segments + 1, segments + 1)
         Moves between all following dates; the last row entered, the last column left.
     stationary_p : float
@@ -47,6 +48,7 @@ class Migration(Result):
     counts: np.ndarray
     stationary_p: float
     currency: str = "currency"
+    monthly: bool = True
 
     NAME, COUNTS, TOTALS = "moves", "customers", ("origin", "destination")
     CHART = say("Bands from the segments before, left, to those after, right")
@@ -61,18 +63,13 @@ class Migration(Result):
         return wide.rename_axis(index="origin", columns="destination")
 
     def headline(self) -> Message:
-        """Say how many stayed, the largest move, who entered and left, and whether the moves are steady."""
+        """Say how many stayed, the largest move, who was and is in no segment, and whether the moves are steady."""
         last = self.counts[-1]
         was, stayed, entered, left = last[:-1].sum(), np.trace(last[:-1]), last[-1].sum(), last[:, -1].sum()
         low, high = map(float, share_interval(stayed, was))
         inner = self.summary().query("origin != destination and origin != @ENTERED and destination != @LEFT")
         if not was:
-            return say(
-                "Nobody was there at {before}; {n} entered by {after}.",
-                before=Day(self.before),
-                n=_said(entered),
-                after=Day(self.after),
-            )
+            return say("Nobody was there at {before}; {n} entered by {after}.", n=_said(entered), **self._on)
         most = (
             say(
                 "most moved from {origin} to {destination}: {n} ({share})",
@@ -87,13 +84,16 @@ class Migration(Result):
             say(
                 "Of {n} customers of {before}, {share} {span} were in the same segment on {after}",
                 n=was,
-                before=Day(self.before),
                 share=Share(stayed / was),
                 span=Span(low, high, ".1%"),
-                after=Day(self.after),
+                **self._on,
             ),
             *most,
-            say("{entered} entered and {left} left", entered=_said(entered), left=_said(left)),
+            say(
+                "{entered} were in no segment before, {left} are in none now",
+                entered=_said(entered),
+                left=_said(left),
+            ),
             self._steady(),
         ]
         return say("{clauses}.", clauses=Listed(clauses, ";"))
@@ -105,10 +105,12 @@ class Migration(Result):
         if stayed < FEW:
             return ()
         low, high = map(float, share_interval(stayed, was))
-        label = say(
-            "customers in the same segment on {before} and {after}", before=Day(self.before), after=Day(self.after)
-        )
+        label = say("customers in the same segment on {before} and {after}", **self._on)
         return (Tile(label, Share(stayed / was), Span(low, high, ".1%")),)
+
+    @property
+    def _on(self) -> dict[str, Any]:
+        return {"before": Day(self.before), "after": Day(self.after)}
 
     def _steady(self) -> Message:
         if np.isnan(self.stationary_p):
@@ -125,16 +127,14 @@ class Migration(Result):
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
         if "revenue_before" not in self.flows:
-            return say("Flows from {before} to {after}.", before=Day(self.before), after=Day(self.after))
-        return self.say(
-            "Flows from {before} to {after}, with their revenue in {currency} a month.",
-            before=Day(self.before),
-            after=Day(self.after),
-        )
+            return say("Flows from {before} to {after}.", **self._on)
+        if not self.monthly:
+            return self.say("Flows from {before} to {after}, with all revenue by each day, in {currency}.", **self._on)
+        return self.say("Flows from {before} to {after}, with their revenue in {currency} a month.", **self._on)
 
     def picture_caption(self) -> Message:
         """Say what to see in the picture."""
-        return join(say("From {before} to {after}.", before=Day(self.before), after=Day(self.after)), self.headline())
+        return join(say("From {before} to {after}.", **self._on), self.headline())
 
     def as_table(self) -> Table:
         """Give all flows as a page shows them: those of few customers suppressed, not left out."""
@@ -163,6 +163,7 @@ def migration(
     revenue: str | None = None,
     order: Sequence[str] | None = None,
     currency: str = "currency",
+    monthly: bool = True,
 ) -> Migration:
     """Count who moved between segments.
 
@@ -173,7 +174,7 @@ def migration(
         Wilson intervals), all dates the test that moves are alike: Anderson & Goodman's (1957) chi-square of period by
         destination within each origin, its p from 999 tables of the same margins, so that small counts do no harm.
     customer, when, segment, revenue : str
-        Columns; revenue a month, if given.
+        Columns; revenue, if given: a month's, or where not `monthly` the sum of all until the date.
     order : sequence of str, optional
         Segments from the first to the last as they shall stand; by name if not given.
     currency : str
@@ -223,7 +224,7 @@ def migration(
             sums = np.bincount(code[before] + place[after], values, shape[1] ** 2).reshape(shape[1:])
             flows[name] = sums[origin, destination]
     first, last = (str(day).removesuffix(" 00:00:00") for day in (before, after))
-    return Migration(flows, names, first, last, counts, _stationary_p(counts), currency)
+    return Migration(flows, names, first, last, counts, _stationary_p(counts), currency, monthly)
 
 
 def _checked(history, customer, when, segment, revenue, order) -> tuple[pd.DataFrame, tuple[str, ...]]:

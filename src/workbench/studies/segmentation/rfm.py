@@ -47,7 +47,7 @@ class Rfm(Result):
     set_aside : dict of str to int
         What was counted but not used, by reason: events from the snapshot on, customers of whom only those are known,
         events with a negative amount (they reduce the sum but are no activity), customers never active; customers
-        with an amount below 0 (they are scored, lowest in amount).
+        with an amount below 0 (lowest in amount where they are scored).
     currency : str
         Of the amounts.
     """
@@ -358,7 +358,7 @@ def score_rfm(
     segment[active] = grid.names(*found[active].T)
     table["segment"] = pd.array(segment, dtype="str")
     counted = {"customers never active": int((~active).sum())}
-    if below := int((values[:, 2] < 0).sum()):
+    if below := int((table["monetary"] < 0).sum()):
         counted[BELOW] = below
     return Rfm(table, grid, binning, ties, set_aside=counted, currency=currency)
 
