@@ -305,6 +305,7 @@ def targeting(
     incentive_cost: float = 0.0,
     response: str | None = None,
     responding: float | None = None,
+    customers: int | None = None,
     fixed_cost: float = 0.0,
     adjust: Sequence[str] = (),
     checks: CampaignChecks | None = None,
@@ -335,6 +336,8 @@ def targeting(
         0/1 column of who redeemed; needed with incentive_cost.
     responding : float, optional
         Share of all contacted who redeemed, for the break-even, where these members are a part of them.
+    customers : int, optional
+        On the whole list, for its money, where these members are a part of it.
     fixed_cost : float
         Cost of the whole campaign, spread over the list, where anybody is contacted.
     adjust : sequence of str
@@ -362,7 +365,8 @@ def targeting(
     _require_costs(margin, contact_cost, incentive_cost, fixed_cost, response)
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
     redeemed = numbers(members, response, role="response") if response else np.zeros(len(y))
-    costs = Costs(margin, contact_cost, incentive_cost, fixed_cost / len(y))
+    customers = len(y) if customers is None else customers
+    costs = Costs(margin, contact_cost, incentive_cost, fixed_cost / customers)
     plain = Rows(y, redeemed, treated)
     rows = Rows(y - expected_outcome(members, list(adjust), y, treated, rng), redeemed, treated) if adjust else plain
     measured = Outcome.of(y)
@@ -399,7 +403,7 @@ def targeting(
         break_even=break_even(margin, contact_cost, incentive_cost, rate),
         verdict=verdict,
         reasons=(*reasons, *_flags(plain, costs)),
-        customers=len(y),
+        customers=customers,
         level=level,
         outcome=outcome,
         currency=currency,
