@@ -47,6 +47,8 @@ class ChurnMonitor(Result):
         Customers over the threshold, most at risk first: the customer, probability, value, value_at_risk (probability x
         value), tier (as given), reasons.
     threshold : float
+    horizon : int
+        Months within which a departure counts. Where it is over 1, who left is in the outcome of several months.
     """
 
     table: pd.DataFrame
@@ -56,6 +58,7 @@ class ChurnMonitor(Result):
     listed: pd.DataFrame
     threshold: float
     customers: int
+    horizon: int = 1
 
     NAME, COUNTS, TOTALS = "monitor", "customers", None
     CHART = say("Dots of departures over bands of what was expected, by month")
@@ -74,6 +77,13 @@ class ChurnMonitor(Result):
             verdict=VERDICTS[self.verdict], n=len(self.table), left=int(self.table["left"].sum()),
             expected=Count(self.table["expected"].sum()),
         )  # fmt: skip
+        if self.horizon > 1:
+            said = say(
+                "{verdict}: {left} of {rows} customer-months ended in leaving within {n} months and {expected} were "
+                "expected.",
+                verdict=VERDICTS[self.verdict], rows=int(self.table["customers"].sum()), n=self.horizon,
+                left=int(self.table["left"].sum()), expected=Count(self.table["expected"].sum()),
+            )  # fmt: skip
         alarm = say("A false alarm comes in at most {alarm} of such looks.", alarm=Share(self.false_alarm, 0))
         if self.listed.empty:
             return join(said, alarm)
@@ -83,7 +93,10 @@ class ChurnMonitor(Result):
     def tiles(self) -> tuple[Tile, ...]:
         """Those who left in the last month, and those on the list."""
         last = self.table.iloc[-1]
-        one = Tile(say("left in the last month (expected)"), Count(last["left"]), Span(last.low, last.high, ",.0f"))
+        what = say("left in the last month (expected)")
+        if self.horizon > 1:
+            what = say("left within {n} months of the last month's start (expected)", n=self.horizon)
+        one = Tile(what, Count(last["left"]), Span(last.low, last.high, ",.0f"))
         said = say("customers at {threshold} or more", threshold=Share(self.threshold))
         return one, *([] if self.listed.empty else [Tile(said, Count(len(self.listed)))])
 
@@ -226,7 +239,7 @@ def churn_monitor(
         listed = listed.sort_values(by, ascending=[False, False, True], kind="stable")
         said = [say("{it}", it=Listed(reasons, ";")) for reasons in formula.reasons(listed)]
         listed = listed.assign(reasons=pd.Series(said, listed.index, dtype=object))[columns].reset_index(drop=True)
-    return ChurnMonitor(table, shifts, verdict, false_alarm, listed, threshold or 0.0, count)
+    return ChurnMonitor(table, shifts, verdict, false_alarm, listed, threshold or 0.0, count, formula.horizon)
 
 
 def _month(
