@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workbench.messages import Day, Label, Message, Name, Number, Share, Span, say
 from workbench.result import Decision, Refusal
-from workbench.studies.departures.causes import ALL, ANY, Incidence
+from workbench.studies.departures.causes import ALL, ANY, UNKNOWN, Incidence
 from workbench.studies.departures.change import RATES, ChurnChange
 from workbench.studies.departures.direction import Directions
 from workbench.studies.departures.recovery import Recovery
@@ -26,6 +26,10 @@ def decision(
 def _complaints(found: Recovery | Refusal) -> Message:
     if isinstance(found, Refusal):
         return say("Pay no compensation to keep customers yet: whether it does is not answerable here.")
+    if found.drawn and found.arms.empty:
+        return say(
+            "Decide nothing on compensation after complaints yet: too few left of those for whom chance decided."
+        )
     if found.arms.empty:
         return say("Let chance decide about compensation in one call centre: only then is it known what it does.")
     row = found.arms.iloc[0]
@@ -53,6 +57,8 @@ def _competitor(flows: Directions) -> Message:
             "{before} before.",
             operator=Name(turn.operator), month=Day(turn.month), after=Share(turn.after), before=Share(turn.before),
         )  # fmt: skip
+    if not flows.both:
+        return say("Record where customers come from: without it no net loss to a competitor is known.")
     if flows.losing.empty:
         return say("Answer no competitor's offer by a campaign: no net loss to one of them is shown.")
     row = flows.losing.iloc[0]
@@ -64,6 +70,11 @@ def _competitor(flows: Directions) -> Message:
 def _cause(causes: Incidence) -> Message:
     rows = causes.table[(causes.table["group"] == ALL) & (causes.table["cause"] != ANY)]
     rows = rows[rows["months"] == rows["months"].max()].sort_values(["incidence", "cause"], ascending=[False, True])
+    unknown = rows["cause"] == UNKNOWN
+    gap, rows = float(rows.loc[unknown, "incidence"].sum()), rows[~unknown]
+    if rows.empty or gap > rows["incidence"].iloc[0] - rows["incidence"].iloc[1:2].sum():
+        return say("Record first why customers leave: for {share} of those who join the cause is not on record.",
+            share=Share(gap))  # fmt: skip
     first = rows.iloc[0]
     if len(rows) > 1 and not first["low"] > rows.iloc[1]["high"]:
         return say("Work on {first} and {second} alike: which takes more is not certain.",
