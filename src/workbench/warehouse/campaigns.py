@@ -45,12 +45,9 @@ class CampaignArms:
 
     def headline(self) -> Message:
         """Say when the members were contacted, and who and what is among them."""
+        first, last = self.facts["starts_on"], self.facts["ends_on"]
         return join(
-            say(
-                "Contact from {first}, outcomes until {last}.",
-                first=self.facts["starts_on"],
-                last=self.facts["ends_on"],
-            ),
+            say("Contact from {first}, outcomes until {last}.", first=first, last=last),
             say("Members of other arms, left out: {n}.", n=self.others),
             say("Members of whom nothing was known before: {n}.", n=self.unknown_before),
             say("What was known before assignment: {n} columns.", n=len(self.covariates)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -48,7 +49,7 @@ class ChurnMonitor(Result):
         value), tier (as given), reasons.
     threshold : float
     horizon : int
-        Months within which a departure counts. Where it is over 1, who left is in the outcome of several months.
+        Months within which a departure counts.
     """
 
     table: pd.DataFrame
@@ -72,18 +73,14 @@ class ChurnMonitor(Result):
 
     def headline(self) -> Message:
         """Say whether it holds, and how many are on the list."""
-        said = say(
-            "{verdict}: in {n} months {left} customers left and {expected} were expected.",
-            verdict=VERDICTS[self.verdict], n=len(self.table), left=int(self.table["left"].sum()),
-            expected=Count(self.table["expected"].sum()),
-        )  # fmt: skip
-        if self.horizon > 1:
-            said = say(
-                "{verdict}: {left} of {rows} customer-months ended in leaving within {n} months and {expected} were "
-                "expected.",
-                verdict=VERDICTS[self.verdict], rows=int(self.table["customers"].sum()), n=self.horizon,
-                left=int(self.table["left"].sum()), expected=Count(self.table["expected"].sum()),
-            )  # fmt: skip
+        sums = self.table[["customers", "left", "expected"]].sum()
+        left, expected = int(sums["left"]), Count(sums["expected"])
+        told: dict[str, Any] = {"verdict": VERDICTS[self.verdict], "left": left, "expected": expected}
+        said = say("{verdict}: in {n} months {left} customers left and {expected} were expected.",
+            n=len(self.table), **told)  # fmt: skip
+        if self.horizon > 1:  # a departure is in the outcome of several months
+            said = say("{verdict}: {left} of {rows} customer-months ended in leaving within {n} months and {expected} "
+                "were expected.", rows=int(sums["customers"]), n=self.horizon, **told)  # fmt: skip
         alarm = say("A false alarm comes in at most {alarm} of such looks.", alarm=Share(self.false_alarm, 0))
         if self.listed.empty:
             return join(said, alarm)
@@ -93,9 +90,7 @@ class ChurnMonitor(Result):
     def tiles(self) -> tuple[Tile, ...]:
         """Those who left in the last month, and those on the list."""
         last = self.table.iloc[-1]
-        what = say("left in the last month (expected)")
-        if self.horizon > 1:
-            what = say("left within {n} months of the last month's start (expected)", n=self.horizon)
+        what = say("left of the last month's customers (expected)")
         one = Tile(what, Count(last["left"]), Span(last.low, last.high, ",.0f"))
         said = say("customers at {threshold} or more", threshold=Share(self.threshold))
         return one, *([] if self.listed.empty else [Tile(said, Count(len(self.listed)))])

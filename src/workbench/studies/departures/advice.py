@@ -26,12 +26,8 @@ def decision(
 def _complaints(found: Recovery | Refusal) -> Message:
     if isinstance(found, Refusal):
         return say("Pay no compensation to keep customers yet: whether it does is not answerable here.")
-    if found.drawn and found.arms.empty:
-        return say(
-            "Decide nothing on compensation after complaints yet: too few left of those for whom chance decided."
-        )
     if found.arms.empty:
-        return say("Let chance decide about compensation in one call centre: only then is it known what it does.")
+        return say("Let chance decide on compensation until enough left to tell: only then is it known what it does.")
     row = found.arms.iloc[0]
     said = {"arm": Label(row["arm"]), "points": Number(abs(row["percentage_points"]), ".1f")}
     if row["high"] < 0:

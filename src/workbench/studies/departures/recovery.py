@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from workbench.columns import number, require_table
@@ -48,8 +47,6 @@ class Recovery(Result):
     curve : DataFrame
         Share of complainers in each state by day since opening: day, state, share.
     set_aside : dict of str to int
-    drawn : int
-        Customers with a complaint for which chance chose between arms.
     """
 
     table: pd.DataFrame
@@ -62,7 +59,6 @@ class Recovery(Result):
     set_aside: dict[str, int]
     level: float
     currency: str = "yuan"
-    drawn: int = 0
 
     NAME, COUNTS, TOTALS, CHART = "recovery", "customers", None, say("Shares of complainers by state and day")
     FORMATS = dict.fromkeys(["ratio", "low", "high", "e_value", "e_value_low"], "{:.2f}") | {"left": COUNT}
@@ -132,17 +128,9 @@ class Recovery(Result):
         CannotAnswer
             If chance decided nothing, or too few left to tell.
         """
-        if self.drawn and self.arms.empty:
-            raise CannotAnswer(
-                say(
-                    "not answerable: chance decided for {n} customers; too few of those known for {window} days left, "
-                    "{few} are needed.",
-                    n=self.drawn, window=self.window, few=FEWEST_LEFT,
-                )
-            )  # fmt: skip
         if self.arms.empty:
             raise CannotAnswer(
-                say("not answerable: chance decided neither compensation nor queue, so there is no effect to tell.")
+                say("not answerable: chance decided neither compensation nor queue, or too few left to tell an effect.")
             )
         caption = say("Percentage points more who leave within {window} days of opening, by randomised arm.",
             window=self.window)  # fmt: skip
@@ -272,8 +260,6 @@ def recovery(
         raise CannotAnswer(join(said, *([say("Set aside: {apart}.", apart=Listed(aside, ";"))] if aside else [])))
     table = compared(cases, after, spells, groups, window, landmark, level)
     arms = arms_compared(known.openings, drawn, paid, window, level)
-    arm = pd.Series(np.nan if drawn is None else drawn[known.openings["row"]], known.openings.index)
-    lots = known.openings.loc[arm.notna(), "customer"].nunique() if len(arm.dropna().unique()) > 1 else 0
     worth = worth_of(cases, arms, paid, groups, value, window, level, currency)
     return Recovery(table, rates(spells, level), arms, worth, occupation(cases, window), window, landmark,
-        known.set_aside, level, currency, lots)  # fmt: skip
+        known.set_aside, level, currency)  # fmt: skip

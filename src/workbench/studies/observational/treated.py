@@ -160,12 +160,10 @@ class TreatedEffect(Result):
         bar = break_even or 0.0
         least = Amount(bar, self.binary, self.unit)
         pays = say("A contact pays from {least} a contacted member on.", least=least)
-        if break_even is None:
-            pays = self.say("How large an effect on {outcome} pays for a contact is not known.")
         change = say("a repeat with a random control group, or a cause of contact that was not recorded.")
         if break_even is None and self._shown() > 0:
             on = self.say("Go on with this contact only if what it adds in {outcome} is worth its cost.")
-            return Decision((on, pays, control), change)
+            return Decision((on, control), change)
         if self._shown(bar) > 0:
             return Decision((say("Go on with this contact, as far as the comparison holds."), pays, control), change)
         if self._shown() < 0:
@@ -174,7 +172,7 @@ class TreatedEffect(Result):
             stop = say("Do not go on with this contact: it brings less than it costs.")
         else:
             stop = say("Do not extend this contact on this evidence: that it pays is not shown.")
-        return Decision((stop, pays, control), change)
+        return Decision((stop, *([] if break_even is None else [pays]), control), change)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the effect, the means and the placebos."""
@@ -320,14 +318,8 @@ def effect_on_treated(
     if (y == y[0]).all():
         raise unanswerable(all_alike(outcome, len(y)))
     group = cluster_codes(members, clusters)
-    how: dict[str, Any] = {
-        "trees": True,
-        "group": group,
-        "draws": draws,
-        "folds": folds,
-        "most_likely": most_likely,
-        "rng": rng,
-    }
+    how: dict[str, Any] = {"trees": True, "group": group, "draws": draws, "folds": folds}
+    how |= {"most_likely": most_likely, "rng": rng}
     with one_thread():
         found, tests = _fitted(members, covariates, y, treated, placebos, how)
         if draws > 1 and _splits_decide(found, tests, treated, level):

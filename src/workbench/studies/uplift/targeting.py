@@ -390,25 +390,9 @@ def targeting(
     best, low, high = best_share(curve, drawn, level, highest)
     rate = float(redeemed[treated].mean()) if responding is None else responding
     verdict, reasons = _verdict(doubts, chosen, everybody, advantage, why, best, currency)
-    return Targeting(
-        curve=curve,
-        best_share=best,
-        best_share_low=low,
-        best_share_high=high,
-        net=chosen.estimate,
-        net_low=chosen.low,
-        net_high=chosen.high,
-        everybody=everybody,
-        advantage=advantage,
-        break_even=break_even(margin, contact_cost, incentive_cost, rate),
-        verdict=verdict,
-        reasons=(*reasons, *_flags(plain, costs)),
-        customers=customers,
-        level=level,
-        outcome=outcome,
-        currency=currency,
-        campaign=campaign,
-    )
+    bar, said = break_even(margin, contact_cost, incentive_cost, rate), (*reasons, *_flags(plain, costs))
+    return Targeting(curve, best, low, high, chosen.estimate, chosen.low, chosen.high, everybody, advantage, bar,
+        verdict, said, customers, level, outcome, currency, campaign)  # fmt: skip
 
 
 def _money(found: Interval, currency: str) -> Message:
@@ -532,14 +516,9 @@ def _spare(bins: ScoreBins, share: np.ndarray, costs: Costs) -> np.ndarray:
 
 
 def _verdict(
-    doubts: list[Message],
-    chosen: Interval,
-    everybody: Interval,
-    advantage: Interval,
-    why: str,
-    best: float,
+    doubts: list[Message], chosen: Interval, everybody: Interval, advantage: Interval, why: str, best: float,
     currency: str,
-) -> tuple[Verdict, tuple[Message, ...]]:
+) -> tuple[Verdict, tuple[Message, ...]]:  # fmt: skip
     """The strongest statement that the intervals carry, as they are printed; `why` one of targeting is missing."""
 
     def said(found: Interval, signed: bool = False) -> Message:
