@@ -85,4 +85,4 @@ def _change(change: ChurnChange) -> Message:
     rates = change.table[change.table["part"] == RATES]
     if ((rates["low"] > 0) | (rates["high"] < 0)).all():
         return say("Look for what changed within groups (prices, service, a competitor): the mix does not explain it.")
-    return say("Look at whom we sell to before blaming service: by some columns the mix explains the change of churn.")
+    return say("Look at whom we sell to before blaming service: by some columns no change of the rates is shown.")
