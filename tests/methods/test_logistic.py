@@ -39,3 +39,17 @@ def test_repeated_columns():
     x = np.random.default_rng(2).normal(size=(50, 2))
     found = repeated(np.column_stack([x, x.sum(axis=1) + 3, np.ones(50), x[:, 0], np.arange(50)]))
     assert found.tolist() == [False, False, True, True, True, False]
+
+
+def test_a_part_that_lacks_the_outcome_of_a_rare_term_throws_no_step_too_far():
+    """Each 7th row begins the fit; of a term in 45 rows these hold 10, of whom none left, and 3 of the others did."""
+    rng = np.random.default_rng(0)
+    x = np.zeros((70_000, 2))
+    x[:, 0], rare = rng.normal(size=len(x)), np.r_[np.arange(0, 70, 7), np.arange(1, 240, 7)]
+    y = (rng.random(len(x)) < 1 / (1 + np.exp(3.1 - 0.3 * x[:, 0]))).astype(int)
+    x[rare, 1], y[rare] = 1, 0
+    y[rare[-3:]] = 1
+    known = Logit(y, add_constant(x)).fit(disp=0, start_params=[-3, 0, 0])
+    found, covariance = logistic(x, y)
+    assert found == pytest.approx(known.params, abs=1e-8)
+    assert np.sqrt(np.diag(covariance)) == pytest.approx(known.bse, rel=1e-6)

@@ -53,6 +53,18 @@ def test_by_hand(formula):
     assert found["high"] == pytest.approx(p.sum() + half, rel=1e-6)
 
 
+def test_a_departure_in_the_horizon_of_two_months_is_not_two_customers():
+    """Who leaves within 2 months of each of 3 starts is counted by customer-month, and the words say so."""
+    rng = np.random.default_rng(1)
+    two = churn_formula(months(rng, count=8, n=4_000, first="2025-01-01"), features=["x"], horizon=2, form="straight",
+        segments=0, rival="none")  # fmt: skip
+    found = churn_monitor(two, months(rng))
+    left = int(found.table["left"].sum())
+    assert f": {left} of 4,500 customer-months ended in leaving within 2 months" in found.headline()
+    assert "customers left" not in found.headline()
+    assert found.tiles()[0].label == "left of the last month's customers (expected)"
+
+
 def test_shift_of_facts_is_shown_and_judges_nothing(formula):
     """Other customers, the same law: the index is large, the verdict is that it holds."""
     rng = np.random.default_rng(4)

@@ -310,6 +310,8 @@ def test_without_origins_the_rest_stands():
     found = directions(out, came.assign(**{"from": None}), **PORTS)
     assert not found.both and "net flow is not answerable" in found.headline() and not list(found.quantities())
     assert found.table["share"].tolist() == pytest.approx([40 / 49, 9 / 49])
+    advice = decision(Refusal("no"), found, *[Refusal("no")] * 2).do[0]
+    assert advice.startswith("Record where customers come from")  # not: that no net loss is shown
     assert "share of ports out" in found.tiles()[0].label and found.plot().get_ylabel().startswith("ported out")
     with pytest.raises(CannotAnswer, match="9 customers ported in or out, 10 are needed"):
         directions(out[40:], came[20:], **PORTS)
@@ -473,6 +475,25 @@ def test_without_a_lot_there_is_no_effect():
         recovery(people.assign(off=pd.NaT), cases, **LIVES, **CASES)
     with pytest.raises(WorkbenchError, match="give whole days, 1 or more"):
         recovery(people, cases, window=0, **LIVES, **CASES)
+
+
+def test_a_lot_after_which_few_left_is_no_lack_of_one():
+    """Of 15 customers for whom chance decided too few left: it is not said that chance decided nothing."""
+    people, cases = complainers(3_000, np.random.default_rng(4))
+    found = recovery(people, cases.assign(arm=cases["arm"].where(cases.index < 15)), lot="arm", **LIVES, **CASES)
+    with pytest.raises(CannotAnswer, match="chance decided neither compensation nor queue, or too few left"):
+        found.by_lot()
+    assert found.arms.empty and "until enough left to tell" in decision(*[Refusal("no")] * 3, found).do[-1]
+
+
+def test_no_advice_to_work_on_what_is_not_on_record():
+    """Of 100 leave 20, 12 and 2 or 9 by unknown causes: 9 may turn the order of the known, 2 may not."""
+    for unknown, said in ((2, "Work on a first"), (9, "Record first why customers leave: for 9.0% of those who join")):
+        why = (["a"] * 20 + ["b"] * 12 + [None] * unknown) * 50
+        gone = pd.DataFrame({"why": why + ["a"] * (5_000 - len(why)), "on": SINCE, "off": pd.NaT})
+        gone.loc[: len(why) - 1, "off"] = SINCE + pd.to_timedelta(np.arange(len(why)) % 300 + 1, unit="D")
+        found = incidence(gone, cause="why", months=[12], **LIVES)
+        assert decision(found, *[Refusal("no")] * 3).do[0].startswith(said)
 
 
 def test_a_decision_agrees_with_its_interval(causes, made_good):

@@ -1,12 +1,17 @@
 """Difference in differences by province: by hand, against reference programs, size with few provinces, and refusals."""
 
+import json
 from itertools import product
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.messages import Term, say
+from workbench.result import Table
 from workbench.studies.observational import fewclusters
 from workbench.studies.observational.did import difference_in_differences
 
@@ -256,3 +261,20 @@ def test_size_over_a_thousand_rollouts(provinces, starts):
     held = np.mean([_holds(provinces, starts, seed, resamples=399) for seed in range(1_000)])
     print(f"\n{provinces} provinces, {len(starts)} treated: interval holds the truth {held:.3f}")
     assert held >= 0.95 - 3 * np.sqrt(0.95 * 0.05 / 1_000)
+
+
+def test_the_sizes_of_a_rollout_weigh_provinces_by_customers():
+    """100 customers at 10 yuan and 300 at 20 pay 17.5 each; the mean of the provinces, 15, is nobody's revenue."""
+    book = json.loads((Path(__file__).parents[2] / "notebooks" / "rollout.ipynb").read_text("utf-8"))
+    cell = next(s for c in book["cells"] if "sizes = " in (s := "".join(c["source"])))
+    rows = [
+        (p, m, n, y, t, 0)
+        for m in (1, 2)
+        for p, n, y, t in (("a", 100, 10.0, 1), ("b", 300, 20.0, 1), ("c", 50, 7.0, 0))
+    ]
+    panel = pd.DataFrame(rows, columns=["province", "month", "customers", "revenue", "treated", "after"])
+    shown: list[Table] = []
+    exec(cell, {"panel": panel, "show": shown.append, "Table": Table, "say": say, "Term": Term,
+        "warehouse": SimpleNamespace(currency="yuan")})  # fmt: skip
+    assert shown[0].frame.set_index("group")[["customers", "revenue"]].to_numpy().tolist() == [[200, 17.5], [50, 7]]
+    assert "yuan a customer and month" in shown[0].caption

@@ -332,6 +332,9 @@ def test_a_contact_goes_on_only_where_it_is_shown_to_pay(found, doubtful, least,
     scaled = Interval(*(100 * end if binary else end for end in (found.estimate, found.low, found.high)))
     pays = printed_side(scaled, 100 * least if binary else least)
     assert first.startswith("Go on") == (pays > 0)
+    unknown = clean(" ".join(effect.decision().do))  # no cost is known: none is given away as 0
+    assert "pays from" not in unknown and "as far as" not in unknown
+    assert ("Go on with this contact only if" in unknown) == (printed_side(scaled) > 0)
     assert lead.startswith("No evidence") == (printed_side(scaled) == 0)
     assert not ("lowered" in lead and pays > 0)
     assert all(len(tile.label.split()) <= 12 for tile in effect.tiles())

@@ -166,6 +166,9 @@ def test_picture():
     """The curve has money and share on its axes and the best share as a label."""
     found = targeting(campaign(lambda s: 8 * (s > 0.5)), **MONEY, **HOW)
     assert found.lost[0] == pytest.approx(4_000 * found.advantage.estimate)
+    whole = targeting(campaign(lambda s: 8 * (s > 0.5)), customers=5_000, fixed_cost=500, **MONEY, **HOW)
+    assert whole.lost == pytest.approx([5_000 / 4_000 * end for end in found.lost])
+    assert whole.everybody.estimate == pytest.approx(found.everybody.estimate - 0.1)
     assert found.plot(by="spend").get_xlabel() == "spend (yuan)"
     ax = found.plot()
     assert "yuan" in ax.get_ylabel() and "may be" in ax.texts[-1].get_text()

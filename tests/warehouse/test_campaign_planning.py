@@ -35,3 +35,12 @@ def test_each_kind_of_campaign_has_its_study(operator):
         "contact": sum(members["treatment"]),
     }
     assert means.loc["contact", "revenue"] == pytest.approx(members.loc[members["treatment"] == 1, "revenue"].mean())
+
+
+def test_a_margin_on_revenue_prices_no_response(operator):
+    """A campaign's own margin is on revenue: a response, 0 or 1, has none; a margin that is given is taken."""
+    arms = campaign_arms(open_warehouse("sample", root=operator), "data_upgrade", arm="treatment", as_of="2026-07-01")
+    with pytest.raises(CannotAnswer, match="the margin of campaign 'data_upgrade' is on revenue, and 'responded' is"):
+        arms.cost("margin", -1, "responded")
+    assert arms.cost("margin", -1, "revenue") == arms.cost("margin", -1) == 0.45
+    assert arms.cost("margin", 1.0, "responded") == 1.0 and arms.cost("contact_cost", -1, "responded") == 4.0

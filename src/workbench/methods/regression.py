@@ -44,8 +44,15 @@ def logistic(
     begin = LogisticRegression(C=_LOOSE, solver="newton-cholesky")  # where a part does not tell terms apart too
     begin.fit(x[::every] / scale[1:], y[::every], weight[::every])
     beta = np.append(begin.intercept_, begin.coef_[0] / scale[1:])
+    reached, step = -np.inf, np.zeros(len(beta))
     for _ in range(_STEPS):
-        p = expit(beta @ design)
+        odds = beta @ design
+        likelihood = float(weight @ (y * odds - np.logaddexp(0, odds)))
+        if likelihood < reached - 1e-9 * abs(reached):  # too long a step
+            step = step / 2
+            beta = beta - step
+            continue
+        reached, p = likelihood, expit(odds)
         bread = np.linalg.inv((design * (weight * p * (1 - p))) @ design.T)
         step = bread @ (design @ (weight * (y - p)))
         beta = beta + step

@@ -45,12 +45,9 @@ class CampaignArms:
 
     def headline(self) -> Message:
         """Say when the members were contacted, and who and what is among them."""
+        first, last = self.facts["starts_on"], self.facts["ends_on"]
         return join(
-            say(
-                "Contact from {first}, outcomes until {last}.",
-                first=self.facts["starts_on"],
-                last=self.facts["ends_on"],
-            ),
+            say("Contact from {first}, outcomes until {last}.", first=first, last=last),
             say("Members of other arms, left out: {n}.", n=self.others),
             say("Members of whom nothing was known before: {n}.", n=self.unknown_before),
             say("What was known before assignment: {n} columns.", n=len(self.covariates)),
@@ -69,13 +66,15 @@ class CampaignArms:
         names = {0: CONTROL, 1: "contact"}
         return by_arm[list(self.outcomes)].mean().assign(members=by_arm.size()).rename(index=names).rename_axis("arm")
 
-    def cost(self, name: str, given: float) -> float:
+    def cost(self, name: str, given: float, outcome: str = "") -> float:
         """Give a cost or margin: the given one, or, where that is -1, the campaign's own.
 
         Raises
         ------
         WorkbenchError
             If neither is there, or the given one is another negative number.
+        CannotAnswer
+            If the campaign's own margin, which is on revenue, is asked for on an outcome of 0 and 1.
         """
         if given >= 0:
             return given
@@ -83,6 +82,11 @@ class CampaignArms:
             raise WorkbenchError("{name} is {given}. Give 0 or more, or -1 for what the campaign declares.").of(
                 name, f"{given:g}"
             )
+        if name == "margin" and outcome and len(self.members[outcome].unique()) <= 2:
+            raise CannotAnswer(
+                "not answerable in money: the margin of campaign '{campaign}' is on revenue, and '{outcome}' is none. "
+                "Pass -p margin=1 and the costs as shares of what a success earns."
+            ).of(self.facts["campaign_id"], outcome)
         if pd.isna(self.facts[name]):
             raise WorkbenchError(
                 "campaign '{campaign}' declares no {name}. Pass it: -p {name}=NUMBER, or add it to the mapping."

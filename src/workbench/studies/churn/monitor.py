@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -47,6 +48,8 @@ class ChurnMonitor(Result):
         Customers over the threshold, most at risk first: the customer, probability, value, value_at_risk (probability x
         value), tier (as given), reasons.
     threshold : float
+    horizon : int
+        Months within which a departure counts.
     """
 
     table: pd.DataFrame
@@ -56,6 +59,7 @@ class ChurnMonitor(Result):
     listed: pd.DataFrame
     threshold: float
     customers: int
+    horizon: int = 1
 
     NAME, COUNTS, TOTALS = "monitor", "customers", None
     CHART = say("Dots of departures over bands of what was expected, by month")
@@ -69,11 +73,14 @@ class ChurnMonitor(Result):
 
     def headline(self) -> Message:
         """Say whether it holds, and how many are on the list."""
-        said = say(
-            "{verdict}: in {n} months {left} customers left, {expected} were expected.",
-            verdict=VERDICTS[self.verdict], n=len(self.table), left=int(self.table["left"].sum()),
-            expected=Count(self.table["expected"].sum()),
-        )  # fmt: skip
+        sums = self.table[["customers", "left", "expected"]].sum()
+        left, expected = int(sums["left"]), Count(sums["expected"])
+        told: dict[str, Any] = {"verdict": VERDICTS[self.verdict], "left": left, "expected": expected}
+        said = say("{verdict}: in {n} months {left} customers left, {expected} were expected.",
+            n=len(self.table), **told)  # fmt: skip
+        if self.horizon > 1:  # a departure is in the outcome of several months
+            said = say("{verdict}: {left} of {rows} customer-months ended in leaving within {n} months, {expected} "
+                "were expected.", rows=int(sums["customers"]), n=self.horizon, **told)  # fmt: skip
         alarm = say("A false alarm comes in at most {alarm} of such looks.", alarm=Share(self.false_alarm, 0))
         if self.listed.empty:
             return join(said, alarm)
@@ -83,7 +90,8 @@ class ChurnMonitor(Result):
     def tiles(self) -> tuple[Tile, ...]:
         """Those who left in the last month, and those on the list."""
         last = self.table.iloc[-1]
-        one = Tile(say("left last month (expected between)"), Count(last["left"]), Span(last.low, last.high, ",.0f"))
+        what = say("left of the last month's customers (expected)")
+        one = Tile(what, Count(last["left"]), Span(last.low, last.high, ",.0f"))
         said = say("customers with {threshold} chance or more", threshold=Share(self.threshold))
         return one, *([] if self.listed.empty else [Tile(said, Count(len(self.listed)))])
 
@@ -226,7 +234,7 @@ def churn_monitor(
         listed = listed.sort_values(by, ascending=[False, False, True], kind="stable")
         said = [say("{it}", it=Listed(reasons, ";")) for reasons in formula.reasons(listed)]
         listed = listed.assign(reasons=pd.Series(said, listed.index, dtype=object))[columns].reset_index(drop=True)
-    return ChurnMonitor(table, shifts, verdict, false_alarm, listed, threshold or 0.0, count)
+    return ChurnMonitor(table, shifts, verdict, false_alarm, listed, threshold or 0.0, count, formula.horizon)
 
 
 def _month(

@@ -73,12 +73,15 @@ class ChurnProfit(Result):
         elif not self.held_out_interval[0] > 0:
             first = say(
                 "Contacting likely leavers is not shown to pay: where the cut was chosen on other customers it brings "
-                "{profit} {unit} {span} a customer.",
+                "{profit} {unit} {span} a customer, contacted or not.",
                 **found,
             )  # fmt: skip
         else:
-            first = say("Contacting the likeliest {share} {ends} to leave brings {profit} {unit} {span} a customer.",
-                share=Share(self.share), ends=Span(*self.share_interval, ".1%"), **found)  # fmt: skip
+            first = say(
+                "Contacting the likeliest {share} {ends} to leave brings {profit} {unit} {span} a customer, contacted "
+                "or not.",
+                share=Share(self.share), ends=Span(*self.share_interval, ".1%"), **found,
+            )  # fmt: skip
         second = say(
             "That {accepted} of the leavers accept the offer and stay is assumed, not measured: only an experiment "
             "shows whom contact keeps.",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from workbench.messages import Day, Label, Message, Name, Number, Share, Span, say
 from workbench.result import Decision, Refusal
-from workbench.studies.departures.causes import ALL, ANY, Incidence
+from workbench.studies.departures.causes import ALL, ANY, UNKNOWN, Incidence
 from workbench.studies.departures.change import RATES, ChurnChange
 from workbench.studies.departures.direction import Directions
 from workbench.studies.departures.recovery import Recovery
@@ -27,7 +27,7 @@ def _complaints(found: Recovery | Refusal) -> Message:
     if isinstance(found, Refusal):
         return say("Pay no compensation to keep customers yet: whether it does is not answerable here.")
     if found.arms.empty:
-        return say("Let chance decide about compensation in one call centre: only then is it known what it does.")
+        return say("Let chance decide on compensation until enough left to tell: only then is it known what it does.")
     row = found.arms.iloc[0]
     said = {"arm": Label(row["arm"]), "points": Number(abs(row["percentage_points"]), ".1f")}
     if row["high"] < 0:
@@ -51,6 +51,8 @@ def _competitor(flows: Directions) -> Message:
             "Answer {operator}'s offers since {month}: {after} of numbers taken along go there, {before} before.",
             operator=Name(turn.operator), month=Day(turn.month), after=Share(turn.after), before=Share(turn.before),
         )  # fmt: skip
+    if not flows.both:
+        return say("Record where customers come from: without it no net loss to a competitor is known.")
     if flows.losing.empty:
         return say("Answer no competitor's offer by a campaign: no net loss to one of them is shown.")
     row = flows.losing.iloc[0]
@@ -62,6 +64,11 @@ def _competitor(flows: Directions) -> Message:
 def _cause(causes: Incidence) -> Message:
     rows = causes.table[(causes.table["group"] == ALL) & (causes.table["cause"] != ANY)]
     rows = rows[rows["months"] == rows["months"].max()].sort_values(["incidence", "cause"], ascending=[False, True])
+    unknown = rows["cause"] == UNKNOWN
+    gap, rows = float(rows.loc[unknown, "incidence"].sum()), rows[~unknown]
+    if rows.empty or gap > rows["incidence"].iloc[0] - rows["incidence"].iloc[1:2].sum():
+        return say("Record first why customers leave: for {share} of those who join the cause is not on record.",
+            share=Share(gap))  # fmt: skip
     first = rows.iloc[0]
     if len(rows) > 1 and not first["low"] > rows.iloc[1]["high"]:
         return say("Work on {first} and {second} alike: which takes more is not certain.",
@@ -76,4 +83,4 @@ def _change(change: ChurnChange) -> Message:
     rates = change.table[change.table["part"] == RATES]
     if ((rates["low"] > 0) | (rates["high"] < 0)).all():
         return say("Look for what changed within groups (prices, service, a competitor): the mix does not explain it.")
-    return say("Look at whom we sell to before blaming service: by some columns the mix explains the change of churn.")
+    return say("Look at whom we sell to before blaming service: by some columns no change of the rates is shown.")

@@ -128,11 +128,11 @@ class Recovery(Result):
         Raises
         ------
         CannotAnswer
-            If chance decided nothing.
+            If chance decided nothing, or too few left to tell.
         """
         if self.arms.empty:
             raise CannotAnswer(
-                say("not answerable: chance decided neither compensation nor queue, so there is no effect to tell.")
+                say("not answerable: chance decided neither compensation nor queue, or too few left to tell an effect.")
             )
         caption = say("Percentage points more who leave within {window} days of opening, by randomised arm.",
             window=self.window)  # fmt: skip

@@ -145,30 +145,34 @@ class TreatedEffect(Result):
             )
         return tuple(tiles)
 
-    def decision(self, *, break_even: float = 0.0) -> Decision:
+    def decision(self, *, break_even: float | None = None) -> Decision:
         """Say whether to go on with the contact, of whose outcome more is better.
 
         Parameters
         ----------
-        break_even : float
-            Effect a contacted member that pays the costs of contact.
+        break_even : float, optional
+            Effect a contacted member that pays the costs of contact; without it that is not known.
         """
         control = say("Keep a random control group next time: it needs no such assumption.")
         if self.doubts:
             nothing = say("Decide nothing on this comparison: it cannot be answered.")
             return Decision((nothing, control), say("a repeat with a random control group."))
-        least = Amount(break_even, self.binary, self.unit)
+        bar = break_even or 0.0
+        least = Amount(bar, self.binary, self.unit)
         pays = say("A contact pays from {least} a contacted member on.", least=least)
         change = say("a random control group, or an unrecorded cause of contact.")
-        if self._shown(break_even) > 0:
+        if break_even is None and self._shown() > 0:
+            on = self.say("Go on with this contact only if what it adds in {outcome} is worth its cost.")
+            return Decision((on, control), change)
+        if self._shown(bar) > 0:
             return Decision((say("Go on with this contact, as far as the comparison holds."), pays, control), change)
         if self._shown() < 0:
             stop = self.say("Stop this contact: it lowered {outcome}.")
-        elif self._shown(break_even) < 0:
+        elif self._shown(bar) < 0:
             stop = say("Do not go on with this contact: it brings less than it costs.")
         else:
             stop = say("Do not extend this contact on this evidence: that it pays is not shown.")
-        return Decision((stop, pays, control), change)
+        return Decision((stop, *([] if break_even is None else [pays]), control), change)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the effect, the means and the placebos."""
@@ -314,14 +318,8 @@ def effect_on_treated(
     if (y == y[0]).all():
         raise unanswerable(all_alike(outcome, len(y)))
     group = cluster_codes(members, clusters)
-    how: dict[str, Any] = {
-        "trees": True,
-        "group": group,
-        "draws": draws,
-        "folds": folds,
-        "most_likely": most_likely,
-        "rng": rng,
-    }
+    how: dict[str, Any] = {"trees": True, "group": group, "draws": draws, "folds": folds}
+    how |= {"most_likely": most_likely, "rng": rng}
     with one_thread():
         found, tests = _fitted(members, covariates, y, treated, placebos, how)
         if draws > 1 and _splits_decide(found, tests, treated, level):

@@ -204,11 +204,8 @@ class Judge:
             why = say(
                 "only {events} of {members} members have another '{outcome}' than the commonest, and {least} are "
                 "needed",
-                events=events.sum(),
-                members=members.sum(),
-                outcome=self.name,
-                least=FEWEST_AMOUNTS,
-            )
+                events=events.sum(), members=members.sum(), outcome=self.name, least=FEWEST_AMOUNTS,
+            )  # fmt: skip
         else:
             enough = self.outcome.enough(events, members, FEWEST_EVENTS)
             why = too_few(events, members, self.name)

@@ -304,6 +304,7 @@ def targeting(
     incentive_cost: float = 0.0,
     response: str | None = None,
     responding: float | None = None,
+    customers: int | None = None,
     fixed_cost: float = 0.0,
     adjust: Sequence[str] = (),
     checks: CampaignChecks | None = None,
@@ -334,6 +335,8 @@ def targeting(
         0/1 column of who redeemed; needed with incentive_cost.
     responding : float, optional
         Share of all contacted who redeemed, for the break-even, where these members are a part of them.
+    customers : int, optional
+        On the whole list, for its money, where these members are a part of it.
     fixed_cost : float
         Cost of the whole campaign, spread over the list, where anybody is contacted.
     adjust : sequence of str
@@ -361,7 +364,8 @@ def targeting(
     _require_costs(margin, contact_cost, incentive_cost, fixed_cost, response)
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
     redeemed = numbers(members, response, role="response") if response else np.zeros(len(y))
-    costs = Costs(margin, contact_cost, incentive_cost, fixed_cost / len(y))
+    customers = len(y) if customers is None else customers
+    costs = Costs(margin, contact_cost, incentive_cost, fixed_cost / customers)
     plain = Rows(y, redeemed, treated)
     rows = Rows(y - expected_outcome(members, list(adjust), y, treated, rng), redeemed, treated) if adjust else plain
     measured = Outcome.of(y)
@@ -385,25 +389,9 @@ def targeting(
     best, low, high = best_share(curve, drawn, level, highest)
     rate = float(redeemed[treated].mean()) if responding is None else responding
     verdict, reasons = _verdict(doubts, chosen, everybody, advantage, why, best, currency)
-    return Targeting(
-        curve=curve,
-        best_share=best,
-        best_share_low=low,
-        best_share_high=high,
-        net=chosen.estimate,
-        net_low=chosen.low,
-        net_high=chosen.high,
-        everybody=everybody,
-        advantage=advantage,
-        break_even=break_even(margin, contact_cost, incentive_cost, rate),
-        verdict=verdict,
-        reasons=(*reasons, *_flags(plain, costs)),
-        customers=len(y),
-        level=level,
-        outcome=outcome,
-        currency=currency,
-        campaign=campaign,
-    )
+    bar, said = break_even(margin, contact_cost, incentive_cost, rate), (*reasons, *_flags(plain, costs))
+    return Targeting(curve, best, low, high, chosen.estimate, chosen.low, chosen.high, everybody, advantage, bar,
+        verdict, said, customers, level, outcome, currency, campaign)  # fmt: skip
 
 
 def _money(found: Interval, currency: str) -> Message:
@@ -527,14 +515,9 @@ def _spare(bins: ScoreBins, share: np.ndarray, costs: Costs) -> np.ndarray:
 
 
 def _verdict(
-    doubts: list[Message],
-    chosen: Interval,
-    everybody: Interval,
-    advantage: Interval,
-    why: str,
-    best: float,
+    doubts: list[Message], chosen: Interval, everybody: Interval, advantage: Interval, why: str, best: float,
     currency: str,
-) -> tuple[Verdict, tuple[Message, ...]]:
+) -> tuple[Verdict, tuple[Message, ...]]:  # fmt: skip
     """The strongest statement that the intervals carry, as they are printed; `why` one of targeting is missing."""
 
     def said(found: Interval, signed: bool = False) -> Message:
