@@ -165,7 +165,7 @@ def test_noise_is_no_advice():
     assert abs(np.mean([found.held_out for found in worlds])) < 0.5
     assert all("not shown to pay" in w.headline() for w in worlds if w.held_out < 0 < w.profit)
     found = churn_profit(scored(np.random.default_rng(1), 2_000, True), 343.0, **how)
-    assert 0 < found.held_out_interval[0] < found.held_out < found.profit and "hold some" in found.decision().do[0]
+    assert 0 < found.held_out_interval[0] < found.held_out < found.profit and "spare some" in found.decision().do[0]
 
 
 def test_advice_does_not_hang_on_row_order():
