@@ -165,14 +165,14 @@ class Spark:
 
     @contextmanager
     def _standing(self, session: Any, query: Rendered, given: Mapping[str, pd.DataFrame]) -> Iterator[None]:
-        """Let the steps of a query stand as temporary views for a while, the kept ones in memory."""
-        kept = []
+        """Let the steps of a query stand as temporary views for a while, in memory those kept and read twice."""
+        kept, texts = [], [*(step.select for step in query.steps), query.last]
         try:
             for name, frame in given.items():
                 _frame(session, pa.Table.from_pandas(frame, preserve_index=False)).createOrReplaceTempView(name)
             for step in query.steps:
                 frame = session.sql(step.select)
-                if step.kept:
+                if step.kept and sum(text.count(step.name) for text in texts) > 1:
                     kept.append(frame.cache())
                 frame.createOrReplaceTempView(step.name)
             yield
