@@ -160,7 +160,7 @@ def test_too_few_respondents_are_a_page_that_says_so(root, capsys):
     capsys.readouterr()
     folder = root / "reports/site/satisfaction/province=西藏,resamples=100"
     page = (folder / "index.html").read_text("utf-8")
-    assert "has 30 respondents (the largest:" in page and "try improving" in page
+    assert "has 30 respondents (the largest:" in page and "Try improving" in page
     assert str(root) not in page + (folder / "report.ipynb").read_text("utf-8")
     assert not (folder / "failure.html").exists()
     shutil.rmtree(root / "reports")

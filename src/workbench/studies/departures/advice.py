@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from workbench.messages import Day, Label, Message, Name, Number, Share, Span, say
-from workbench.result import Decision, Refusal
+from workbench.result import Decision, Refusal, Result
 from workbench.studies.departures.causes import ALL, ANY, UNKNOWN, Incidence
 from workbench.studies.departures.change import RATES, ChurnChange
 from workbench.studies.departures.direction import Directions
@@ -17,15 +20,16 @@ def decision(
     complaints: Recovery | Refusal,
 ) -> Decision:
     """Say which cause and competitor to answer, what to do after complaints, and whether rates or the base changed."""
-    do = (*(() if isinstance(flows, Refusal) else (_competitor(flows),)), _complaints(complaints),
-        *(() if isinstance(causes, Refusal) else (_cause(causes),)),
-        *(() if isinstance(change, Refusal) else (_change(change),)))  # fmt: skip
-    return Decision(do, say("a larger trial, or another year."))
+    parts: tuple[tuple[Callable[[Any], Message], Result | Refusal], ...] = (
+        (_competitor, flows), (_complaints, complaints), (_cause, causes), (_change, change)
+    )  # fmt: skip
+    do = [advise(found) for advise, found in parts if not isinstance(found, Refusal)]
+    if isinstance(complaints, Refusal):
+        do.append(say("Pay no compensation to keep customers yet: whether it does is not answerable here."))
+    return Decision(tuple(do), say("a larger trial, or another year."))
 
 
-def _complaints(found: Recovery | Refusal) -> Message:
-    if isinstance(found, Refusal):
-        return say("Pay no compensation to keep customers yet: whether it does is not answerable here.")
+def _complaints(found: Recovery) -> Message:
     if found.arms.empty:
         return say("Let chance decide on compensation until enough left to tell: only then is it known what it does.")
     row = found.arms.iloc[0]
