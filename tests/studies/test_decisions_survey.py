@@ -231,7 +231,7 @@ def model(quality=QUALITY, predicted=PREDICTED, same=SAME, differ=DIFFER):
 def test_a_model_is_used_only_if_its_sentence_says_so(monkeypatch):
     """Sound, with doubts, with pairs that may be one, fitting badly, and not converged."""
     for doubts, apart, error, start, advice in (
-        ((), (3, 3), 0.05, "The model can be relied on", "Set priorities by the model"),
+        ((), (3, 3), 0.05, "Rely on the model: ", "Set priorities by the model"),
         (("a", "b"), (3, 3), 0.05, "Rely on the model with care: 2 doubts", "Look at the 2 doubts"),
         (
             (),

@@ -16,7 +16,7 @@ def decision(
     differ: GroupDifferences | Refusal,
 ) -> Decision:
     """Say whether priorities may be set by the model, what it may forecast, and for whom it must be fitted apart."""
-    change = say("an unreliable measure, or groups that differ.")
+    change = say("an unreliable measure, or differing groups.")
     if not quality.sound:
         change = say("the same model without these doubts in the next wave.")
     return Decision((_use(quality), _groups(same, differ), _forecast(quality, predicted)), change)
@@ -27,7 +27,7 @@ def _use(quality: ModelQuality) -> Message:
     if not fit.converged:
         return say("Do not use the model: give it more respondents or fewer measures.")
     if quality.sound:
-        return say("Set priorities by the model; its effects are links, not proven causes.")
+        return say("Set priorities by the model; its effects are not proven causes.")
     if doubts:
         return say("Look at the {n} doubts about the measures before acting on any of them.", n=len(doubts))
     if apart < pairs:

@@ -84,11 +84,11 @@ class ModelQuality(Result):
             n, known = len(verdicts), int((verdicts == "good").sum())
             if known < n:  # one item, or formed by its items
                 return say(
-                    "The model can be relied on: {n} of {all} measures are reliable, {rest} cannot be tested, and no "
-                    "two measure the same.",
+                    "Rely on the model: {n} of {all} measures are reliable, {rest} cannot be tested, no two measure "
+                    "the same.",
                     n=known, all=n, rest=n - known,
                 )  # fmt: skip
-            return say("The model can be relied on: its {n} measures are reliable, and no two measure the same.", n=n)
+            return say("Rely on the model: its {n} measures are reliable, and no two measure the same.", n=n)
         if doubts or apart < pairs:
             return say(
                 "Rely on the model with care: {doubts} doubts about its measures, and {unsure} of {pairs} pairs of "

@@ -152,7 +152,7 @@ class LifetimeValue(Result):
             alike = say("Set no other limit by how long a contract has run: no difference by tenure is certain.")
             return Decision((most, alike), change)
         by_tenure = say(
-            "Limit by age: from {low} {unit} at {least} months to {high} {unit} at {most}.",
+            "By contract age: from {low} {unit} at {least} months to {high} {unit} at {most}.",
             low=Number(low["per_contract"], ",.0f"), least=Name(low["tenure"]),
             high=Number(high["per_contract"], ",.0f"), most=Name(high["tenure"]), unit=unit,
         )  # fmt: skip

@@ -99,8 +99,8 @@ class WorthRaising(Result):
         if not n:
             return Decision((say("Contact nobody on this list: no expected gain covers its cost."),), change)
         pilot = say(
-            "Begin with a randomised pilot among the {n} customers listed; go on if contact adds over {break_even}.",
-            n=n, break_even=Share(plan["break_even"], 0),
+            "Begin with a randomised pilot among the {n} listed; go on if it brings over {break_even} of their "
+            "potential.", n=n, break_even=Share(plan["break_even"], 0),
         )  # fmt: skip
         if not plan["low"] > 0:
             return Decision((say("Do not contact the whole list yet: its net may be below 0."), pilot), change)
