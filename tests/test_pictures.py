@@ -92,6 +92,14 @@ def test_a_figure_is_as_high_as_its_rows():
     assert dot_and_interval(["a"], rows[:1], one).figure.get_figheight() == 3.6
 
 
+def test_of_very_many_rows_the_first_are_drawn():
+    """465 pairs of provinces would be a picture of 195 million pixels: it has 60, and its label says so."""
+    rows = pd.DataFrame({"estimate": np.arange(465), "low": 0, "high": 9})
+    ax = dot_and_interval([*map(str, rows.index)], rows, label="gap")
+    assert len(ax.get_yticks()) == len(ax.texts) == 60 and ax.figure.get_figheight() < 13
+    assert ax.get_xlabel() == "gap (the first 60 of 465; the others stand in the table)"
+
+
 def test_numbers_have_their_minus_and_no_zero_below_zero():
     ax = heat_map(pd.DataFrame([[-0.01, -1.5, 2]]), "+.1f")
     assert [text.get_text() for text in ax.texts] == ["+0.0", "−1.5", "+2.0"]

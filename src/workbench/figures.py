@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from workbench.errors import WorkbenchError
-from workbench.messages import Listed, Message, Named, Term, Value, known, say, word
+from workbench.messages import Listed, Message, Named, Term, Value, as_message, known, say, word
 from workbench.words import width
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ _SIGNS = {" · ": " · ", ": ": "：", " → ": " → ", " – ": " – ", " −
 """What joins the names in a label, and what joins them in Chinese."""
 NAMES = "names of the data"
 """The mark (gid) of an axis whose ticks are names of the data: they are said alike in every language."""
+MOST_ROWS = 60
 _FIGURES = 4  # of a number in 万 at most
 _ZERO = re.compile(r"^\+?(?=[.,])")  # z stands after it in a format that writes no -0.00
 _LEADING = 1.25  # of the lines of a text, for Han is higher than Latin
@@ -102,8 +103,13 @@ def dot_and_interval(
 ) -> Axes:
     """Draw one row a name: estimate as a dot with its value, `low` to `high` as a line; first on top.
 
-    A figure of these axes alone is as high as its rows take, so that their names stay apart.
+    A figure of these axes alone is as high as its rows take, so that their names stay apart. Of more than 60 rows the
+    first are drawn, and the label says so.
     """
+    if len(table) > MOST_ROWS:
+        label = say("{label} (the first {n} of {all}; the others stand in the table)", label=as_message(label),
+            n=MOST_ROWS, all=len(table))  # fmt: skip
+        names, table = list(names)[:MOST_ROWS], table[:MOST_ROWS]
     ax, names = axes(ax), [in_lines(name, 48) for name in names]
     digits = _ZERO.sub(r"\g<0>z", digits)
     fit(ax, len(names), 0.2 * max((name.count("\n") + 1 for name in names), default=1))

@@ -133,6 +133,16 @@ def test_drift_in_words(kept):
     assert drift(kept, customers(20, seed=9)).verdict == "too few"
 
 
+def test_no_small_cluster_is_said_or_recorded(kept):
+    """Of two clusters one holds fewer than ten: neither is told, as the other's share would give it away."""
+    now = customers(20, seed=9)
+    assert 0 < np.bincount(kept.assign(now))[1:].min() < 10
+    few = drift(kept, now)
+    assert not few.clusters["shown"].any() and "went from" not in few.headline()
+    assert not [q.name for q in few.quantities() if "cluster_share" in q.name]
+    assert drift(kept, customers(300, seed=4)).clusters["shown"].all()
+
+
 def test_drift_draws_and_records(kept):
     """Picture and quantities carry each feature and each cluster."""
     result = drift(kept, customers(300, seed=4))

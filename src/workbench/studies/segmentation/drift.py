@@ -14,8 +14,9 @@ from workbench.errors import CannotAnswer
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Day, Message, Number, Share, Span, join, say, spelt
 from workbench.methods.ranking import stability_index
-from workbench.result import Quantity, Result
+from workbench.result import MINIMUM_CELL, Quantity, Result
 from workbench.studies.segmentation.saved import SavedSegments, in_bins
+from workbench.suppression import visible
 
 MODERATE, LARGE = 0.10, 0.25
 CLUSTERS = "(clusters)"
@@ -37,7 +38,8 @@ class Drift(Result):
         One row a feature, and one for the shares of the clusters ("(clusters)"): of, psi (population stability index),
         low, high, noise (what 95 % of samples of unchanged customers stay under), verdict.
     clusters : DataFrame
-        One row a cluster: cluster, name, share_then, share_now, change, low, high (of the change).
+        One row a cluster: cluster, name, share_then, share_now, change, low, high (of the change), shown: not where
+        fewer than ten customers, at the fit or now, could be told from it.
     """
 
     index: pd.DataFrame
@@ -56,26 +58,17 @@ class Drift(Result):
     def headline(self) -> Message:
         """Say whether to refit, and what moved most."""
         worst = self.index.loc[self.index["psi"].idxmax()]
-        moved = self.clusters.loc[self.clusters["change"].abs().idxmax()]
+        shown = self.clusters[self.clusters["shown"]]
+        most = shown.loc[shown["change"].abs().nlargest(1).index]
         return join(
             say("Since {day}: {verdict}.", day=Day(self.since), verdict=_ADVICE[self.verdict]),
             say(
                 "Moved most: {feature}, stability index {psi} {span}; by chance alone it stays under {noise}.",
                 feature=say("(clusters)") if worst.of == CLUSTERS else spelt(worst.of.replace("_", " ")),
-                psi=Number(worst.psi, ".3f"),
-                span=Span(worst.low, worst.high, ".3f"),
-                noise=Number(worst.noise, ".3f"),
+                psi=Number(worst.psi, ".3f"), span=Span(worst.low, worst.high, ".3f"), noise=Number(worst.noise, ".3f"),
             ),
-            say(
-                "Cluster {cluster} ({name}) went from {then} to {now} of the customers: {change} points {span}.",
-                cluster=str(moved.cluster),
-                name=spelt(moved["name"]),
-                then=Share(moved.share_then),
-                now=Share(moved.share_now),
-                change=Number(100 * moved.change, "+.1f"),
-                span=Span(100 * moved.low, 100 * moved.high, "+.1f"),
-            ),
-        )
+            *(_moved(row) for _, row in most.iterrows()),
+        )  # fmt: skip
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
@@ -97,7 +90,7 @@ class Drift(Result):
         """Index of each feature and of the shares, change of each cluster's share."""
         for row in self.index.itertuples():
             yield Quantity(f"stability_index[{row.of}]", row.psi, "1", row.low, row.high, rtol=1e-3)
-        for row in self.clusters.itertuples():
+        for row in self.clusters[self.clusters["shown"]].itertuples():
             yield Quantity(f"cluster_share_change[{row.cluster}]", row.change, "share", row.low, row.high, rtol=1e-3)
 
 
@@ -124,9 +117,19 @@ def drift(saved: SavedSegments, features: pd.DataFrame) -> Drift:
     rows = [{"of": name, **_judged(np.array(then), now)} for name, (then, now) in pairs.items()]
     then, of, of_then = np.array(saved.customers), now.sum(), sum(saved.customers)
     low, high = confint_proportions_2indep(now, of, then, of_then, method="newcomb", compare="diff")
-    shares = {"share_then": then / of_then, "share_now": now / of, "change": now / of - then / of_then}
-    clusters = {"cluster": range(1, len(now) + 1), "name": saved.names, **shares, "low": low, "high": high}
-    return Drift(pd.DataFrame(rows), pd.DataFrame(clusters), saved.as_of)
+    clusters = pd.DataFrame({"cluster": range(1, len(now) + 1), "name": saved.names, "share_then": then / of_then,
+        "share_now": now / of, "change": now / of - then / of_then, "low": low, "high": high})  # fmt: skip
+    sizes = (visible(clusters.assign(n=n), "n", MINIMUM_CELL) for n in (then, now))
+    return Drift(pd.DataFrame(rows), clusters.assign(shown=np.logical_and(*sizes)), saved.as_of)
+
+
+def _moved(row: pd.Series) -> Message:
+    """Say how the share of a cluster moved."""
+    return say(
+        "Cluster {cluster} ({name}) went from {then} to {now} of the customers: {change} points {span}.",
+        cluster=str(row.cluster), name=spelt(row["name"]), then=Share(row.share_then), now=Share(row.share_now),
+        change=Number(100 * row.change, "+.1f"), span=Span(100 * row.low, 100 * row.high, "+.1f"),
+    )  # fmt: skip
 
 
 def _judged(then: np.ndarray, now: np.ndarray) -> dict[str, float | str]:
