@@ -66,6 +66,12 @@ def test_html_holds_nothing_of_the_data_as_markup():
     assert tables.as_html(made).count("&lt;script&gt;") == 3
 
 
+def test_lines_of_a_program_are_code():
+    """SQL and TOML stand as code, whatever the language of the page; braces and markup in them stay text."""
+    made = tables.payload(pd.DataFrame({"sql": ["CASE WHEN a < 1 THEN {x}"], "n": ["a"]}), name="t", caption="c")
+    assert "<code>CASE WHEN a &lt; 1 THEN {x}</code><td>a\n" in tables.as_html(made)
+
+
 def test_long_tables_say_how_much_is_left_out():
     """The page shows the first rows and points to the sheet."""
     made = _payload(pd.DataFrame({"n": range(2000)}))

@@ -28,6 +28,7 @@ _POINTS = " points"
 _PROBABILITY = re.compile(r"[pq](_\w+)?|\w+_p(_holm)?")
 HIDDEN = "–"
 SENTENCE = 40
+PROGRAMS = ("sql", "toml")  # columns of lines of a program, which no language of people changes
 MISSING = ""
 
 
@@ -145,9 +146,12 @@ def as_html(table: Mapping[str, Any], *, longest: int | None = None, mark: str =
         f'<th scope="col"{k}>{name}</th>' if name.strip() else f"<td{k}></td>"
         for name, k in zip(names, classes, strict=True)
     )
+    cells = [
+        f"<td{k}><code>{{}}</code>" if column["name"] in PROGRAMS else f"<td{k}>{{}}"
+        for column, k in zip(table["columns"], classes, strict=True)
+    ]
     body = "".join(
-        "<tr>" + "".join(f"<td{k}>{html.escape(cell)}" for cell, k in zip(row, classes, strict=True)) + "\n"
-        for row in rows
+        "<tr>" + "".join(f.format(html.escape(cell)) for cell, f in zip(row, cells, strict=True)) + "\n" for row in rows
     )
     region, named = (f' role="region" aria-labelledby="{mark}c"', f' id="{mark}c"') if mark else ("", "")
     return (
