@@ -93,6 +93,32 @@ def test_the_figures_of_a_grid_are_of_one_kind(tmp_path):
     assert "<b>75</b>" in cards["北京"] and "<b></b>" in cards["西藏"] and "points to gain" not in page
 
 
+def test_reports_are_told_apart_in_words(tmp_path):
+    """Numbers and flags stand with the name of their parameter, and no two reports have one name."""
+    more = [
+        [],
+        [("method", "kmeans", "")],
+        [("method", "kmeans", ""), ("province", "山东", "province")],
+        [("method", "kmeans", ""), ("resamples", 200, ""), ("rake", True, "")],
+    ]
+    for number, changed in enumerate(more):
+        said = [{"name": n, "value": v, "kind": k, "changed": True} for n, v, k in changed]
+        _publish(tmp_path, "s", "", 1.0, province=str(number), parameters=said)
+    names = re.findall(r"<li .*?<bdi>(.*?)</bdi>", _read(write_site(tmp_path)), flags=re.S)
+    assert sorted(names) == ["k-means", "overall", "resamples: 200, raking: yes", "山东"]
+
+
+def test_a_figure_that_differs_in_the_numbers_of_its_name_is_shown_with_it(tmp_path):
+    for province, best in (("北京", 36), ("上海", 40), ("西藏", 36)):
+        tile = {"label": f"net from the best {best}%", "value": f"{best / 10}", "interval": "(1 to 8)"}
+        more = [{"name": "province", "value": province, "kind": "province", "changed": True}]
+        _publish(tmp_path, "s", "", 1.0, province=province, tiles=[tile], parameters=more)
+    page = _read(write_site(tmp_path))
+    cards = {re.search("<bdi>(.*?)</bdi>", c)[1]: c for c in re.findall(r"<li .*?</li>", page, flags=re.S)}
+    assert "best 40%</bdi></span> <b>4.0</b>" in cards["上海"] and "best" not in cards["北京"]
+    assert '<p class="soft"><bdi>net from the best 36%</bdi></p>' in page
+
+
 def test_provinces_stand_in_the_order_of_their_codes_as_a_map(tmp_path):
     """From twenty on on tiles, each once; the whole stands before them; fewer are a list in the same order."""
     names = list(dict.fromkeys(province.short for province in provinces().values()))

@@ -79,8 +79,7 @@ def report_page(notebook: Mapping[str, Any], *, title: str, facts: Mapping[str, 
     ]
     if sum(min(len(t["rows"]), LONGEST_TABLE) * len(t["columns"]) for t in shown) > MANY_CELLS:
         headings.longest //= 2
-    if spoken != "en":
-        about = [p | {"name": label(p["name"], spoken, "parameter"), "value": value_said(p, spoken)} for p in about]
+    about = [p | {"name": label(p["name"], spoken, "parameter"), "value": value_said(p, spoken)} for p in about]
     first, *folded = _sections(block for cell in notebook["cells"] for block in _blocks(cell, headings, spoken))
     kinds = {block["kind"] for section in (first, *folded) for block in section["blocks"]}
     return _page(
@@ -105,18 +104,23 @@ def value_said(parameter: Mapping[str, Any], language: str) -> Any:
     >>> months = {"name": "horizon", "value": 3, "unit": "个月", "kind": "months"}
     >>> value_said(months, "zh"), value_said({"name": "margin", "value": 0.45, "unit": "share"}, "en")
     ('3个月', '45%')
+    >>> [value_said(months | {"value": n, "unit": "months"}, "en") for n in (1, 3)]
+    ['1 month', '3 months']
     >>> [value_said({"name": "levers", "value": v, "unit": ""}, "zh") for v in ("Quality, Value", False, -1.0, "gmm")]
     ['感知质量、感知价值', '否', '取活动自身的值', '高斯混合']
     """
-    value, kind = parameter["value"], parameter.get("kind", parameter["unit"])
+    value, unit = parameter["value"], parameter.get("unit", "")
+    kind = parameter.get("kind", unit)
     if isinstance(value, bool):
         return entry("yes" if value else "no", language)
     if isinstance(value, (int, float)):
         if value == -1:
             return say("the campaign's own").said(language)
         number = f"{100 * value:,.10g}%" if kind == "share" else f"{value:,.10g}"
-        told = say("{number} {unit}", number=number, unit=parameter["unit"])
-        return told.said(language) if kind in COUNTED else number
+        if kind not in COUNTED or (kind, language) == ("day", "en"):
+            return number
+        unit = unit.removesuffix("s") if value == 1 and language == "en" else unit
+        return say("{number} {unit}", number=number, unit=unit).said(language)
     if not isinstance(value, str) or parameter["name"] in ("source", *OF_DATA):
         return value
     if (choice := label(value, language, "choice")) != label(value, language):

@@ -54,6 +54,11 @@ def answer_of(output: Mapping[str, Any], language: str = "en") -> Answer:
     return Answer(lead.said(language), tuple(m.said(language) for m in (*further, *rest)), tuple(tiles))
 
 
+def but_numbers(label: str) -> str:
+    """Give what a key figure is called whatever its numbers: of how many customers, which days."""
+    return _NUMBERS.sub("#", label)
+
+
 def was(label: str, earlier: Iterable[Mapping[str, str]], language: str = "en", *, whole: bool = True) -> str:
     """Say what a key figure was in an earlier report, by what it is called; "" where it had none.
 
@@ -72,7 +77,7 @@ def was(label: str, earlier: Iterable[Mapping[str, str]], language: str = "en", 
     >>> was("revenue", tiles), was("champions, of 1,249", tiles), was("margin", tiles)
     ('5.1', 'champions, of 1,240: 341', '')
     """
-    alike = [tile for tile in earlier if _NUMBERS.sub("#", tile["label"]) == _NUMBERS.sub("#", label)]
+    alike = [tile for tile in earlier if but_numbers(tile["label"]) == but_numbers(label)]
     same = [tile for tile in alike if tile["label"] == label] or alike
     if len(same) != 1:
         return ""

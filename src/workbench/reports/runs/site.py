@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+from workbench.catalogue import label
 from workbench.errors import WorkbenchError
 from workbench.locks import whole
-from workbench.messages import word
+from workbench.messages import Listed, say, word
 from workbench.places import neighbours, provinces
 from workbench.recognised import sentence
 from workbench.reports.page.languages import NAMES, file_name
 from workbench.reports.page.languages import spoken as in_use
-from workbench.reports.page.said import was
+from workbench.reports.page.said import but_numbers, was
 from workbench.reports.runs.slots import CUSTOMER, data_changed, read_manifest
 from workbench.reports.runs.write import said_in
 
@@ -129,17 +130,22 @@ def trend(values: list[float]) -> str:
 def _alike(reports: list[dict[str, Any]], language: str) -> list[dict[str, Any]]:
     """Name each report of a study by what sets it apart, and show one figure of all: another one has no place there.
 
-    Provinces come in the order of their codes, after the whole.
+    One that is called otherwise in its numbers alone (the best 36%) stands with its own name. Provinces come in the
+    order of their codes, after the whole.
     """
     apart = [report["changed"] for report in reports if report["changed"]]
-    names = {name for changed in apart for name in changed if len({str(c.get(name)) for c in apart}) > 1}
-    label = Counter(report["figure"]["label"] for report in reports).most_common(1)[0][0]
-    for report in reports:
-        own = [str(value) for name, value in report["changed"].items() if name in names or len(apart) == 1]
-        report["name"] = ", ".join(own) or word("overall", language)
+    names = {name for changed in apart for name in changed if len({c.get(name) for c in apart}) > 1 or len(apart) == 1}
+    labels = Counter(report["figure"]["label"] for report in reports)
+    kind = Counter(map(but_numbers, labels.elements())).most_common(1)[0][0]
+    shown = max((label for label in labels if but_numbers(label) == kind), key=labels.__getitem__)
+    called = ["".join(v for n, v in report["changed"].items() if n in names) for report in reports]
+    for report, alone in zip(reports, [called.count(name) == 1 for name in called], strict=True):
+        own = [value for name, value in report["changed"].items() if name in names or not alone]
+        report["name"] = Listed(filter(None, own), "").said(language) or word("overall", language)
         report["place"] = provinces().get(report["name"])
-        if report["figure"]["label"] != label:
-            report["figure"] = {"label": label, "value": "", "interval": ""}
+        report["shown"] = shown
+        if but_numbers(report["figure"]["label"]) != kind:
+            report["figure"] = {"label": shown, "value": "", "interval": ""}
     return sorted(reports, key=lambda r: (r["place"] is not None, r["place"].code if r["place"] else ""))
 
 
@@ -190,7 +196,7 @@ def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any
         "parameters": word(_parameters(manifest, folder), language),
         "status": manifest.get("status", "unreadable"),
         "stale": not failed and _is_stale(manifest, root),
-        "changed": {p["name"]: p.get("called", p["value"]) for p in _changed(manifest)},
+        "changed": {p["name"]: _told(p, language) for p in _changed(manifest)},
         "where": next((provinces().get(str(p["value"])) for p in _changed(manifest) if p["name"] == "province"), None),
         "headline": sentence((good or manifest).get("error" if failed and not good else "headline", ""), language),
         "decision": (good or manifest).get("decision", ""),
@@ -231,6 +237,16 @@ def _parameters(manifest: dict[str, Any], folder: Path) -> str:
 def _changed(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     period = manifest.get("period", "")
     return [p for p in manifest.get("parameters", []) if p.get("changed") and not (period and p["name"] == "as_of")]
+
+
+def _told(parameter: dict[str, Any], language: str) -> str:
+    """Say a value; one that is a number, a day, yes or no, with its parameter's name."""
+    from workbench.reports.page.html import value_said
+
+    said = str(value_said(parameter, language))
+    if isinstance(parameter["value"], str) and parameter.get("kind", parameter.get("unit")) != "date":
+        return str(parameter.get("called", said))
+    return say("{name}: {what}", name=label(parameter["name"], language, "parameter"), what=said).said(language)
 
 
 def _figure(tiles: list[dict[str, str]] | None, number: dict[str, Any] | None) -> dict[str, str]:
