@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from workbench.messages import word
 from workbench.places import provinces
 from workbench.reports.runs.site import write_site
 
@@ -91,6 +92,37 @@ def test_the_figures_of_a_grid_are_of_one_kind(tmp_path):
     cards = {re.search("<bdi>(.*?)</bdi>", c)[1]: c for c in re.findall(r"<li .*?</li>", page, flags=re.S)}
     assert set(cards) == {"北京", "上海", "西藏"}
     assert "<b>75</b>" in cards["北京"] and "<b></b>" in cards["西藏"] and "points to gain" not in page
+
+
+def test_sources_stand_side_by_side_by_their_names(tmp_path):
+    """Not the sample as the whole and the other by its operator and days; a figure said in two languages is one."""
+    tile = {"label": "active customers", "value": "14,283", "interval": ""}
+    _publish(tmp_path, "s", "", 1.0, tiles=[tile], languages=["en"], headline="14,283 of 20,000 customers are active.")
+    parameters = [
+        {"name": "source", "value": "own", "called": "中国电信", "changed": True},
+        {"name": "as_of", "value": "2026-10-01", "changed": True},
+        {"name": "seed", "value": 7, "changed": True},
+    ]
+    said = {"tiles": [tile | {"label": word("active customers", "zh"), "value": "2663"}]}
+    more = {"parameters": parameters, "languages": ["zh", "en"], "said": {"zh": said, "en": {"tiles": [tile]}}}
+    own = _publish(tmp_path, "s", "", 2.0, tiles=[tile], **more, province="x")
+    own.rename(own.with_name("seed=7,source=own"))
+    write_site(tmp_path)
+    for language, value in (("zh", "2663"), ("en", "14,283")):
+        page = _read(tmp_path / "reports/site" / f"index.{language}.html")
+        cards = re.findall(r"<li .*?</li>", page, flags=re.S)
+        names = [re.search("<bdi>(.*?)</bdi>", card)[1] for card in cards]
+        assert sorted(names) == ["own, 7", "sample"]
+        assert f"<b>{value}</b>" in cards[names.index("own, 7")] and "<b>14,283</b>" in cards[names.index("sample")]
+
+
+def test_what_was_said_in_english_alone_stays_so(tmp_path):
+    """A sentence of which a part is recognised is not said half in Chinese beside an English title and decision."""
+    said = "Collecting earns most at stage 3 (restrict): +15.94 yuan a bill after cost (+10.17 to +20.42)."
+    _publish(tmp_path, "old", "", 1.0, headline=said, decision="Keep it.", languages=["en"])
+    _publish(tmp_path, "new", "", 1.0, languages=["zh", "en"])
+    write_site(tmp_path)
+    assert said in _read(tmp_path / "reports/site/index.zh.html")
 
 
 def test_provinces_stand_in_the_order_of_their_codes_as_a_map(tmp_path):

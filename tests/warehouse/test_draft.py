@@ -143,6 +143,13 @@ def test_a_wide_table_with_everyday_headings(root, name, as_of, asked):
     assert all(f"is {heading} meant?" in said for heading in ("所在省份", "客户性别", "月均消费(元)"))
 
 
+def test_a_province_of_two_names_is_asked_for(root):
+    """The last of the rows alone says 广东省."""
+    _, text, _, _ = drafted(root, {"客户宽表.csv": WIDE.replace("K3,女,广东,", "K3,女,广东省,")})
+    said = "\n".join(doubts(text))
+    assert "广东 and 广东省 are one province" in said and "湖北" not in said
+
+
 def test_what_lies_in_its_folder_needs_no_raw(root, monkeypatch, capsys):
     """The next commands name the file only where it lies elsewhere."""
     place = root / "data/raw/own"

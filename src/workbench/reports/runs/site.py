@@ -133,10 +133,11 @@ def _alike(reports: list[dict[str, Any]], language: str) -> list[dict[str, Any]]
     """
     apart = [report["changed"] for report in reports if report["changed"]]
     names = {name for changed in apart for name in changed if len({str(c.get(name)) for c in apart}) > 1}
+    sources = any("source" in changed for changed in apart)
     label = Counter(report["figure"]["label"] for report in reports).most_common(1)[0][0]
     for report in reports:
         own = [str(value) for name, value in report["changed"].items() if name in names or len(apart) == 1]
-        report["name"] = ", ".join(own) or word("overall", language)
+        report["name"] = ", ".join(own) or (report["source"] if sources else word("overall", language))
         report["place"] = provinces().get(report["name"])
         if report["figure"]["label"] != label:
             report["figure"] = {"label": label, "value": "", "interval": ""}
@@ -182,6 +183,8 @@ def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any
     good = said_in(kept, language) if isinstance(kept, dict) and failed and (folder / "index.html").is_file() else {}
     number = _first_number(folder)
     period = str(manifest.get("period", ""))
+    said = (good or manifest).get("error" if failed and not good else "headline", "")
+    source = next((str(p["value"]) for p in manifest.get("parameters", []) if p.get("name") == "source"), "")
     return {
         "study": folder.parent.name,
         "group": folder.name.removeprefix(period).lstrip(",") if period else folder.name,
@@ -190,11 +193,12 @@ def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any
         "parameters": word(_parameters(manifest, folder), language),
         "status": manifest.get("status", "unreadable"),
         "stale": not failed and _is_stale(manifest, root),
-        "changed": {p["name"]: p.get("called", p["value"]) for p in _changed(manifest)},
+        "source": source,
+        "changed": _apart(manifest, folder),
         "where": next((provinces().get(str(p["value"])) for p in _changed(manifest) if p["name"] == "province"), None),
-        "headline": sentence((good or manifest).get("error" if failed and not good else "headline", ""), language),
+        "headline": sentence(said, language) if failed and not good else said,
         "decision": (good or manifest).get("decision", ""),
-        "figure": _figure((good or manifest).get("tiles"), number),
+        "figure": _figure((good or manifest).get("tiles"), number, language),
         "last_good": str(good.get("finished", ""))[:16],
         "data_version": manifest.get("data_version", ""),
         "finished": str(manifest.get("finished", ""))[:16],
@@ -233,10 +237,19 @@ def _changed(manifest: dict[str, Any]) -> list[dict[str, Any]]:
     return [p for p in manifest.get("parameters", []) if p.get("changed") and not (period and p["name"] == "as_of")]
 
 
-def _figure(tiles: list[dict[str, str]] | None, number: dict[str, Any] | None) -> dict[str, str]:
-    """Give the first key figure of a report, else its first number, in words."""
+def _apart(manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Give what sets a report apart, in words; a source by its name, without the days that moved along with it."""
+    changed = {
+        p["name"]: p["value"] if p["name"] == "source" else p.get("called", p["value"]) for p in _changed(manifest)
+    }
+    asked = "~" in folder.name or "source" not in changed  # a name that is cut may lack some
+    return {name: value for name, value in changed.items() if asked or re.search(rf"(^|,){name}=", folder.name)}
+
+
+def _figure(tiles: list[dict[str, str]] | None, number: dict[str, Any] | None, language: str) -> dict[str, str]:
+    """Give the first key figure of a report, else its first number, in words; its label is compared with others'."""
     if tiles:
-        return {"interval": ""} | tiles[0]
+        return {"interval": ""} | tiles[0] | {"label": sentence(tiles[0]["label"], language)}
     if number is None:
         return {"label": "", "value": "", "interval": ""}
     return {"label": f"{number['name']} ({number['unit']})", "value": f"{number['value']:,.4g}", "interval": ""}
