@@ -108,8 +108,7 @@ def fits(
             raise unknown("study or parameter", name, names, where)
     found: dict[str, Fit | None] = {}
     for study in studies.values():
-        asked = {"source": warehouse.source, **(given or {})}
-        asked = {k: v for k, v in asked.items() if study.default(k) is not None}
+        asked = {k: v for k, v in {"source": warehouse.source, **(given or {})}.items() if study.default(k) is not None}
         values, _ = values_of(study, asked, of_source(study, mapping), warehouse.as_of)
         found[study.name] = None if study.needs is None else fit(study.needs, study.parameters, values, warehouse)
     return found

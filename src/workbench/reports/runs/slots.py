@@ -264,19 +264,10 @@ def make_slot(
         known += [list(languages)]
     code = _digest(known)
     return Slot(
-        study=study,
-        parameters=values,
-        name=slot,
-        fingerprint=_digest([code, version]),
-        data_version=version,
-        code=code,
-        period=label,
-        plan=plan,
-        minimum_cell=minimum_cell,
-        formats=formats,
-        languages=languages,
+        study=study, parameters=values, name=slot, fingerprint=_digest([code, version]), data_version=version,
+        code=code, period=label, plan=plan, minimum_cell=minimum_cell, formats=formats, languages=languages,
         others=others,
-    )
+    )  # fmt: skip
 
 
 def _implied(study: Study, period: Period) -> dict[str, Value]:
