@@ -1,5 +1,6 @@
 """The command answers a newcomer: help, lists, one clear refusal and an exit code."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -55,9 +56,45 @@ def _publish(root):
     (folder / "manifest.json").write_text(manifest, encoding="utf-8")
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["run", "--jobs", "x"], "Invalid value for '--jobs': 'x' is not a whole number. See --help."),
+        (["run", "--timeout", "x"], "Invalid value for '--timeout': 'x' is not a number. See --help."),
+        (["list", "uplift"], "Got unexpected extra argument (uplift). See --help."),
+        (["score", "none.json", "l.csv"], "no uplift model at none.json. Fit one and keep it there with save()."),
+        (["list", "--period", "2026-13"], "'2026-13' is no period: there is no such month or year."),
+        (["status", "--period", "2026-13"], "'2026-13' is no period: there is no such month or year."),
+        (["handoff", "verify", "none.zip"], "'none.zip': No such file or directory. Check the path, its permissions "
+         "and the room on the disk."),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)  # fmt: skip
+def test_a_wrong_value_is_one_plain_sentence(arguments, said, root, call):
+    """It names the value, in school English, and leaves nothing behind."""
+    assert call(*arguments) == (2, "", f"workbench: {said}\n")
+    assert not [*root.rglob("*.html"), *root.rglob("*.parquet")]
+
+
+def test_an_address_of_dask_that_is_none_leaves_no_client(root, call):
+    """One that finds out itself ends twenty seconds later, with a traceback."""
+    pytest.importorskip("distributed")
+    code, _, said = call("run", "uplift", "--dask", "nowhere")
+    assert code == 2 and "no Dask scheduler answers at 'nowhere': missing port number" in said
+    assert not [one for one in gc.get_objects() if type(one).__module__ == "distributed.client"]
+
+
+def test_a_period_needs_no_plan(root, call):
+    """The slots of a month have a state, whoever runs them."""
+    for command in ("list", "status"):
+        code, said, _ = call(command, "--period", "2026-06")
+        assert (code, said.splitlines()[1].split()) == (0, ["uplift", "2026-06", "due"])
+
+
 def test_help_is_for_newcomers(call):
-    """Every command has a sentence; examples follow."""
+    """Every command has a whole sentence; examples follow."""
     code, said, _ = call("--help")
+    assert "..." not in said.partition("Commands:")[2] and "or what runs on a source." in said
     assert code == 0
     assert "Examples:" in said
     for command in ("report", "run", "list", "status", "lab", "data"):

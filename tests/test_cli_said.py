@@ -158,8 +158,8 @@ def test_refusals_are_said_in_chinese(arguments, words, root, call):
 
 def test_what_the_system_refuses_is_said_in_chinese(root, call):
     """Its words are an entry, at every door where a file is opened."""
-    code, said, _ = call("handoff", "verify", str(root / "nothing.zip"))
-    assert code == 2 and said.splitlines()[-1].endswith("nothing.zip”：没有该文件或文件夹")
+    code, _, told = call("handoff", "verify", str(root / "nothing.zip"))
+    assert code == 2 and "nothing.zip”：没有该文件或文件夹。" in told and not (root / "nothing.html").exists()
 
 
 def test_a_refusal_of_a_notebook_is_said_in_chinese(root, call):

@@ -67,6 +67,15 @@ def test_a_broken_column_is_refused_by_name(name, table, column, damage):
     refused(case, tables, column)
 
 
+@pytest.mark.parametrize("name", sorted(BY_NAME.keys() - {"segmentation.concentration"}))  # takes one column
+def test_a_file_name_is_no_table(name):
+    """Whoever gives the name of a file in place of a table reads what to give, and no traceback."""
+    case = BY_NAME[name]
+    for table in case.tables():
+        with pytest.raises(WorkbenchError, match="is a str: give a DataFrame"):
+            case.call(case.tables() | {table: "bills.csv"}, Names())
+
+
 @pytest.mark.parametrize(("name", "table", "column"), COLUMNS, ids=["-".join(c) for c in COLUMNS])
 def test_a_column_that_lacks_or_stands_twice_is_refused(name, table, column):
     """Neither is guessed."""

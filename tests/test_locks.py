@@ -13,6 +13,14 @@ from workbench import locks
 
 PACKAGE = Path(locks.__file__).parent
 
+
+def test_what_cannot_be_written_is_named_as_it_was_asked_for(tmp_path):
+    """Not by the name under which it is written first."""
+    with pytest.raises(FileNotFoundError) as refused, locks.whole(tmp_path / "none" / "a.csv") as part:
+        part.write_text("1")
+    assert refused.value.filename == str(tmp_path / "none" / "a.csv")
+
+
 # Windows as far as Python shows it: no fcntl, msvcrt with locks of bytes that belong to an open file, and no fork.
 WINDOWS = """
 import fcntl, os, signal, struct, sys, types

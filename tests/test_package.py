@@ -22,6 +22,11 @@ def test_every_door_opens(door):
     assert getattr(wb, door).__doc__
 
 
+def test_what_a_tab_completes_are_the_doors():
+    """Not what the module itself needs."""
+    assert [name for name in dir(wb) if not name.startswith("_")] == sorted(wb.__all__)
+
+
 def test_the_docstring_names_doors_that_there_are():
     assert set(re.findall(r"wb\.([a-z]\w*)", wb.__doc__)) <= set(wb.__all__)
 

@@ -52,4 +52,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return [*globals(), *_DOORS]
+    return [*(name for name in globals() if name.startswith("__")), *_DOORS]

@@ -182,7 +182,7 @@ def list_(plan: str, period: str, source: str) -> None:
         for line in fit_lines(fits(open_warehouse(source, root=root), root), source):
             echo_folded(line)
         return
-    if plan:
+    if plan or period:
         _show_status(*_slots((), {}, plan, period, root := project_root(), lang=known_language())[:1], root)
         return
     for study in find_studies(project_root()).values():
@@ -204,7 +204,7 @@ def status(plan: str, period: str, watch: bool) -> None:
     """Show what was run, what runs and what is due."""
     root = project_root()
     while True:
-        slots = _slots((), {}, plan, period, root, lang=known_language())[0] if plan else None
+        slots = _slots((), {}, plan, period, root, lang=known_language())[0] if plan or period else None
         if watch and sys.stdout.isatty():
             click.clear()
         if not _show_status(slots, root) or not watch:
@@ -266,7 +266,7 @@ def score(
     from workbench.warehouse import open_warehouse, read_key
 
     root = project_root()
-    if model.suffix != ".toml" and not campaign:
+    if model.suffix != ".toml" and not campaign and model.is_file():
         raise WorkbenchError("an uplift model needs --campaign: the holdout is drawn by its name.")
     how |= {"campaign": campaign, "key": read_key(root).key}
     into = into or listed.with_suffix(".scored.parquet")

@@ -109,11 +109,11 @@ def draft(files: tuple[Path, ...], name: str | None, output: Path | None) -> int
     for line in (*(f"  {line}" for line in said), "", *lines):
         echo_folded(line)
     own = output == root / "data" / "mappings" / f"{name}.toml"
-    given = shlex.quote(str(raw))  # for a folder may have a space in its name
-    how = {"raw": given, "file": shown(output, root), "mapping": name if own else shlex.quote(str(output))}
-    echo(say("next: mend {file}, look again with: workbench data try {mapping} --raw {raw}", **how))
-    again = f"workbench data ingest {name} --raw {given}; workbench run -p source={name}"
-    echo(say("then: {command}", command=again))
+    lies = root / "data" / "raw" / name in (raw.resolve(), raw.resolve().parent)
+    given = "" if lies else f" --raw {shlex.quote(str(raw))}"  # for a folder may have a space in its name
+    again = f"workbench data try {name if own else shlex.quote(str(output))}{given}"
+    echo(say("next: mend {file}, look again with: {command}", file=shown(output, root), command=again))
+    echo(say("then: {command}", command=f"workbench data ingest {name}{given}; workbench run -p source={name}"))
     return status
 
 

@@ -144,9 +144,6 @@ def require_table(table: pd.DataFrame, columns: Iterable[str], name: str) -> Non
     Raises
     ------
     """
-    if not isinstance(table, pd.DataFrame):
-        raise WorkbenchError("{name} is a {kind}: give a DataFrame, one row a unit.").of(name, type(table).__name__)
-    columns = list(columns)
     require_columns(table, columns, name)
     if len(table) == 0:
         raise CannotAnswer("{name} is empty: there is no row to read.").of(name)

@@ -93,7 +93,7 @@ def require_known(what: str, name: str, known: Iterable[str], where: str = "") -
 
 
 def require_columns(table: pd.DataFrame, columns: Iterable[str], name: str, *, hint: str = "") -> None:
-    """Refuse a DataFrame that lacks a column, naming what it has, or has it twice, or holds lists in it.
+    """Refuse what is no DataFrame, or lacks a column, naming what it has, or has it twice, or holds lists in it.
 
     Raises
     ------
@@ -102,6 +102,8 @@ def require_columns(table: pd.DataFrame, columns: Iterable[str], name: str, *, h
     """
     from workbench.messages import as_message, quoted, say
 
+    if not hasattr(table, "columns"):
+        raise WorkbenchError("{name} is a {kind}: give a DataFrame, one row a unit.").of(name, type(table).__name__)
     columns = list(columns)
     missing = [c for c in columns if c not in table.columns]
     if missing:

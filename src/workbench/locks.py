@@ -102,6 +102,9 @@ def whole(path: Path) -> Iterator[Path]:
     try:
         yield part
         replace(part, path)
+    except OSError as error:  # who reads it knows no other name than the one they gave
+        error.filename = str(path) if error.filename == str(part) else error.filename
+        raise
     finally:
         part.unlink(missing_ok=True)
 

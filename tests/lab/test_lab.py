@@ -40,6 +40,14 @@ def root(tmp_path):
     return root
 
 
+def test_a_chinese_name_makes_a_class_that_lint_sorts(tmp_path):
+    """Han characters have no capitals: the class gets one, so that it goes before the function."""
+    (tmp_path / "src/workbench/studies").mkdir(parents=True)
+    _, room, *_ = new_study("欠费", tmp_path)
+    said = room.read_text("utf-8")
+    assert "import Study欠费Result, 欠费\n" in said and '["Study欠费Result", "欠费"]' in said
+
+
 def test_a_new_study_runs_and_has_the_form_of_the_house(root, operator):
     """The template is published as it is; its headings, tags and thin cells are those that every study is held to."""
     (root / "data" / "warehouse").symlink_to(operator / "data" / "warehouse")

@@ -118,6 +118,27 @@ def test_raw_tables_and_identifiers_are_refused(tmp_path):
     assert "number 'n': fewer than 10 customers" in _refusal(tmp_path, {"results.json": few})
 
 
+def test_a_column_that_a_sentence_names_is_no_customer(tmp_path):
+    """Data quality says which column lacks; what a column holds, or a table headed so, is refused as before."""
+    said = {"say": "the {column} is missing", "values": {"column": {"kind": "label", "code": "customer_id"}}}
+    named = _notebook(data={"text/plain": ["the customer is missing"]}, metadata={"workbench": {"said": said}})
+    scan.refuse({"report.ipynb": named}, root=tmp_path / "p", minimum=10, secret={})
+    for other in ({"code": "customer_id 1000000001"}, {"customer_id": "1"}, {"name": "customer_id"}):
+        assert "identifiers of single customers" in _refusal(
+            tmp_path, {"report.ipynb": _notebook(data={"application/json": other})}
+        )
+
+
+def test_what_is_to_be_expected_is_no_count(tmp_path):
+    """Frauds to be expected on a random list are a part of one; of two people it is told."""
+    for value, few in ((0.0143, False), (2.0, True), (2, True)):
+        numbers = json.dumps([{"name": "random", "value": value, "unit": "lines"}]).encode()
+        if few:
+            assert "number 'random': fewer than 10 lines" in _refusal(tmp_path, {"results.json": numbers})
+        else:
+            scan.refuse({"results.json": numbers}, root=tmp_path / "p", minimum=10, secret={})
+
+
 def test_ten_megabytes_take_seconds(tmp_path):
     """No pattern goes back and forth on long text without a find."""
     long = "a1" * 2_500_000 + " " + "1" * 2_500_000 + "@" * 1000 + "a." * 1_000_000

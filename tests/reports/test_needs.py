@@ -256,6 +256,21 @@ def test_days_of_another_source_keep_their_distance(root):
     assert (slot.parameters["as_of"], slot.parameters["since"]) == ("2024-08-31", "2022-08-31")
 
 
+@pytest.mark.parametrize("as_of", ["2024-05-01", "2024-08-31"])
+def test_a_study_is_judged_on_the_day_on_which_it_would_run(root, as_of):
+    """Of a source other than the declared one: neither bills after the declared day nor a later `since` stop it."""
+    text = MAPPING.replace("since = 2024-06-01", f"since = {as_of[:-2]}01" if as_of > "2024-07" else "")
+    (root / "data/mappings/u.toml").write_text(text.replace("2024-07-01", as_of))
+    (root / "data/raw/u").symlink_to(root / "data/raw/t")
+    ingest("u", root=root)
+    study(root, "one", 'needs = {"bill": 1}')
+    (slot,) = find_slots(["one"], {"source": "u"}, root)
+    warehouse = open_warehouse("u", root=root)
+    judged = fit(slot.study.needs, slot.study.parameters, slot.parameters, warehouse)
+    assert (slot.parameters["as_of"], fits(warehouse, root)["one"]) == (as_of, judged)
+    assert bool(judged.lacks) == (as_of == "2024-05-01"), "the first bill is of 2024-05-01"
+
+
 def test_a_number_asks_for_as_many_values(root):
     """Months that a study looks back: as many must be billed; with fewer asked for it runs."""
     study(root, "paid", 'months: int = 12  # months: looked back\nneeds = {"bill.month": "months"}')

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from workbench.messages import word
 from workbench.places import provinces
 from workbench.reports.runs.site import write_site
 
@@ -117,6 +118,37 @@ def test_a_figure_that_differs_in_the_numbers_of_its_name_is_shown_with_it(tmp_p
     cards = {re.search("<bdi>(.*?)</bdi>", c)[1]: c for c in re.findall(r"<li .*?</li>", page, flags=re.S)}
     assert "best 40%</bdi></span> <b>4.0</b>" in cards["上海"] and "best" not in cards["北京"]
     assert '<p class="soft"><bdi>net from the best 36%</bdi></p>' in page
+
+
+def test_sources_stand_side_by_side_by_their_names(tmp_path):
+    """Not the sample as the whole and the other by its operator and days; a figure said in two languages is one."""
+    tile = {"label": "active customers", "value": "14,283", "interval": ""}
+    _publish(tmp_path, "s", "", 1.0, tiles=[tile], languages=["en"], headline="14,283 of 20,000 customers are active.")
+    parameters = [
+        {"name": "source", "value": "own", "called": "中国电信", "changed": True},
+        {"name": "as_of", "value": "2026-10-01", "changed": True},
+        {"name": "seed", "value": 7, "changed": True},
+    ]
+    said = {"tiles": [tile | {"label": word("active customers", "zh"), "value": "2663"}]}
+    more = {"parameters": parameters, "languages": ["zh", "en"], "said": {"zh": said, "en": {"tiles": [tile]}}}
+    own = _publish(tmp_path, "s", "", 2.0, tiles=[tile], **more, province="x")
+    own.rename(own.with_name("seed=7,source=own"))
+    write_site(tmp_path)
+    for language, value, both in (("zh", "2663", "own、随机种子：7"), ("en", "14,283", "own, seed: 7")):
+        page = _read(tmp_path / "reports/site" / f"index.{language}.html")
+        cards = re.findall(r"<li .*?</li>", page, flags=re.S)
+        names = [re.search("<bdi>(.*?)</bdi>", card)[1] for card in cards]
+        assert sorted(names) == [both, "sample"]
+        assert f"<b>{value}</b>" in cards[names.index(both)] and "<b>14,283</b>" in cards[names.index("sample")]
+
+
+def test_what_was_said_in_english_alone_stays_so(tmp_path):
+    """A sentence of which a part is recognised is not said half in Chinese beside an English title and decision."""
+    said = "Collecting earns most at stage 3 (restrict): +15.94 yuan a bill after cost (+10.17 to +20.42)."
+    _publish(tmp_path, "old", "", 1.0, headline=said, decision="Keep it.", languages=["en"])
+    _publish(tmp_path, "new", "", 1.0, languages=["zh", "en"])
+    write_site(tmp_path)
+    assert said in _read(tmp_path / "reports/site/index.zh.html")
 
 
 def test_provinces_stand_in_the_order_of_their_codes_as_a_map(tmp_path):

@@ -160,6 +160,15 @@ def test_order_constants_and_units_do_not_matter(ibm):
     assert left.left_out == ("country",) and "Left out, the same for everybody: 'country'" in left.headline()
 
 
+def test_an_identifier_is_no_feature():
+    """Numbers of customers would make clusters of their own; the index tells who it is."""
+    few = pd.DataFrame(np.random.default_rng(1).gamma(2, 3, (90, 2)), columns=["minutes", "mb"])
+    numbered = few.rename_axis("customer_id")
+    with pytest.raises(WorkbenchError, match="'customer_id' in features tells who a customer is"):
+        fit_segments(numbered.reset_index(), k=3, resamples=2)
+    assert len(fit_segments(numbered, k=2, resamples=2).labels) == len(few)
+
+
 @pytest.mark.prove
 def test_a_seed_does_not_decide_how_many(ibm):
     """Over ten seeds, each in one of three orders of columns, k is the same on IBM; the headline says what is open."""

@@ -101,6 +101,15 @@ def test_an_answer_that_a_full_disk_cut_off_is_one_sentence(tmp_path, monkeypatc
         adhoc.ask({"seconds": 1}, tmp_path)
 
 
+@pytest.mark.parametrize("given", [{"dyas": 90}, {"as_of": "2026-06-01"}, {"days": 90, "as_of": "2026-06-01"}])
+def test_a_parameter_that_nothing_takes_is_refused(root, given):
+    """A misspelt one, or the day of a table that knows no day, would change nothing and seem to."""
+    with pytest.raises(WorkbenchError, match=f"no parameter '{next(iter(given))}' in the views and features it reads"):
+        adhoc.sql("SELECT count(*) FROM customer", source="shop", root=root, parameters=given)
+    lives = adhoc.sql("SELECT * FROM life", source="shop", root=root, parameters={"as_of": "2026-07-01"})
+    assert len(lives) == 3
+
+
 def test_tables_features_and_views_have_names(ask):
     """A feature or view is made when it is named; names of the statement's own go before ours, in any case."""
     assert ask("SELECT count(*) FROM Customer").table.to_pydict() == {"count_star()": [3]}

@@ -114,6 +114,54 @@ def test_chinese_extracts_in_old_encodings(root):
         assert made.table("usage_month")["data_mb"].tolist() == [1536.0, 1536.0]
 
 
+WIDE = """客户编号,客户性别,所在省份,入网日期,月均消费(元),通话分钟数,是否离网
+K1,男,广东,2024年01月17日,59.5,68,否
+K2,女,湖北,2025年12月19日,99,504,是
+K3,女,广东,2026年08月31日,120,0,否
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "as_of", "asked"),
+    [("客户宽表 2026年9月.csv", "2026-10-01", True), ("客户宽表.csv", "2026-09-01", False),
+     ("wide_202611.csv", "2026-09-01", False), ("宽表_202607.csv", "2026-09-01", False)],
+)  # fmt: skip
+def test_a_wide_table_with_everyday_headings(root, name, as_of, asked):
+    """所在省份 is a province, 月均消费 a charge, with a question; the name of the file tells a month that is over."""
+    _, text, mapping, raw = drafted(root, {name: WIDE.encode("gb18030")})
+    assert (str(mapping.as_of), "that the file's name tells" in text) == (as_of, asked)
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        assert made.account()["quarantined"].sum() == 0
+        people = made.table("customer", ["customer_id", "province", "gender"]).to_numpy().tolist()
+        assert people == [["K1", "广东", "male"], ["K2", "湖北", "female"], ["K3", "广东", "female"]]
+        bills = made.table("bill", ["customer_id", "amount", "month"])
+        assert bills["amount"].tolist() == [59.5, 99.0, 120.0]
+        month = (dt.date.fromisoformat(as_of) - dt.timedelta(1)).replace(day=1)
+        assert bills["month"].astype(str).unique().tolist() == [str(month)]
+        assert made.table("usage_month")["call_min"].tolist() == [68.0, 504.0, 0.0]
+    said = "\n".join(doubts(text))
+    assert all(f"is {heading} meant?" in said for heading in ("所在省份", "客户性别", "月均消费(元)"))
+
+
+def test_a_province_of_two_names_is_asked_for(root):
+    """The last of the rows alone says 广东省."""
+    _, text, _, _ = drafted(root, {"客户宽表.csv": WIDE.replace("K3,女,广东,", "K3,女,广东省,")})
+    said = "\n".join(doubts(text))
+    assert "广东 and 广东省 are one province" in said and "湖北" not in said
+
+
+def test_what_lies_in_its_folder_needs_no_raw(root, monkeypatch, capsys):
+    """The next commands name the file only where it lies elsewhere."""
+    place = root / "data/raw/own"
+    place.mkdir(parents=True)
+    (place / "宽 表.csv").write_text(WIDE, "utf-8")
+    (root / "notebooks").symlink_to(ROOT / "notebooks")
+    for name, told in (("own", "try own\n"), ("other", f"try other --raw {shlex.quote(str(place / '宽 表.csv'))}\n")):
+        with pytest.raises(SystemExit):
+            cli.main(["data", "draft", str(place / "宽 表.csv"), "--name", name])
+        assert told in capsys.readouterr().out
+
+
 def test_mobile_numbers_as_identifiers_become_pseudonyms(root):
     rows = "".join(f"1380013{n:04},2024-01-0{n % 9 + 1},5{n}\n" for n in range(20))
     _, _, mapping, raw = drafted(root, {"充值.csv": f"手机号,充值日期,充值金额\n{rows}"})

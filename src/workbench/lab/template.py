@@ -54,8 +54,10 @@ def new_study(name: str, root: Path, language: str = "") -> tuple[Path, ...]:
         written |= {path: TEMPLATE.with_name(f"study.{part}.txt").read_text("utf-8") for part, path in parts.items()}
     if any(path.exists() for path in written):
         raise WorkbenchError("there is a study '{name}' already. Open it, or take another name.").of(name)
+    title = name.title().replace("_", "")
+    title = title if title[0].isupper() else f"Study{title}"  # a Chinese one has no capitals, by which lint sorts
     for path, text in written.items():
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("x", encoding="utf-8") as file:
-            file.write(text.replace("STUDYResult", f"{name.title().replace('_', '')}Result").replace("STUDY", name))
+            file.write(text.replace("STUDYResult", f"{title}Result").replace("STUDY", name))
     return tuple(written)

@@ -17,8 +17,8 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from workbench.errors import WorkbenchError
-from workbench.messages import as_message, read
+from workbench.errors import WorkbenchError, require_known
+from workbench.messages import as_message, read, say
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.digests import note_reads
@@ -115,6 +115,9 @@ def select(
             "limit": limit, "seconds": seconds,
         }  # fmt: skip
         found = ask(asked, Path(folder))
+        taken = {name for names in found["read"].values() for name in names}
+        for name in parameters or ():
+            require_known("parameter", name, taken, say("the views and features it reads"))
         with pa.OSFile(str(Path(folder) / RESULT)) as file:
             table = pa.ipc.open_file(file).read_all()
     reads = [name for name in sqlfiles.with_what_they_read(set(found["read"]) - {ALL_FEATURES}) if name in SUBJECTS]

@@ -74,7 +74,8 @@ def answer(
     Returns
     -------
     dict
-        "more": whether there are more rows than `limit`; "read": the views and features that were read.
+        "more": whether there are more rows than `limit`; "read": the views and features that were read, each with the
+        names of the parameters that it takes.
 
     Raises
     ------
@@ -244,9 +245,9 @@ def _require_one_select(con: duckdb.DuckDBPyConnection, statement: str) -> None:
 
 def _bind(
     con: duckdb.DuckDBPyConnection, statement: str, parameters: Mapping[str, str]
-) -> tuple[duckdb.DuckDBPyRelation, list[str]]:
+) -> tuple[duckdb.DuckDBPyRelation, dict[str, list[str]]]:
     """Bind a statement to its tables; a view or feature is made when the statement turns out to name it."""
-    read: list[str] = []
+    read: dict[str, list[str]] = {}
     while True:
         con.execute("BEGIN TRANSACTION READ ONLY")
         try:
@@ -260,17 +261,18 @@ def _bind(
             if name not in tables_named() or name in read:
                 raise
             con.execute("ROLLBACK")
-            _make_view(con, name, parameters)
-            read.append(name)
+            read[name] = _make_view(con, name, parameters)
 
 
-def _make_view(con: duckdb.DuckDBPyConnection, name: str, parameters: Mapping[str, str]) -> None:
+def _make_view(con: duckdb.DuckDBPyConnection, name: str, parameters: Mapping[str, str]) -> list[str]:
     there = {table for (table,) in con.execute("SELECT table_name FROM information_schema.tables").fetchall()}
     stored = frozenset(STORED) & there
     names = [ALL_FEATURES] if name == ALL_FEATURES else sqlfiles.with_what_they_read([name], there)
+    taken: set[str] = set()
     for one in names:
         text = features_sql(stored=stored) if one == ALL_FEATURES else sqlfiles.body(one)
-        if lacking := sorted(set(re.findall(r"\$(\w+)", text)) - set(parameters)):
+        taken |= (takes := set(re.findall(r"\$(\w+)", text)))
+        if lacking := sorted(takes - set(parameters)):
             gives = " ".join(f"-p {other}=…" for other in lacking)
             raise WorkbenchError(
                 "{name} needs {names}: give {gives}, or parameters= in Python; docs/views.md says what."
@@ -278,6 +280,7 @@ def _make_view(con: duckdb.DuckDBPyConnection, name: str, parameters: Mapping[st
         text = re.sub(r"\$(\w+)", lambda match: literal(parameters[match[1]]), text)
         if one not in there:
             con.execute(f"CREATE VIEW {one} AS {text}")
+    return sorted(taken)
 
 
 def _write(batches: pa.RecordBatchReader, path: Path, limit: int | None) -> bool:

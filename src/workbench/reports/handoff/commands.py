@@ -56,6 +56,7 @@ def verify(file: Path, page: Path | None, **options: Any) -> int:
     """
     from workbench.reports.handoff.verify import verify
 
+    file.stat()  # of what is not there no page is written
     found = verify(file, progress=lambda line: echo(line, err=True), **options)
     for name, comparison in found.reports.items():
         echo(say("{name}: {what}", name=name, what=comparison.headline()))

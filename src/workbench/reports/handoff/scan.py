@@ -86,9 +86,9 @@ def places(name: str, content: bytes) -> Iterator[tuple[str, str]]:
 
 
 def _strings(value: Any) -> Iterator[str]:
-    """Walk JSON: every text, number and name."""
+    """Walk JSON: every text, number and name, but for the code of a word: a sentence that names a column shows none."""
     if isinstance(value, Mapping):
-        value = [*value, *value.values()]
+        value = [*value, *(one for key, one in value.items() if key != "code" or not _CUSTOMER.fullmatch(str(one)))]
     if isinstance(value, list):
         for inner in value:
             yield from _strings(inner)
@@ -110,7 +110,8 @@ def _small(name: str, content: bytes, minimum: int) -> Iterator[Message]:
     """Name the figures that stand on too few people, or hide on how many they stand."""
     if name.endswith("results.json"):
         for row in json.loads(content):
-            if _PEOPLE.fullmatch(row["unit"]) and 0 < row["value"] < minimum:
+            counted = float(row["value"]).is_integer()  # how many are to be expected is no count of anybody
+            if counted and _PEOPLE.fullmatch(row["unit"]) and 0 < row["value"] < minimum:
                 few = {"name": row["name"], "n": minimum, "unit": Word(row["unit"])}
                 yield say("number '{name}': fewer than {n} {unit}", **few)
     if not name.endswith("report.ipynb"):

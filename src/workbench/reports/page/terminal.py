@@ -82,7 +82,8 @@ def complaint(error: click.ClickException) -> str:
     """Give what click complains of, as a whole sentence."""
     said = error.format_message().rstrip()
     if spoken() == LANGUAGES[0]:
-        return said
+        said = said.replace("valid integer range", "whole number").replace("valid float range", "number")
+        return said if said.endswith((".", "?")) else f"{said}."
     said = re.sub(r"(?<=[一-鿿。]) (?=\W|[一-鿿])", "", said).rstrip(".。")  # click glues what it says with spaces
     said = re.sub(r"'([^']*)'", r"“\1”", said)
     return said if said.endswith("？") else f"{said}。"
@@ -242,9 +243,8 @@ class Command(click.Command):
 
     def get_short_help_str(self, limit: int = 45) -> str:
         """Give the first sentence, in as many columns as there are."""
-        english = super().get_short_help_str(limit if spoken() == LANGUAGES[0] else 1_000)
         if spoken() == LANGUAGES[0]:
-            return english
+            return super().get_short_help_str(1_000)
         first = " ".join((self.help or "").partition("\n\n")[0].split())
         return clipped(entry(first, spoken()).partition("。")[0], limit)
 

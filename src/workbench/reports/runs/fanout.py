@@ -32,7 +32,9 @@ class Cluster:
     def __init__(self, address: str, *, patience: float) -> None:
         try:
             from distributed import Client
+            from distributed.comm.addressing import parse_address, parse_host_port
 
+            parse_host_port(parse_address(address)[1])  # a client that finds out itself hangs at its end
             for handler in logging.getLogger("distributed").handlers:
                 handler.setLevel(logging.CRITICAL)  # what matters is said below, in a sentence
             self._client = Client(address, timeout=10, set_as_default=False)

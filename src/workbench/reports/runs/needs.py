@@ -25,8 +25,8 @@ from workbench.errors import WorkbenchError, unknown
 from workbench.messages import Listed, Message, Word, as_message, join, quoted, say, suggestion
 from workbench.places import in_order
 from workbench.project import rules_file
-from workbench.reports.runs.parameters import Needs, Parameter, resolve
-from workbench.reports.runs.slots import find_studies, mapping_of, of_source, said_by
+from workbench.reports.runs.parameters import Needs, Parameter
+from workbench.reports.runs.slots import find_studies, mapping_of, of_source, said_by, values_of
 
 if TYPE_CHECKING:
     from workbench.warehouse import Warehouse
@@ -108,8 +108,8 @@ def fits(
             raise unknown("study or parameter", name, names, where)
     found: dict[str, Fit | None] = {}
     for study in studies.values():
-        said = of_source(study, mapping) | {k: v for k, v in (given or {}).items() if study.default(k) is not None}
-        values = resolve(study.parameters, said, study=study.name)
+        asked = {k: v for k, v in {"source": warehouse.source, **(given or {})}.items() if study.default(k) is not None}
+        values, _ = values_of(study, asked, of_source(study, mapping), warehouse.as_of)
         found[study.name] = None if study.needs is None else fit(study.needs, study.parameters, values, warehouse)
     return found
 

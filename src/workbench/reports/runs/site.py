@@ -138,10 +138,12 @@ def _alike(reports: list[dict[str, Any]], language: str) -> list[dict[str, Any]]
     labels = Counter(report["figure"]["label"] for report in reports)
     kind = Counter(map(but_numbers, labels.elements())).most_common(1)[0][0]
     shown = max((label for label in labels if but_numbers(label) == kind), key=labels.__getitem__)
+    sources = any("source" in changed for changed in apart)
     called = ["".join(v for n, v in report["changed"].items() if n in names) for report in reports]
     for report, alone in zip(reports, [called.count(name) == 1 for name in called], strict=True):
         own = [value for name, value in report["changed"].items() if name in names or not alone]
-        report["name"] = Listed(filter(None, own), "").said(language) or word("overall", language)
+        of_all = report["source"] if sources else word("overall", language)
+        report["name"] = Listed(filter(None, own), "").said(language) or of_all
         report["place"] = provinces().get(report["name"])
         report["shown"] = shown
         if but_numbers(report["figure"]["label"]) != kind:
@@ -188,6 +190,8 @@ def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any
     good = said_in(kept, language) if isinstance(kept, dict) and failed and (folder / "index.html").is_file() else {}
     number = _first_number(folder)
     period = str(manifest.get("period", ""))
+    said = (good or manifest).get("error" if failed and not good else "headline", "")
+    source = next((str(p["value"]) for p in manifest.get("parameters", []) if p.get("name") == "source"), "")
     return {
         "study": folder.parent.name,
         "group": folder.name.removeprefix(period).lstrip(",") if period else folder.name,
@@ -196,11 +200,12 @@ def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any
         "parameters": word(_parameters(manifest, folder), language),
         "status": manifest.get("status", "unreadable"),
         "stale": not failed and _is_stale(manifest, root),
-        "changed": {p["name"]: _told(p, language) for p in _changed(manifest)},
+        "source": source,
+        "changed": _apart(manifest, folder, language),
         "where": next((provinces().get(str(p["value"])) for p in _changed(manifest) if p["name"] == "province"), None),
-        "headline": sentence((good or manifest).get("error" if failed and not good else "headline", ""), language),
+        "headline": sentence(said, language) if failed and not good else said,
         "decision": (good or manifest).get("decision", ""),
-        "figure": _figure((good or manifest).get("tiles"), number),
+        "figure": _figure((good or manifest).get("tiles"), number, language),
         "last_good": str(good.get("finished", ""))[:16],
         "data_version": manifest.get("data_version", ""),
         "finished": str(manifest.get("finished", ""))[:16],
@@ -240,19 +245,28 @@ def _changed(manifest: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _told(parameter: dict[str, Any], language: str) -> str:
-    """Say a value; one that is a number, a day, yes or no, with its parameter's name."""
+    """Say a value, a source by its name; one that is a number, a day, yes or no, with its parameter's name."""
     from workbench.reports.page.html import value_said
 
     said = str(value_said(parameter, language))
+    if parameter["name"] == "source":
+        return said
     if isinstance(parameter["value"], str) and parameter.get("kind", parameter.get("unit")) != "date":
         return str(parameter.get("called", said))
     return say("{name}: {what}", name=label(parameter["name"], language, "parameter"), what=said).said(language)
 
 
-def _figure(tiles: list[dict[str, str]] | None, number: dict[str, Any] | None) -> dict[str, str]:
-    """Give the first key figure of a report, else its first number, in words."""
+def _apart(manifest: dict[str, Any], folder: Path, language: str) -> dict[str, str]:
+    """Give what sets a report apart, in words; of a source without the days that moved along with it."""
+    changed = {p["name"]: _told(p, language) for p in _changed(manifest)}
+    asked = "~" in folder.name or "source" not in changed  # a name that is cut may lack some
+    return {name: said for name, said in changed.items() if asked or re.search(rf"(^|,){name}=", folder.name)}
+
+
+def _figure(tiles: list[dict[str, str]] | None, number: dict[str, Any] | None, language: str) -> dict[str, str]:
+    """Give the first key figure of a report, else its first number, in words; its label is compared with others'."""
     if tiles:
-        return {"interval": ""} | tiles[0]
+        return {"interval": ""} | tiles[0] | {"label": sentence(tiles[0]["label"], language)}
     if number is None:
         return {"label": "", "value": "", "interval": ""}
     return {"label": f"{number['name']} ({number['unit']})", "value": f"{number['value']:,.4g}", "interval": ""}

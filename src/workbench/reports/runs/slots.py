@@ -243,17 +243,12 @@ def make_slot(
     NotCovered
         If the period, or an `as_of` or period that is not as declared, ends after what the warehouse knows.
     """
-    within = {} if period else _within(study, given, root)
-    asked_late = {k for k, v in within.items() if str(v) < str(study.default(k)) and given.get(k) == study.default(k)}
-    given = {k: v for k, v in given.items() if k not in asked_late}  # a declared day beyond the data is not asked for
-    usual = of_source(study, mapping_of(str(given.get("source", study.default("source") or "")), root))
-    said = usual | within | (_implied(study, period) if period else {}) | dict(implied or {})
-    said |= {name: value for name, value in usual.items() if name in within}
-    implied = {name: resolve(study.parameters, {name: value}, study=study.name)[name] for name, value in said.items()}
-    values = resolve(study.parameters, implied | dict(given), study=study.name)
+    source = str(given.get("source", study.default("source") or ""))
+    until = None if period or source == study.default("source") else known_until(source, root)
+    implied = (_implied(study, period) if period else {}) | dict(implied or {})
+    values, implied = values_of(study, given, of_source(study, mapping_of(source, root)), until, implied)
     changed = {p.name: values[p.name] for p in study.parameters if values[p.name] != implied.get(p.name, p.default)}
     name = folder_name(changed) if changed or not period else ""
-    source = str(values.get("source", ""))
     _require_covered(study, changed, period, source, root)
     _require_customer(study, values, source, root)
     version = warehouse_version(source, root)
@@ -269,19 +264,10 @@ def make_slot(
         known += [list(languages)]
     code = _digest(known)
     return Slot(
-        study=study,
-        parameters=values,
-        name=slot,
-        fingerprint=_digest([code, version]),
-        data_version=version,
-        code=code,
-        period=label,
-        plan=plan,
-        minimum_cell=minimum_cell,
-        formats=formats,
-        languages=languages,
+        study=study, parameters=values, name=slot, fingerprint=_digest([code, version]), data_version=version,
+        code=code, period=label, plan=plan, minimum_cell=minimum_cell, formats=formats, languages=languages,
         others=others,
-    )
+    )  # fmt: skip
 
 
 def _implied(study: Study, period: Period) -> dict[str, Value]:
@@ -289,13 +275,23 @@ def _implied(study: Study, period: Period) -> dict[str, Value]:
     return by_type | {p.name: period.end.isoformat() for p in study.parameters if (p.name, p.type) == ("as_of", "date")}
 
 
-def _within(study: Study, given: Mapping[str, Any], root: Path) -> dict[str, Value]:
-    """Give the `as_of` of a source other than the declared one: the day that its data reach. Other days move along."""
+def values_of(
+    study: Study, given: Mapping[str, Any], usual: Mapping[str, Value], until: dt.date | None,
+    implied: Mapping[str, Any] | None = None,
+) -> tuple[dict[str, Value], dict[str, Value]]:  # fmt: skip
+    """Give the values that a study would be run with, and those of them that its source or period says.
+
+    Of a source other than the declared one, `as_of` is the day that its data reach, `until`, and other days move along;
+    `usual` is what the source's mapping says, which goes before that.
+    """
     dates = {p.name: dt.date.fromisoformat(str(p.default)) for p in study.parameters if p.type == "date"}
-    if given.get("source") in (None, study.default("source")) or "as_of" not in dates:
-        return {}
-    until = known_until(str(given["source"]), root)
-    return {name: _moved(day, dates["as_of"], until).isoformat() for name, day in dates.items()} if until else {}
+    other = given.get("source") not in (None, study.default("source")) and "as_of" in dates
+    within = {n: _moved(day, dates["as_of"], until).isoformat() for n, day in dates.items()} if until and other else {}
+    asked_late = {k for k, v in within.items() if str(v) < str(study.default(k)) and given.get(k) == study.default(k)}
+    given = {k: v for k, v in given.items() if k not in asked_late}  # a declared day beyond the data is not asked for
+    said = {**usual, **within, **(implied or {})} | {name: value for name, value in usual.items() if name in within}
+    read = {name: resolve(study.parameters, {name: value}, study=study.name)[name] for name, value in said.items()}
+    return resolve(study.parameters, read | given, study=study.name), read
 
 
 def _moved(day: dt.date, start: dt.date, to: dt.date) -> dt.date:

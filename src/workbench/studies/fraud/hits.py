@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.columns import day
-from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import Axes, axes
 from workbench.messages import Amount, Count, Listed, Message, Named, Number, Share, Span, Term, as_message, join, say
 from workbench.methods import intervals
@@ -339,6 +339,7 @@ def rule_hits(
     """
     if not (0 < per_day < np.inf and 0 <= case_cost < np.inf and 0 < level < 1):
         raise WorkbenchError("per_day is above 0, case_cost 0 or more, and level between 0 and 1.")
+    require_columns(lines, (), "lines")
     if lines.empty:
         raise WorkbenchError("no line ran in a whole window of records: choose a later as_of, or shorter windows.")
     known, end = verdicts(lines, cases), day(as_of, "as_of").to_datetime64()

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, require_known
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns, require_known
 from workbench.figures import Axes, heat_map
 from workbench.messages import Listed, Message, Number, Share, Span, join, quoted, say, spelt
 from workbench.methods.resampling import Rng, one_thread, seeds
@@ -273,6 +273,11 @@ def fit_segments(
     tried = _tried(k, candidates)
     if resamples < 2:
         raise WorkbenchError("resamples={resamples}: the stability of clusters needs at least 2.").of(str(resamples))
+    require_columns(features, (), "features")
+    if names := [name for name in map(str, features.columns) if name.endswith("_id")]:
+        raise WorkbenchError(
+            "{names} in features tells who a customer is. Make it the index (set_index), or leave it out."
+        ).of(names)
     most = len(features) // _LEAST
     if most < tried[0]:
         few = say(

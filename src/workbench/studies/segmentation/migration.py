@@ -90,9 +90,7 @@ class Migration(Result):
             ),
             *most,
             say(
-                "{entered} were in no segment before, {left} are in none now",
-                entered=_said(entered),
-                left=_said(left),
+                "{entered} were in no segment before, {left} are in none now", entered=_said(entered), left=_said(left)
             ),
             self._steady(),
         ]

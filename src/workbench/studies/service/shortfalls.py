@@ -195,7 +195,7 @@ def service_shortfalls(
     as_of = day(as_of, "as_of")
     for standard in service_standards() if standards is None else standards:
         source = contacts if standard.table == "contact" else tickets
-        cases = plain(_judged(source.reset_index(drop=True), standard, by, as_of), by)
+        cases = plain(_judged(source, standard, by, as_of), by)
         for cell, rows in cells_of(cases, by):
             part = cases.iloc[rows]
             known = part[part["missed"].notna()]

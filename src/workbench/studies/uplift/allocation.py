@@ -11,7 +11,7 @@ import pandas as pd
 from scipy.optimize import linprog
 
 from workbench.columns import number
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_columns, unknown
 from workbench.messages import Amount, Label, Listed, Message, Term, as_message, join, say
 from workbench.methods.coding import text_hash
 from workbench.methods.experiment.members import require_members
@@ -153,6 +153,7 @@ def allocate_offers(
     (the dual of the linear programme, by cutting planes); the few whom prices leave undecided are admitted in the
     order of their advantage. The choice is off the best one by at most `bound` - `net`, the money of a few members.
     """
+    require_columns(effects, (), "effects")
     offers = [str(name) for name in effects.columns]
     require_members(effects, effects.columns)
     cost = by_offer(costs, offers, "costs")

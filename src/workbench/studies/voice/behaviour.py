@@ -154,11 +154,7 @@ class SatisfactionOutcome(Result):
                 "more leave {span}.",
                 step=STEP, churn=Number(-estimate, ".1f"), span=ends,
             )  # fmt: skip
-        said: dict[str, Any] = {
-            "step": STEP,
-            "churn": Number(estimate, ".1f"),
-            "span": Span(low, high, ".1f"),
-        }
+        said: dict[str, Any] = {"step": STEP, "churn": Number(estimate, ".1f"), "span": Span(low, high, ".1f")}
         if round(low, 1) > 0:
             return say(
                 "The dissatisfied leave more often: with {step} points less satisfaction, {churn} percentage points "

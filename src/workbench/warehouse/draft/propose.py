@@ -45,10 +45,10 @@ class Block:
 
 @dataclass
 class Proposal:
-    """What is proposed for a delivery: the day, the blocks, what studies take, rows, and files that fit no table."""
+    """What is proposed: the day, what to check of it, the blocks, what studies take, rows, files that fit no table."""
 
     as_of: date
-    dated: bool
+    doubt: str
     blocks: list[Block]
     parameters: dict[str, tuple[str, str]]
     rows: list[dict[str, str]]
@@ -103,13 +103,18 @@ def propose(
     for block in blocks if listing and len(samples) > 1 else ():
         _doubt_strangers(block, of.sample, of.cells["customer_id"].sources[0])
     days = [one.last for b in blocks for name, one in b.cells.items() if name not in ("due_on", "due_at", "ends_on")]
-    known = [day for day in (*days, until) if day and day < today]
+    known, doubt = [day for day in (*days, until) if day and day < today], ""
+    named = max((month_end(month) for s in samples if (month := month_of(s.path.stem))), default=date.min)
+    happened = any(one.last for b in blocks if b.table.name not in FLAT[:2] for one in b.cells.values())
+    if not happened and max(known, default=date.min) < named < today:
+        known, doubt = [named], "the month that the file's name tells: do the data reach its end?"
     as_of = max(known) + timedelta(days=1) if known else today.replace(day=1)
+    doubt = doubt if known else "no column tells which day the data reach"
     order = list(schema.tables())
     blocks.sort(key=lambda b: order.index(b.table.name))
     _corrections(blocks)
     read = mains.keys() | {id(s.links[0].by) for s in samples if s.links}
-    made = Proposal(as_of, bool(known), blocks, {}, [], [s for s in samples if id(s) not in read])
+    made = Proposal(as_of, doubt, blocks, {}, [], [s for s in samples if id(s) not in read])
     for block in blocks:
         _fill(block, made, operator)
     _parameters(made, models)
@@ -211,7 +216,7 @@ def _matched(sample: Sample, table: schema.TableSchema) -> tuple[dict[str, Cell]
     held: dict[str, list[str]] = {}
     score, used = 0.0, set[str]()
     plain = [column for column in table.columns if not column.is_map]
-    for column, called in [(c, called) for called in (_called, _called_like) for c in plain]:
+    for column, called in [(c, called) for called in (_called, _called_like, _called_behind) for c in plain]:
         for name in called(sample, table, column) if column.name not in found else ():
             if name in used:
                 continue
@@ -220,7 +225,8 @@ def _matched(sample: Sample, table: schema.TableSchema) -> tuple[dict[str, Cell]
                 some = ", ".join(sorted(set(sample.texts(name)))[:5])
                 sample.misfits[name] = f"called like {table.name}.{column.name}, but its values ({some}) do not fit it"
             else:
-                found[column.name], score = made, score + EXACT
+                doubt = f"is {name} meant?" if called is _called_behind else ""
+                found[column.name], score = replace(made, doubt=made.doubt or doubt), score + EXACT
                 used.add(name)
                 break
     for column in plain:
@@ -262,6 +268,12 @@ def _called_like(sample: Sample, table: schema.TableSchema, column: schema.Colum
         return []
     names = {stem(name) for name in _names(table, column.name)} - {""}
     return [name for name in sample.columns if stem(name) in names and stem(name) != bare(name)]
+
+
+def _called_behind(sample: Sample, table: schema.TableSchema, column: schema.Column) -> list[str]:
+    """Columns that are called so behind words that do not change what it is: 所在省份, 月均消费, customer_gender."""
+    names, words_before = set(map(bare, _names(table, column.name))), "|".join(words()["concept"]["before"])
+    return [name for name in sample.columns if re.sub(f"^({words_before})+", "", titled(column, name)) in names]
 
 
 def _concept(sample: Sample, concept: str) -> list[str]:

@@ -13,6 +13,7 @@ from importlib import resources
 from typing import Any
 
 from workbench.personal import CARD, PHONE, personal
+from workbench.places import provinces
 from workbench.warehouse.draft.sample import Sample, bare, month_end, month_of
 from workbench.warehouse.ingest.mapping import NUMBERS
 from workbench.warehouse.schema import Column
@@ -95,7 +96,16 @@ def cell(column: Column, sample: Sample, name: str) -> Cell | None:
         hidden = all(re.fullmatch(r"[0-9a-fA-F]{16,}", text) for text in texts)
         said = inline(from_=quoted(name), pseudonym="false" if hidden else "true")
         return Cell(said, (name,), "it looks like a pseudonym already" if hidden else "")
-    return Cell(quoted(name), (name,))
+    return Cell(quoted(name), (name,), _two_names(sample.texts(name)) if column.name == "province" else "")
+
+
+def _two_names(texts: list[str]) -> str:
+    """Ask where a province has two names, as 广东 and 广东省: it would be two provinces."""
+    names: dict[str, list[str]] = {}
+    for text in sorted({*texts} & provinces().keys()):
+        names.setdefault(provinces()[text].code, []).append(text)
+    twice = next((" and ".join(of) for of in names.values() if len(of) > 1), "")
+    return twice and f"{twice} are one province: give it one name under values, and list the others there as they are"
 
 
 def coded(column: Column, name: str, texts: list[str]) -> Cell | None:

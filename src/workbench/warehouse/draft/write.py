@@ -23,7 +23,7 @@ def mapping_text(made: Proposal, paths: dict[int, str], *, title: str, operator:
         "# What is not sure says CHECK: mend it, and take the word away. Keys and values: docs/mappings.md.",
         f"title = {quoted(title)}",
         f"operator = {quoted(operator)}",
-        f"as_of = {made.as_of}" + ("" if made.dated else f" {CHECK}no column tells which day the data reach"),
+        f"as_of = {made.as_of}" + (f" {CHECK}{made.doubt}" if made.doubt else ""),
     ]
     if made.parameters:
         lines += ["", "[parameters] # what studies take for this source, unless they are told otherwise"]
