@@ -43,7 +43,7 @@ class History(Result):
     since, until : Timestamp
         First day of the period, and the day after its last.
     earlier : int
-        Events on record before the period.
+        Events but use on record before the period.
     """
 
     table: pd.DataFrame
@@ -78,7 +78,8 @@ class History(Result):
             for lane in dict.fromkeys([*_LANES.values(), _OTHER])
             if lane in counts
         ]
-        found = say("On record from {since} to {until}: {kinds}.", kinds=Listed(kinds, ""), **period)
+        n, of = len(self.told), Listed(kinds, "")
+        found = say("Events on record from {since} to {until}: {n}, of these {kinds}.", n=n, kinds=of, **period)
         return join(found, say("The last, on {day}: {event}.", **self.last()), earlier)
 
     def last(self) -> dict[str, Any]:
@@ -134,7 +135,7 @@ class History(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Events of the period."""
-        yield Quantity("events", float(len(self.events)), "records")
+        yield Quantity("events", float(len(self.told)), "records")
 
 
 def customer_history(
@@ -189,7 +190,8 @@ def customer_history(
             ],
         }
     )
-    return History(shown[::-1].reset_index(drop=True), found, first, end, int((read["happened_at"] < first).sum()))
+    before = (read["happened_at"] < first) & ~read["subject"].isin(_USE)
+    return History(shown[::-1].reset_index(drop=True), found, first, end, int(before.sum()))
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,8 @@ class Profile(Result):
         return say("{parts}.", parts=Listed(parts, "")).sentence()
 
     def _above(self, column: str) -> bool:
-        return bool(self.facts.get(column, 0) > 0)
+        """Whether there is some of it today: who left brings nothing any more."""
+        return bool(self.facts.get(column, 0) > 0) and not (column == "monetary" and "left_on" in self.facts)
 
     def _said(self, column: str) -> str | None:
         """Give a fact as the table shows it; None where it is not on record."""
@@ -308,7 +311,7 @@ def _value(column: str, value: Any, unit: str) -> str:
 def _amount(value: float, unit: str | None, currency: str) -> str:
     if value != value:
         return ""
-    return _with_unit(value, currency if unit == "currency" else unit or "")
+    return _with_unit(value, (unit or "").replace("currency", currency))
 
 
 def _with_unit(value: float, unit: str) -> str:
