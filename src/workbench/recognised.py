@@ -7,20 +7,7 @@ import string
 from functools import cache, lru_cache
 
 from workbench.catalogue import catalogue, entered
-from workbench.messages import (
-    Count,
-    Day,
-    Message,
-    Name,
-    Value,
-    Word,
-    as_message,
-    is_day,
-    is_name,
-    known,
-    quoted,
-    word,
-)
+from workbench.messages import Count, Day, Message, Name, Value, Word, as_message, is_day, is_name, known, quoted, word
 
 _FEWEST = 4
 """Letters and quotes of a template: one with fewer (`{low} to {high}`) fits too much."""

@@ -232,8 +232,7 @@ def require_use(warehouse: Queryable, as_of: date | str) -> None:
 def spans(warehouse: Queryable, tables: Iterable[str] = tuple(_FIRST_LAST)) -> dict[str, tuple[date, date]]:
     """First and last day on record, by table of dated facts; tables without rows are left out.
 
-    A stray row of long ago begins nothing: the first day is that of a month which another follows, unless more than a
-    twentieth of the rows stand before it.
+    The first is in a month that another follows, unless over a twentieth of the rows stand before: no stray begins it.
     """
     parts = [
         f"SELECT '{table}' AS fact, CAST(MIN({day}) AS DATE) AS first_on, CAST({last} AS DATE) AS last_on FROM {table}"
@@ -244,12 +243,11 @@ def spans(warehouse: Queryable, tables: Iterable[str] = tuple(_FIRST_LAST)) -> d
     found = {fact: (pd.Timestamp(a).date(), pd.Timestamp(b).date()) for fact, a, b in frame.itertuples(index=False)}
     alone = [fact for fact, (first, last) in found.items() if _following(first) <= last]
     while alone:  # one query asks of all whether the month after their first holds a row
-        parts = []
-        for fact in alone:
-            column, month = _FIRST_LAST[fact][0], _following(found[fact][0])
-            within = f"{column} >= CAST('{month}' AS DATE) AND {column} < CAST('{_following(month)}' AS DATE)"
-            row = f"(SELECT 1 AS one FROM {fact} WHERE {within} LIMIT 1) AS month"
-            parts.append(f"SELECT '{fact}' AS fact, COUNT(*) AS rows_there FROM {row}")
+        parts = [
+            f"SELECT '{fact}' AS fact, COUNT(*) AS rows_there FROM (SELECT 1 AS one FROM {fact} WHERE {day} >= CAST("
+            f"'{month}' AS DATE) AND {day} < CAST('{_following(month)}' AS DATE) LIMIT 1) AS month"
+            for fact, day, month in ((fact, _FIRST_LAST[fact][0], _following(found[fact][0])) for fact in alone)
+        ]
         there = dict(warehouse.query(" UNION ALL ".join(parts)).itertuples(index=False))
         alone = [fact for fact in alone if not there[fact] and _moved_on(warehouse, fact, found)]
     return found

@@ -320,11 +320,7 @@ def _formatted(value: Any, column: Mapping[str, Any], table: Mapping[str, Any]) 
 
 
 def _suppressed(
-    frame: pd.DataFrame,
-    counts: str | None,
-    minimum: int,
-    name: str,
-    totals: Totals,
+    frame: pd.DataFrame, counts: str | None, minimum: int, name: str, totals: Totals
 ) -> tuple[list[int], list[int]]:
     from workbench.suppression import suppressed
 

@@ -118,18 +118,8 @@ class ValueGrid(Result):
         seen = visible(self.table, self.COUNTS, MINIMUM_CELL, _TOTALS)
         for row, (now, later), shown in zip(self.table.itertuples(), shares.to_numpy(), seen, strict=True):
             x, y = LEVELS.index(row.potential) + 0.5, LEVELS.index(row.current) + 0.5
-            style: dict[str, Any] = {
-                "color": ink_on(drawn.to_rgba(later)),
-                "ha": "center",
-                "va": "center",
-            }
-            ax.text(
-                x,
-                y + 0.37,
-                say("{name}", name=Named(str(row.strategy), str(row.name_zh))),
-                fontsize=11,
-                **style,
-            )
+            style: dict[str, Any] = {"color": ink_on(drawn.to_rgba(later)), "ha": "center", "va": "center"}
+            ax.text(x, y + 0.37, say("{name}", name=Named(str(row.strategy), str(row.name_zh))), fontsize=11, **style)
             parts = {"now": Share(now, 0), "later": Share(later, 0), "uncertain": Share(row.uncertain, 0)}
             text = "–" if row.customers else say("no customers")
             if row.customers and shown:

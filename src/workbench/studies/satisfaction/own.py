@@ -173,10 +173,7 @@ def decision(
             "target": target,
         }
         if first["probability_top"] >= items.level:
-            improve = say(
-                "Improve {item} first; each point goes with {points} of {target} {span}.",
-                **told,
-            )
+            improve = say("Improve {item} first; each point goes with {points} of {target} {span}.", **told)
         else:
             improve = say(
                 "Try improving {item} in one place first, for it is not certain to be among the best; one point more "

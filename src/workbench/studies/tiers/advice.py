@@ -16,8 +16,7 @@ def decision(levels: Tiers, served: Decision, accounts: KeyAccounts | Refusal) -
 
 def _grades(accounts: KeyAccounts) -> Message:
     return say(
-        "Trust {firm} of the grades of key accounts; other weights could change the rest.",
-        firm=Share(accounts.firm, 0),
+        "Trust {firm} of the grades of key accounts; other weights could change the rest.", firm=Share(accounts.firm, 0)
     )
 
 
