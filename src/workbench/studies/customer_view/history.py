@@ -185,9 +185,7 @@ def customer_history(
             "what": told["what"],
             "detail": told["detail"].map(_detail),
             "reference": told["reference"],
-            "amount": [
-                _amount(value, unit, currency) for value, unit in zip(told["amount"], told["unit"], strict=True)
-            ],
+            "amount": [_amount(*row, currency) for row in zip(told["amount"], told["unit"], strict=True)],
         }
     )
     before = (read["happened_at"] < first) & ~read["subject"].isin(_USE)

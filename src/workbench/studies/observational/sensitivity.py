@@ -114,9 +114,8 @@ class Sensitivity(Result):
         right = min(0.95, 1.3 * max(self.robustness, *points["selection_share"], 0.02))
         selection = np.linspace(right / 200, right, 200)
         for size, style, said in ((abs(self.estimate), "-", "estimate 0"), (self.near, "--", "interval holds 0")):
-            ax.plot(
-                100 * selection, 100 * (size / self.scale) ** 2 * (1 - selection) / selection, f"C0{style}", label=said
-            )
+            outcome = (size / self.scale) ** 2 * (1 - selection) / selection
+            ax.plot(100 * selection, 100 * outcome, f"C0{style}", label=said)
         ax.plot(100 * points["selection_share"], 100 * points["outcome_share"], "o", color="0.4", markersize=4)
         top, said_at = min(100, 130 * max(self.robustness, *points["outcome_share"], 0.02)), -math.inf
         for row in points.sort_values("outcome_share").itertuples():

@@ -140,9 +140,8 @@ class TreatedEffect(Result):
             tiles.append(Tile(what, Number(share, signed=True), Span(low, high)))
         tiles.append(Tile(say("contacted members with others like them"), self._overlap))
         if self.sensitivity.near:
-            tiles.append(
-                Tile(say("what an unrecorded cause must explain to undo it"), Share(self.sensitivity.robustness))
-            )
+            what = say("what an unrecorded cause must explain to undo it")
+            tiles.append(Tile(what, Share(self.sensitivity.robustness)))
         return tuple(tiles)
 
     def decision(self, *, break_even: float | None = None) -> Decision:
