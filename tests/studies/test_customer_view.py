@@ -103,6 +103,15 @@ def test_what_a_respondent_asks_for_is_said_in_chinese():
     assert word(history(asked).table["detail"][0], "zh") == "2025·移动业务：希望改进资费"
 
 
+def test_the_headline_is_chinese_in_chinese():
+    """Lanes, and of the last event the parts of its detail, as in the cells of the table."""
+    rows = [("2026-03-01", "fraud_case", "looked at for fraud", "audit", "f1", np.nan, "")]
+    rows += [("2026-06-30", "subscription", "line ended", "broadband: disconnect", "s1", np.nan, "")]
+    told = history(pd.DataFrame(rows, columns=EVENTS.columns)).headline()
+    assert told.endswith("line ended (broadband: disconnect).")
+    assert "用户1、欺诈1。" in told.said("zh") and told.said("zh").endswith("用户终止（宽带：拆机）。")
+
+
 def test_the_time_line():
     """Newest first, of the period alone, with units; use by month apart; what came before is counted."""
     found = history()

@@ -14,7 +14,7 @@ from workbench import columns
 from workbench.catalogue import prose
 from workbench.errors import CannotAnswer
 from workbench.figures import Axes, axes
-from workbench.messages import Count, Day, Label, Listed, Message, Name, Named, Term, join, say, spelt
+from workbench.messages import Count, Day, Label, Listed, Message, Name, Named, Term, Word, join, say, spelt
 from workbench.result import Decision, Quantity, Result, Table, Tile
 
 # Lanes of the time line, from above, by the table that tells of the event.
@@ -74,7 +74,7 @@ class History(Result):
             return join(say("Nothing but use is on record from {since} to {until}.", **period), earlier)
         counts = self.told["lane"].value_counts()
         kinds = [
-            say("{what} {n}", what=Term(lane), n=counts[lane])
+            say("{what} {n}", what=Word(lane), n=counts[lane])
             for lane in dict.fromkeys([*_LANES.values(), _OTHER])
             if lane in counts
         ]
@@ -87,7 +87,9 @@ class History(Result):
         last = self.told.iloc[-1]
         what = say("{what}", what=Term(last["what"]))
         if isinstance(last["detail"], str):
-            what = say("{what} ({detail})", what=Term(last["what"]), detail=Name(last["detail"]))
+            where, colon, rest = (Word(part) for part in last["detail"].partition(": "))
+            detail = say("{where}: {text}", where=where, text=rest) if colon.text else where
+            what = say("{what} ({detail})", what=Term(last["what"]), detail=detail)
         return {"day": last["happened_at"].date(), "event": what}
 
     def tiles(self) -> tuple[Tile, ...]:
