@@ -109,6 +109,10 @@ def test_the_headline_is_chinese_in_chinese():
     rows += [("2026-06-30", "subscription", "line ended", "broadband: disconnect", "s1", np.nan, "")]
     told = history(pd.DataFrame(rows, columns=EVENTS.columns)).headline()
     assert told.endswith("line ended (broadband: disconnect).")
+    for outcome, zh in (("reached", "已接通"), ("rejected", "已驳回"), ("<b>x</b>", "<b>x</b>")):
+        one = pd.DataFrame([("2026-06-30", "ticket", "complaint closed", outcome, "t1", np.nan, "")])
+        said = history(one.set_axis(EVENTS.columns, axis=1)).headline()
+        assert f"（{zh}）" in said.said("zh") and "<b>" not in Markdown(said)._repr_markdown_()
     assert "用户1、欺诈1。" in told.said("zh") and told.said("zh").endswith("用户终止（宽带：拆机）。")
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbench import columns
-from workbench.catalogue import prose
+from workbench.catalogue import label, prose
 from workbench.errors import CannotAnswer
 from workbench.figures import Axes, axes
 from workbench.messages import Count, Day, Label, Listed, Message, Name, Named, Term, Word, join, say, spelt
@@ -87,8 +87,8 @@ class History(Result):
         last = self.told.iloc[-1]
         what = say("{what}", what=Term(last["what"]))
         if isinstance(last["detail"], str):
-            where, colon, rest = (Word(part) for part in last["detail"].partition(": "))
-            detail = say("{where}: {text}", where=where, text=rest) if colon.text else where
+            parts = [Named(part, _in_detail(part)) for part in last["detail"].split(": ", 1)]
+            detail = say("{where}: {text}", where=parts[0], text=parts[1]) if parts[1:] else parts[0]
             what = say("{what} ({detail})", what=Term(last["what"]), detail=detail)
         return {"day": last["happened_at"].date(), "event": what}
 
@@ -326,6 +326,11 @@ def _detail(text: object) -> object:
     where, asks, request = str(text).partition(": asks for ")
     parts = Listed(map(spelt, where.split(", ")), "·")
     return say("{where}: asks for {request}", where=parts, request=spelt(request)) if asks else text
+
+
+def _in_detail(part: str) -> str:
+    """Give what a code means in the detail of an event, in Chinese; "" where it means there what it does elsewhere."""
+    return "" if (said := label(code := f"detail.{part}", "zh")) == code.replace("_", " ") else said
 
 
 def _number(value: float) -> str:

@@ -537,19 +537,15 @@ def _sensitivity(
     sign = math.copysign(1.0, found.estimate)
     end = 1 + (relative.low if found.estimate > 0 else relative.high)
     return Sensitivity(
-        estimate=found.estimate,
-        near=near,
+        estimate=found.estimate, near=near,
         robustness=robustness_value(abs(found.estimate), scale),
         robustness_interval=robustness_value(near, scale),
         odds=confounding_odds(residual, weight, found.estimate),
         odds_interval=confounding_odds(residual, weight, sign * near),
         e_value=e_value(1 + relative.estimate),
         e_value_interval=e_value(end) if near else 1.0 if math.isfinite(end) else math.nan,
-        benchmarks=benchmarks.reset_index(drop=True),
-        scale=scale,
-        outcome=outcome,
-        campaign=campaign,
-    )
+        benchmarks=benchmarks.reset_index(drop=True), scale=scale, outcome=outcome, campaign=campaign,
+    )  # fmt: skip
 
 
 def _left(found: Adjusted) -> float:
