@@ -66,7 +66,7 @@ def test_a_departure_in_the_horizon_of_two_months_is_not_two_customers():
     left = int(found.table["left"].sum())
     assert f": {left} of 4,500 customer-months ended in leaving within 2 months" in found.headline()
     assert "customers left" not in found.headline()
-    assert found.tiles()[0].label == "left of the last month's customers (expected)"
+    assert found.tiles()[0].label == "last month's leavers (in brackets: expected)"
 
 
 def test_shift_of_facts_is_shown_and_judges_nothing(formula):
