@@ -355,7 +355,8 @@ def test_a_time_asks_for_as_many_days_of_records(tmp_path):
         """A warehouse whose detail records begin on 12 June."""
 
         def query(self, sql):
-            return pd.DataFrame({"day": [pd.Timestamp("2024-06-12")]} if "started_at" in sql else {"n": [5]})
+            days = {"first_on": [pd.Timestamp("2024-06-12")], "last_on": [pd.Timestamp("2024-06-30")]}
+            return pd.DataFrame({"fact": ["detail_record"], **days} if "started_at" in sql else {"n": [5]})
 
     own = 'own: str = ""  # rules: the operator\'s own\ndays: int = 30  # days: of a window\n'
     (tmp_path / "notebooks").mkdir()

@@ -95,6 +95,7 @@ def test_small_data_cost_a_part_and_not_the_report(said, monkeypatch, tmp_path):
     notebook.show_list(nobody, name="targets", as_of="2026-07-01", definition="Whoever.")
     assert said[-1][0]["text/plain"] == "List 'targets' is empty: there is nobody to act on, and no file."
     notebook.show(Table("none", nobody, say("Nobody."), counts="customers"))
+    assert said[-1][0]["text/plain"] == "The table is empty: Nobody."
     assert str(notebook.Markdown(Refusal("one operator").check())) == "One operator"
 
 

@@ -1,5 +1,9 @@
 """Does the formula still hold? Its false alarms are as stated, a moved level and a lost order are told apart."""
 
+import ast
+import json
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -62,7 +66,7 @@ def test_a_departure_in_the_horizon_of_two_months_is_not_two_customers():
     left = int(found.table["left"].sum())
     assert f": {left} of 4,500 customer-months ended in leaving within 2 months" in found.headline()
     assert "customers left" not in found.headline()
-    assert found.tiles()[0].label == "left of the last month's customers (expected)"
+    assert found.tiles()[0].label == "last month's leavers (in brackets: expected)"
 
 
 def test_shift_of_facts_is_shown_and_judges_nothing(formula):
@@ -169,3 +173,12 @@ def test_months_that_are_not_over_and_days_within_a_month_are_refused(formula):
         churn_monitor(formula, later.assign(month=later["month"] + pd.Timedelta(days=7)))
     with pytest.raises(WorkbenchError, match="'customer_id' has a name"):
         churn_formula(later, features=["x", "customer_id"])
+
+
+def test_the_list_of_the_report_says_the_tier():
+    """Who calls must know what the customer is due: the notebook gives the tiers that the study of tiers finds."""
+    text = (Path(__file__).parents[2] / "notebooks/churn.ipynb").read_text("utf-8")
+    code = ["".join(cell["source"]) for cell in json.loads(text)["cells"] if cell["cell_type"] == "code"]
+    call = next(cell for cell in code if "ask(churn_monitor" in cell)
+    calls = [one for one in ast.walk(ast.parse(call)) if isinstance(one, ast.Call)]
+    assert {"value", "tier"} <= {key.arg for one in calls for key in one.keywords}

@@ -103,6 +103,19 @@ def test_what_a_respondent_asks_for_is_said_in_chinese():
     assert word(history(asked).table["detail"][0], "zh") == "2025·移动业务：希望改进资费"
 
 
+def test_the_headline_is_chinese_in_chinese():
+    """Lanes, and of the last event the parts of its detail, as in the cells of the table."""
+    rows = [("2026-03-01", "fraud_case", "looked at for fraud", "audit", "f1", np.nan, "")]
+    rows += [("2026-06-30", "subscription", "line ended", "broadband: disconnect", "s1", np.nan, "")]
+    told = history(pd.DataFrame(rows, columns=EVENTS.columns)).headline()
+    assert told.endswith("line ended (broadband: disconnect).")
+    for outcome, zh in (("reached", "已接通"), ("rejected", "已驳回"), ("<b>x</b>", "<b>x</b>")):
+        one = pd.DataFrame([("2026-06-30", "ticket", "complaint closed", outcome, "t1", np.nan, "")])
+        said = history(one.set_axis(EVENTS.columns, axis=1)).headline()
+        assert f"（{zh}）" in said.said("zh") and "<b>" not in Markdown(said)._repr_markdown_()
+    assert "用户1、欺诈1。" in told.said("zh") and told.said("zh").endswith("用户终止（宽带：拆机）。")
+
+
 def test_the_time_line():
     """Newest first, of the period alone, with units; use by month apart; what came before is counted."""
     found = history()
@@ -110,11 +123,16 @@ def test_the_time_line():
     assert found.table["department"].tolist() == ["ticket", "payment", "ticket", "billing"]
     assert [text.replace("\xa0", " ") for text in found.table["amount"]] == ["", "20 USD", "", "−3.50 USD"]
     assert found.headline() == (
-        "On record from 2026-01-01 to 2026-06-30: bills 1, payments 1, cases 2. The last, on 2026-03-03: complaint "
-        "past its promised time. Earlier events: 1."
+        "Events on record from 2026-01-01 to 2026-06-30: 4, of these bills 1, payments 1, cases 2. The last, on "
+        "2026-03-03: complaint past its promised time. Earlier events: 1."
     )
     assert found.use().frame.values.tolist() == [["2026-01", 12.0, 1_500.4]]
     assert history(EVENTS[::-1]).headline() == found.headline()
+    assert [q.value for q in found.quantities()] == [4] and str(found.tiles()[0].value.said("en")) == "4"
+    later = history(since="2026-03-02")
+    assert later.earlier == 3 and "Earlier events: 3." in later.headline()  # two bills, a case; not the use of January
+    fee = pd.DataFrame([("2026-02-01", "subscription", "line began", "mobile", "s1", 35.0, "currency/month")])
+    assert history(fee.set_axis(EVENTS.columns, axis=1)).table["amount"].tolist() == ["35\xa0USD/month"]
     assert [text.get_text() for text in found.plot().get_yticklabels()] == ["bills", "payments", "cases", "use"]
 
 
@@ -169,6 +187,9 @@ def test_the_facts_of_a_customer():
         ),
     ]
     assert found.headline().replace("\xa0", " ") == "Person, customer since 2020-03-01, brings 1,234.50 yuan/month."
+    left = pd.DataFrame([("left_on", "Left.", "", pd.Timestamp("2026-05-09"))], columns=facts.columns)
+    gone = study.customer_profile(pd.concat([facts, left]))  # who left brings nothing any more
+    assert gone.headline() == "Person, customer since 2020-03-01, left on 2026-05-09." and gone.tiles() == ()
     assert study.customer_profile(facts[1:3]).headline() == "Customer."
     counted = facts[4:5].assign(value=1.0)
     assert study.customer_profile(counted).table["value"].tolist() == ["1\xa0line"]

@@ -16,7 +16,14 @@ from sqlglot import exp
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.warehouse import features, open_warehouse, schema, sqlfiles
-from workbench.warehouse.features import customer_features, feature_dictionary, feature_file, features_sql
+from workbench.warehouse.features import (
+    begins,
+    customer_features,
+    feature_dictionary,
+    feature_file,
+    features_sql,
+    spans,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 AS_OF = date(2026, 7, 1)
@@ -49,6 +56,22 @@ class Tables:
 @pytest.fixture(scope="module")
 def by_customer() -> pd.DataFrame:
     return customer_features(Tables(CUSTOMERS), AS_OF).set_index("customer_id")
+
+
+def test_a_stray_row_of_long_ago_begins_nothing():
+    """By hand: 60 rows in April to June and strays of 2003 and 2011; a twentieth may stand before, not more."""
+    rows = [f"b{k},c,2026-0{4 + k % 3}-01,2026-0{4 + k % 3}-28,2026-07-15,1,0,0,1" for k in range(60)]
+    head = "bill_id,customer_id,month,issued_on,due_on,recurring,usage_charge,discount,amount\n"
+    calls = [f"c,s,2026-0{4 + k % 3}-09,call,local,0" for k in range(57)]
+    over = "customer_id,subscription_id,started_at,kind,zone,charge\n"
+    stray = ["c,s,2003-05-01,call,local,0", "c,s,2003-05-02,call,local,0", "c,s,2011-01-31,call,local,0"]
+    held = Tables({"bill": head + "\n".join(rows), "detail_record": over + "\n".join(calls + stray)})
+    assert spans(held)["detail_record"] == (date(2026, 4, 9), date(2026, 6, 9))
+    assert spans(held)["bill"] == (date(2026, 4, 28), date(2026, 6, 28)) and begins(held, "payment") is None
+    with pytest.raises(CannotAnswer, match="those on record run from 2026-04-09 to 2026-06-09"):
+        features.require_use(held, "2026-05-01")  # 22 of the 90 days; the strays covered them
+    held.execute("INSERT INTO detail_record SELECT * FROM detail_record WHERE started_at < DATE '2004-01-01'")
+    assert begins(held, "detail_record") == date(2003, 5, 1)  # 4 of 62 are no stray rows
 
 
 def holds(frame: pd.DataFrame, expected: str) -> None:

@@ -409,6 +409,17 @@ def test_groups_and_those_who_pay_together(operators):
         customer_facts(warehouse, "bill-1", "2026-06-01")
 
 
+def test_others_of_a_group_are_those_who_had_joined(operators):
+    """The list on a customer's page and the count beside it know the same of a day."""
+    later = SMALL.format(system="bill").replace("as_of = 2026-07-01\n", "").replace("2020-01-01", "2026-06-15")
+    made = operators("later", SMALL.format(system="crm") + later)
+    made.deliver({"crm.csv": HEAD + "1,甲,1,c1,,G,,x\n2,乙,2,c2,,G,,x\n", "bill.csv": HEAD + "1,丙,3,c3,,G,,x\n"})
+    warehouse = open_warehouse("shop", root=made.root)
+    for day, others in (("2026-06-15", "crm-2"), ("2026-06-16", "bill-1, crm-2")):
+        facts = customer_facts(warehouse, "crm-1", day).set_index("column")["value"]
+        assert facts["group_others"] == others and facts["group_members"] == len(others.split(", ")) + 1
+
+
 @pytest.mark.parametrize(
     ("keys", "said"),
     [

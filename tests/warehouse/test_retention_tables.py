@@ -94,10 +94,11 @@ FILES = {
     "collection": "id,b,c,stage,does,by,arm,on,cost,came\n1,b1,a,1,remind,,treated,2026-02-21,0.1,\n"
     "2,b1,a,2,call,,held_out,2026-03-03,0,\n3,b2,b,1,remind,,treated,2026-02-20,0.1,\n"
     "4,b2,a,1,remind,,treated,2026-02-21,0.1,\n5,b2,b,2,call,Elm,held_out,2026-03-03,4,reached\n",
-    # fraud as it should be; decided early; a verdict without a day; honest with a loss; before its line; of another
+    # fraud as it should be; decided early; a verdict without a day; honest with a loss; before its line,
+    # ended without a verdict; of another
     "fraud": "id,c,s,from,to,found,kind,loss,by\n1,a,s1,2026-03-01,2026-03-09,fraud,sim_box,900,rule\n"
     "2,a,s1,2026-03-01,2026-02-09,honest,,0,audit\n3,a,s1,2026-03-01,,honest,,,audit\n"
-    "4,a,s1,2026-03-01,2026-03-09,honest,,5,tip\n5,b,s2,2024-03-01,,,,,rule\n6,b,s1,2026-03-01,,,,,rule\n",
+    "4,a,s1,2026-03-01,2026-03-09,honest,,5,tip\n5,b,s2,2024-03-01,2024-03-09,,,,rule\n6,b,s1,2026-03-01,,,,,rule\n",
     "ticket": "id,c,yuan,lot\n1,a,20,offered\n2,a,0,not_offered\n3,b,5,not_offered\n",
 }
 
@@ -124,7 +125,7 @@ def test_each_rule_warns_of_the_row_that_breaks_it(tmp_path):
         "collection_action.other_customer": (1, 5),
         "collection_action.held_out_acted_on": (1, 5),
         "fraud_case.decided_before_opening": (1, 6),
-        "fraud_case.verdict_without_day": (1, 6),
+        "fraud_case.verdict_without_day": (2, 6),
         "fraud_case.honest_with_loss": (1, 6),
         "fraud_case.before_line": (1, 6),
         "fraud_case.other_customer": (1, 6),
@@ -135,7 +136,7 @@ def test_each_rule_warns_of_the_row_that_breaks_it(tmp_path):
 
 
 def test_actions_and_cases_stand_on_the_time_line_and_in_the_months(tmp_path):
-    """What happened to one customer, with costs, losses and credits; rows by month of both tables."""
+    """What happened to one customer, with losses and credits; rows by month of both tables."""
     _, warehouse = shop(tmp_path)
     found = customer_events(warehouse, "a", "2026-07-01").set_index("what")
     told = found[["subject", "detail", "reference", "amount"]]
@@ -143,6 +144,9 @@ def test_actions_and_cases_stand_on_the_time_line_and_in_the_months(tmp_path):
     assert told.loc["collection held back by chance", "reference"] == "b1"
     assert told.loc["found to be fraud"].fillna("").to_list() == ["fraud_case", "sim_box", "1", 900]
     assert (found.index == "looked at for fraud").sum() == 4 and (found.index == "found honest").sum() == 2
+    ended = customer_events(warehouse, "b", "2026-07-01")["what"]  # a day of decision without a verdict
+    assert "found honest" not in ended.to_list() and (ended == "looked at for fraud").sum() == 2
+    assert found.loc["reminded of an unpaid bill", "amount"].isna().all()  # our cost is no amount of theirs
     credited = found.loc["complaint closed", "amount"].dropna()
     assert credited.to_list() == [20]
     months = view(warehouse, "table_month", as_of="2026-07-01").set_index(["fact", "month"])["records"]

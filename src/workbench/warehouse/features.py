@@ -14,6 +14,7 @@ from typing import Any, Protocol
 import pandas as pd
 
 from workbench.catalogue import prose
+from workbench.columns import MOST_ASIDE
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.messages import Term, say
 from workbench.warehouse import sqlfiles
@@ -35,12 +36,12 @@ PARTIALS = (*STORED, "recent_use")
 DETAIL_DAYS = 90
 
 _FIRST_LAST = {
-    "detail_record": ("MIN(started_at)", "MAX(started_at)"),
-    "usage_month": ("MIN(month)", "MAX(month) + INTERVAL '1' MONTH - INTERVAL '1' DAY"),
-    "bill": ("MIN(issued_on)", "MAX(issued_on)"),
-    "payment": ("MIN(paid_on)", "MAX(paid_on)"),
-    "contact": ("MIN(contacted_at)", "MAX(contacted_at)"),
-    "ticket": ("MIN(opened_at)", "MAX(opened_at)"),
+    "detail_record": ("started_at", "MAX(started_at)"),
+    "usage_month": ("month", "MAX(month) + INTERVAL '1' MONTH - INTERVAL '1' DAY"),
+    "bill": ("issued_on", "MAX(issued_on)"),
+    "payment": ("paid_on", "MAX(paid_on)"),
+    "contact": ("contacted_at", "MAX(contacted_at)"),
+    "ticket": ("opened_at", "MAX(opened_at)"),
 }
 
 
@@ -228,25 +229,52 @@ def require_use(warehouse: Queryable, as_of: date | str) -> None:
         ).of(day, DETAIL_DAYS, first, last)
 
 
-def spans(warehouse: Queryable) -> dict[str, tuple[date, date]]:
-    """First and last day on record, by table of dated facts; tables without rows are left out."""
+def spans(warehouse: Queryable, tables: Iterable[str] = tuple(_FIRST_LAST)) -> dict[str, tuple[date, date]]:
+    """First and last day on record, by table of dated facts; tables without rows are left out.
+
+    The first is in a month that another follows, unless over a twentieth of the rows stand before: no stray begins it.
+    """
     parts = [
-        f"SELECT '{table}' AS fact, CAST({first} AS DATE) AS first_on, CAST({last} AS DATE) AS last_on FROM {table}"
-        for table, (first, last) in _FIRST_LAST.items()
+        f"SELECT '{table}' AS fact, CAST(MIN({day}) AS DATE) AS first_on, CAST({last} AS DATE) AS last_on FROM {table}"
+        for table, (day, last) in _FIRST_LAST.items()
+        if table in tables
     ]
-    frame = warehouse.query(" UNION ALL ".join(parts)).dropna()
-    return {
-        fact: (pd.Timestamp(first).date(), pd.Timestamp(last).date())
-        for fact, first, last in frame.itertuples(index=False)
-    }
+    frame = warehouse.query(" UNION ALL ".join(parts)).dropna() if parts else pd.DataFrame()
+    found = {fact: (pd.Timestamp(a).date(), pd.Timestamp(b).date()) for fact, a, b in frame.itertuples(index=False)}
+    alone = [fact for fact, (first, last) in found.items() if _following(first) <= last]
+    while alone:  # one query asks of all whether the month after their first holds a row
+        parts = [
+            f"SELECT '{fact}' AS fact, COUNT(*) AS rows_there FROM (SELECT 1 AS one FROM {fact} WHERE {day} >= CAST("
+            f"'{month}' AS DATE) AND {day} < CAST('{_following(month)}' AS DATE) LIMIT 1) AS month"
+            for fact, day, month in ((fact, _FIRST_LAST[fact][0], _following(found[fact][0])) for fact in alone)
+        ]
+        there = dict(warehouse.query(" UNION ALL ".join(parts)).itertuples(index=False))
+        alone = [fact for fact in alone if not there[fact] and _moved_on(warehouse, fact, found)]
+    return found
+
+
+def _following(day: date) -> date:
+    """First day of the month after that of a day."""
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+def _moved_on(warehouse: Queryable, table: str, found: dict[str, tuple[date, date]]) -> bool:
+    """Begin a table with the next month that has rows, if what stands before is few; whether that may be alone too."""
+    column, (first, last) = _FIRST_LAST[table][0], found[table]
+    later = f"{column} >= CAST('{_following(first)}' AS DATE)"
+    day, before, rows = warehouse.query(
+        f"SELECT CAST(MIN(CASE WHEN {later} THEN {column} END) AS DATE) AS day, "
+        f"SUM(CASE WHEN {later} THEN 0 ELSE 1 END) AS before, COUNT(*) AS rows_there FROM {table}"
+    ).iloc[0]
+    if before > MOST_ASIDE * rows:
+        return False
+    found[table] = pd.Timestamp(day).date(), last
+    return _following(found[table][0]) <= last
 
 
 def begins(warehouse: Queryable, table: str) -> date | None:
-    """First day on record of a table of dated facts; None of another, or without rows."""
-    if table not in _FIRST_LAST:
-        return None
-    first = warehouse.query(f"SELECT CAST({_FIRST_LAST[table][0]} AS DATE) AS day FROM {table}")["day"].iloc[0]
-    return None if pd.isna(first) else pd.Timestamp(first).date()
+    """First day on record of a table of dated facts, as in `spans`; None of another, or without rows."""
+    return spans(warehouse, [table]).get(table, (None,))[0]
 
 
 def _tables_read(names: Iterable[str]) -> set[str]:

@@ -193,16 +193,16 @@ def customer_facts(warehouse: Warehouse, customer: str, as_of: date | str) -> pd
     told = [(name, meaning, unit) for name, unit, meaning in sqlfiles.described("customer_view") if name in known]
     facts = pd.DataFrame(told, columns=["column", "meaning", "unit"])
     facts = facts.assign(unit=facts["unit"].str.replace("currency", warehouse.currency), value=known.tolist())
-    return pd.concat([facts, _belonging(warehouse, customer)], ignore_index=True)
+    return pd.concat([facts, _belonging(warehouse, customer, as_date(as_of))], ignore_index=True)
 
 
-def _belonging(warehouse: Warehouse, customer: str) -> pd.DataFrame:
-    """Who belongs to the same household or group, and under which ids other systems deliver the customer."""
+def _belonging(warehouse: Warehouse, customer: str, day: date) -> pd.DataFrame:
+    """Who belongs to the same household or group by a day, and under which ids other systems deliver the customer."""
     found = {"united_ids": sorted({*united_with(warehouse, [customer])} - {customer})}
     for of in ("household", "group"):
         sql = f"""SELECT o.customer_id FROM customer o LEFT JOIN customer c ON c.customer_id = $c
-            WHERE o.customer_id <> $c AND o.{of}_id IN ($c, c.{of}_id) ORDER BY 1"""
-        found[f"{of}_others"] = warehouse.query(sql, {"c": customer})["customer_id"].tolist()
+            WHERE o.customer_id <> $c AND o.joined_on < $day AND o.{of}_id IN ($c, c.{of}_id) ORDER BY 1"""
+        found[f"{of}_others"] = warehouse.query(sql, {"c": customer, "day": day})["customer_id"].tolist()
     rows = [
         (name, _BELONGING[name], "", ", ".join(ids[:_MOST]) + (" …" if len(ids) > _MOST else ""))
         for name, ids in found.items()

@@ -473,44 +473,44 @@ CASE WHEN compensation > 0 THEN 'currency' ELSE '' END FROM ticket WHERE custome
 joined_on, 'customer', 'joined', province, NULL, NULL, '' FROM customer WHERE customer_id = 'it''s' UNION ALL SELECT
 line.activated_on, 'subscription', 'line began', line.service || COALESCE(': ' || COALESCE(tariff.name,
 line.tariff_id), ''), line.subscription_id, tariff.monthly_fee, CASE WHEN tariff.monthly_fee IS NULL THEN '' ELSE
-'currency' END FROM subscription AS line LEFT JOIN tariff ON tariff.tariff_id = line.tariff_id WHERE line.customer_id
-= 'it''s' UNION ALL SELECT ended_on, 'subscription', 'line ended', service || COALESCE(': ' || end_reason, ''),
-subscription_id, NULL, '' FROM subscription WHERE customer_id = 'it''s' UNION ALL SELECT issued_on, 'bill', CASE WHEN
-amount < 0 THEN 'credit note' ELSE 'bill' END, NULL, bill_id, amount, 'currency' FROM bill WHERE customer_id = 'it''s'
-UNION ALL SELECT paid_on, 'payment', CASE WHEN amount < 0 THEN 'refund' WHEN bill_id IS NULL THEN 'top-up or purchase'
-ELSE 'bill paid' END, method, payment_id, amount, 'currency' FROM payment WHERE customer_id = 'it''s' UNION ALL SELECT
-acted_on, 'collection_action', CASE WHEN arm = 'held_out' THEN 'collection held back by chance' WHEN action = 'remind'
-THEN 'reminded of an unpaid bill' WHEN action = 'call' THEN 'called about an unpaid bill' WHEN action = 'restrict'
-THEN 'restricted for an unpaid bill' WHEN action = 'disconnect' THEN 'cut off for an unpaid bill' ELSE 'legal action
-on an unpaid bill' END, outcome, bill_id, CASE WHEN cost > 0 THEN cost END, CASE WHEN cost > 0 THEN 'currency' ELSE ''
-END FROM collection_action WHERE customer_id = 'it''s' UNION ALL SELECT opened_on, 'fraud_case', 'looked at for
-fraud', source, case_id, NULL, '' FROM fraud_case WHERE customer_id = 'it''s' UNION ALL SELECT decided_on,
-'fraud_case', CASE WHEN verdict = 'fraud' THEN 'found to be fraud' ELSE 'found honest' END, kind, case_id, CASE WHEN
-loss > 0 THEN loss END, CASE WHEN loss > 0 THEN 'currency' ELSE '' END FROM fraud_case WHERE customer_id = 'it''s'
-UNION ALL SELECT CAST(month + INTERVAL '1 MONTH' - INTERVAL '1 DAY' AS DATE), 'usage_month', 'called in the month',
-NULL, NULL, SUM(call_min), 'min' FROM usage_month WHERE customer_id = 'it''s' GROUP BY month UNION ALL SELECT
-CAST(month + INTERVAL '1 MONTH' - INTERVAL '1 DAY' AS DATE), 'usage_month', 'data in the month', NULL, NULL,
-SUM(data_mb), 'MB' FROM usage_month WHERE customer_id = 'it''s' GROUP BY month UNION ALL SELECT MAX(day_on),
-'detail_record', 'events in the month', NULL, NULL, CAST(SUM(events) AS DOUBLE PRECISION), 'events' FROM customer_day
-WHERE customer_id = 'it''s' AND day_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY nth UNION ALL SELECT
-invited_on, 'survey_invitation', 'invited to a survey', wave || ': ' || outcome, invitation_id, NULL, '' FROM
-survey_invitation WHERE customer_id = 'it''s' UNION ALL SELECT answered_on, 'survey_response', 'answered a survey',
-wave || ', ' || service || COALESCE(': asks for ' || request, ''), response_id, NULL, '' FROM survey_response WHERE
-customer_id = 'it''s' UNION ALL SELECT member.assigned_on, 'campaign_member', CASE WHEN member.contacted THEN
-'contacted by a campaign' ELSE 'in a campaign, not contacted' END, campaign.name || ': ' || member.arm,
-member.campaign_id, NULL, '' FROM assigned_member AS member INNER JOIN campaign ON campaign.campaign_id =
-member.campaign_id WHERE member.customer_id = 'it''s' UNION ALL SELECT held.from_on, 'holding', 'product taken',
-COALESCE(product.name, held.product_id), held.product_id, product.monthly_fee, CASE WHEN product.monthly_fee IS NULL
-THEN '' ELSE 'currency' END FROM holding AS held LEFT JOIN product ON product.product_id = held.product_id WHERE
-held.customer_id = 'it''s' UNION ALL SELECT held.to_on, 'holding', 'product ended', COALESCE(product.name,
-held.product_id), held.product_id, NULL, '' FROM holding AS held LEFT JOIN product ON product.product_id =
-held.product_id WHERE held.customer_id = 'it''s' UNION ALL SELECT sale.opened_on, 'opportunity', 'lead opened',
-COALESCE(product.name, sale.product_id), sale.opportunity_id, sale.value, CASE WHEN sale.value IS NULL THEN '' ELSE
-'currency' END FROM opportunity AS sale LEFT JOIN product ON product.product_id = sale.product_id WHERE
-sale.customer_id = 'it''s' UNION ALL SELECT sale.closed_on, 'opportunity', 'lead ' || sale.stage,
-COALESCE(product.name, sale.product_id), sale.opportunity_id, NULL, '' FROM opportunity AS sale LEFT JOIN product ON
-product.product_id = sale.product_id WHERE sale.customer_id = 'it''s') SELECT happened_at, subject, what, detail,
-reference, amount, unit FROM happened WHERE happened_at < CAST(CAST('2026-07-01' AS DATE) AS DATE);
+'currency/month' END FROM subscription AS line LEFT JOIN tariff ON tariff.tariff_id = line.tariff_id WHERE
+line.customer_id = 'it''s' UNION ALL SELECT ended_on, 'subscription', 'line ended', service || COALESCE(': ' ||
+end_reason, ''), subscription_id, NULL, '' FROM subscription WHERE customer_id = 'it''s' UNION ALL SELECT issued_on,
+'bill', CASE WHEN amount < 0 THEN 'credit note' ELSE 'bill' END, NULL, bill_id, amount, 'currency' FROM bill WHERE
+customer_id = 'it''s' UNION ALL SELECT paid_on, 'payment', CASE WHEN amount < 0 THEN 'refund' WHEN bill_id IS NULL
+THEN 'top-up or purchase' ELSE 'bill paid' END, method, payment_id, amount, 'currency' FROM payment WHERE customer_id
+= 'it''s' UNION ALL SELECT acted_on, 'collection_action', CASE WHEN arm = 'held_out' THEN 'collection held back by
+chance' WHEN action = 'remind' THEN 'reminded of an unpaid bill' WHEN action = 'call' THEN 'called about an unpaid
+bill' WHEN action = 'restrict' THEN 'restricted for an unpaid bill' WHEN action = 'disconnect' THEN 'cut off for an
+unpaid bill' ELSE 'legal action on an unpaid bill' END, outcome, bill_id, NULL, '' FROM collection_action WHERE
+customer_id = 'it''s' UNION ALL SELECT opened_on, 'fraud_case', 'looked at for fraud', source, case_id, NULL, '' FROM
+fraud_case WHERE customer_id = 'it''s' UNION ALL SELECT decided_on, 'fraud_case', CASE WHEN verdict = 'fraud' THEN
+'found to be fraud' ELSE 'found honest' END, kind, case_id, CASE WHEN loss > 0 THEN loss END, CASE WHEN loss > 0 THEN
+'currency' ELSE '' END FROM fraud_case WHERE customer_id = 'it''s' AND NOT verdict IS NULL UNION ALL SELECT CAST(month
++ INTERVAL '1 MONTH' - INTERVAL '1 DAY' AS DATE), 'usage_month', 'called in the month', NULL, NULL, SUM(call_min),
+'min' FROM usage_month WHERE customer_id = 'it''s' GROUP BY month UNION ALL SELECT CAST(month + INTERVAL '1 MONTH' -
+INTERVAL '1 DAY' AS DATE), 'usage_month', 'data in the month', NULL, NULL, SUM(data_mb), 'MB' FROM usage_month WHERE
+customer_id = 'it''s' GROUP BY month UNION ALL SELECT MAX(day_on), 'detail_record', 'events in the month', NULL, NULL,
+CAST(SUM(events) AS DOUBLE PRECISION), 'events' FROM customer_day WHERE customer_id = 'it''s' AND day_on <
+CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY nth UNION ALL SELECT invited_on, 'survey_invitation', 'invited to a
+survey', wave || ': ' || outcome, invitation_id, NULL, '' FROM survey_invitation WHERE customer_id = 'it''s' UNION ALL
+SELECT answered_on, 'survey_response', 'answered a survey', wave || ', ' || service || COALESCE(': asks for ' ||
+request, ''), response_id, NULL, '' FROM survey_response WHERE customer_id = 'it''s' UNION ALL SELECT
+member.assigned_on, 'campaign_member', CASE WHEN member.contacted THEN 'contacted by a campaign' ELSE 'in a campaign,
+not contacted' END, campaign.name || ': ' || member.arm, member.campaign_id, NULL, '' FROM assigned_member AS member
+INNER JOIN campaign ON campaign.campaign_id = member.campaign_id WHERE member.customer_id = 'it''s' UNION ALL SELECT
+held.from_on, 'holding', 'product taken', COALESCE(product.name, held.product_id), held.product_id,
+product.monthly_fee, CASE WHEN product.monthly_fee IS NULL THEN '' ELSE 'currency/month' END FROM holding AS held LEFT
+JOIN product ON product.product_id = held.product_id WHERE held.customer_id = 'it''s' UNION ALL SELECT held.to_on,
+'holding', 'product ended', COALESCE(product.name, held.product_id), held.product_id, NULL, '' FROM holding AS held
+LEFT JOIN product ON product.product_id = held.product_id WHERE held.customer_id = 'it''s' UNION ALL SELECT
+sale.opened_on, 'opportunity', 'lead opened', COALESCE(product.name, sale.product_id), sale.opportunity_id,
+sale.value, CASE WHEN sale.value IS NULL THEN '' ELSE 'currency' END FROM opportunity AS sale LEFT JOIN product ON
+product.product_id = sale.product_id WHERE sale.customer_id = 'it''s' UNION ALL SELECT sale.closed_on, 'opportunity',
+'lead ' || sale.stage, COALESCE(product.name, sale.product_id), sale.opportunity_id, NULL, '' FROM opportunity AS sale
+LEFT JOIN product ON product.product_id = sale.product_id WHERE sale.customer_id = 'it''s') SELECT happened_at,
+subject, what, detail, reference, amount, unit FROM happened WHERE happened_at < CAST(CAST('2026-07-01' AS DATE) AS
+DATE);
 
 -- customer_exit
 WITH line AS (SELECT customer_id, contract, activated_on, CASE WHEN ended_on < CAST(CAST('2026-07-01' AS DATE) AS

@@ -159,6 +159,7 @@ def show(*things: Result | Table | Picture | Refusal | None) -> None:
     ----------
     *things : Result, Table, Picture, Refusal or None
         A table or picture alone is shown as such, a refusal (also to draw) as its sentence (once), None not at all.
+        Of a table without rows that is said.
 
     Raises
     ------
@@ -168,6 +169,8 @@ def show(*things: Result | Table | Picture | Refusal | None) -> None:
     for place, one in enumerate(things):
         if isinstance(one, Result):
             show(one.as_picture(), one.as_table())
+        elif isinstance(one, Table) and one.frame.empty:
+            show(Refusal(say("The table is empty: {caption}", caption=as_message(one.caption))))
         elif isinstance(one, Table):
             known = {c: form for c in map(str, one.frame.columns) if (form := default_format(c))}
             formats = known | dict(one.formats)

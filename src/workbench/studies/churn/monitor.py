@@ -90,7 +90,7 @@ class ChurnMonitor(Result):
     def tiles(self) -> tuple[Tile, ...]:
         """Those who left in the last month, and those on the list."""
         last = self.table.iloc[-1]
-        what = say("left of the last month's customers (expected)")
+        what = say("last month's leavers (in brackets: expected)")
         one = Tile(what, Count(last["left"]), Span(last.low, last.high, ",.0f"))
         said = say("customers with {threshold} chance or more", threshold=Share(self.threshold))
         return one, *([] if self.listed.empty else [Tile(said, Count(len(self.listed)))])

@@ -11,10 +11,10 @@ import numpy as np
 import pandas as pd
 
 from workbench import columns
-from workbench.catalogue import prose
+from workbench.catalogue import label, prose
 from workbench.errors import CannotAnswer
 from workbench.figures import Axes, axes
-from workbench.messages import Count, Day, Label, Listed, Message, Name, Named, Term, join, say, spelt
+from workbench.messages import Count, Day, Label, Listed, Message, Name, Named, Term, Word, join, say, spelt
 from workbench.result import Decision, Quantity, Result, Table, Tile
 
 # Lanes of the time line, from above, by the table that tells of the event.
@@ -43,7 +43,7 @@ class History(Result):
     since, until : Timestamp
         First day of the period, and the day after its last.
     earlier : int
-        Events on record before the period.
+        Events but use on record before the period.
     """
 
     table: pd.DataFrame
@@ -74,11 +74,12 @@ class History(Result):
             return join(say("Nothing but use is on record from {since} to {until}.", **period), earlier)
         counts = self.told["lane"].value_counts()
         kinds = [
-            say("{what} {n}", what=Term(lane), n=counts[lane])
+            say("{what} {n}", what=Word(lane), n=counts[lane])
             for lane in dict.fromkeys([*_LANES.values(), _OTHER])
             if lane in counts
         ]
-        found = say("On record from {since} to {until}: {kinds}.", kinds=Listed(kinds, ""), **period)
+        n, of = len(self.told), Listed(kinds, "")
+        found = say("Events on record from {since} to {until}: {n}, of these {kinds}.", n=n, kinds=of, **period)
         return join(found, say("The last, on {day}: {event}.", **self.last()), earlier)
 
     def last(self) -> dict[str, Any]:
@@ -86,7 +87,9 @@ class History(Result):
         last = self.told.iloc[-1]
         what = say("{what}", what=Term(last["what"]))
         if isinstance(last["detail"], str):
-            what = say("{what} ({detail})", what=Term(last["what"]), detail=Name(last["detail"]))
+            parts = [Named(part, _in_detail(part)) for part in last["detail"].split(": ", 1)]
+            detail = say("{where}: {text}", where=parts[0], text=parts[1]) if parts[1:] else parts[0]
+            what = say("{what} ({detail})", what=Term(last["what"]), detail=detail)
         return {"day": last["happened_at"].date(), "event": what}
 
     def tiles(self) -> tuple[Tile, ...]:
@@ -134,7 +137,7 @@ class History(Result):
 
     def quantities(self) -> Iterable[Quantity]:
         """Events of the period."""
-        yield Quantity("events", float(len(self.events)), "records")
+        yield Quantity("events", float(len(self.told)), "records")
 
 
 def customer_history(
@@ -184,12 +187,11 @@ def customer_history(
             "what": told["what"],
             "detail": told["detail"].map(_detail),
             "reference": told["reference"],
-            "amount": [
-                _amount(value, unit, currency) for value, unit in zip(told["amount"], told["unit"], strict=True)
-            ],
+            "amount": [_amount(*row, currency) for row in zip(told["amount"], told["unit"], strict=True)],
         }
     )
-    return History(shown[::-1].reset_index(drop=True), found, first, end, int((read["happened_at"] < first).sum()))
+    before = (read["happened_at"] < first) & ~read["subject"].isin(_USE)
+    return History(shown[::-1].reset_index(drop=True), found, first, end, int(before.sum()))
 
 
 @dataclass(frozen=True)
@@ -230,7 +232,8 @@ class Profile(Result):
         return say("{parts}.", parts=Listed(parts, "")).sentence()
 
     def _above(self, column: str) -> bool:
-        return bool(self.facts.get(column, 0) > 0)
+        """Whether there is some of it today: who left brings nothing any more."""
+        return bool(self.facts.get(column, 0) > 0) and not (column == "monetary" and "left_on" in self.facts)
 
     def _said(self, column: str) -> str | None:
         """Give a fact as the table shows it; None where it is not on record."""
@@ -308,7 +311,7 @@ def _value(column: str, value: Any, unit: str) -> str:
 def _amount(value: float, unit: str | None, currency: str) -> str:
     if value != value:
         return ""
-    return _with_unit(value, currency if unit == "currency" else unit or "")
+    return _with_unit(value, (unit or "").replace("currency", currency))
 
 
 def _with_unit(value: float, unit: str) -> str:
@@ -323,6 +326,11 @@ def _detail(text: object) -> object:
     where, asks, request = str(text).partition(": asks for ")
     parts = Listed(map(spelt, where.split(", ")), "·")
     return say("{where}: asks for {request}", where=parts, request=spelt(request)) if asks else text
+
+
+def _in_detail(part: str) -> str:
+    """Give what a code means in the detail of an event, in Chinese; "" where it means there what it does elsewhere."""
+    return "" if (said := label(code := f"detail.{part}", "zh")) == code.replace("_", " ") else said
 
 
 def _number(value: float) -> str:

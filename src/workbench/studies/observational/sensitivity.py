@@ -74,21 +74,17 @@ class Sensitivity(Result):
             "For the effect on {outcome} to vanish, a trait that nobody recorded would have to explain {share} of what "
             "is left of the outcome among controls and of who was contacted ({interval} for the interval to reach 0), "
             "or to shift the odds of contact {odds} among members alike in everything recorded.",
-            share=Share(self.robustness),
-            interval=Share(self.robustness_interval),
-            odds=odds,
-        )
+            share=Share(self.robustness), interval=Share(self.robustness_interval), odds=odds,
+        )  # fmt: skip
         if not len(self.benchmarks):
             return needed
         top = self.benchmarks.iloc[0]
         strongest = say(
             "The strongest covariate, '{covariate}', explains {outcome} and {selection}; one more like it could move "
             "the estimate by {bias}.",
-            covariate=Label(str(top["covariate"])),
-            outcome=Share(top["outcome_share"]),
-            selection=Share(top["selection_share"]),
-            bias=Number(top["bias"]),
-        )
+            covariate=Label(str(top["covariate"])), outcome=Share(top["outcome_share"]),
+            selection=Share(top["selection_share"]), bias=Number(top["bias"]),
+        )  # fmt: skip
         return join(needed, strongest)
 
     def summary(self) -> pd.DataFrame:
@@ -114,9 +110,8 @@ class Sensitivity(Result):
         right = min(0.95, 1.3 * max(self.robustness, *points["selection_share"], 0.02))
         selection = np.linspace(right / 200, right, 200)
         for size, style, said in ((abs(self.estimate), "-", "estimate 0"), (self.near, "--", "interval holds 0")):
-            ax.plot(
-                100 * selection, 100 * (size / self.scale) ** 2 * (1 - selection) / selection, f"C0{style}", label=said
-            )
+            outcome = (size / self.scale) ** 2 * (1 - selection) / selection
+            ax.plot(100 * selection, 100 * outcome, f"C0{style}", label=said)
         ax.plot(100 * points["selection_share"], 100 * points["outcome_share"], "o", color="0.4", markersize=4)
         top, said_at = min(100, 130 * max(self.robustness, *points["outcome_share"], 0.02)), -math.inf
         for row in points.sort_values("outcome_share").itertuples():

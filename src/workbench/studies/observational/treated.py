@@ -140,9 +140,8 @@ class TreatedEffect(Result):
             tiles.append(Tile(what, Number(share, signed=True), Span(low, high)))
         tiles.append(Tile(say("contacted members with others like them"), self._overlap))
         if self.sensitivity.near:
-            tiles.append(
-                Tile(say("what an unrecorded cause must explain to undo it"), Share(self.sensitivity.robustness))
-            )
+            what = say("what an unrecorded cause must explain to undo it")
+            tiles.append(Tile(what, Share(self.sensitivity.robustness)))
         return tuple(tiles)
 
     def decision(self, *, break_even: float | None = None) -> Decision:
@@ -538,19 +537,15 @@ def _sensitivity(
     sign = math.copysign(1.0, found.estimate)
     end = 1 + (relative.low if found.estimate > 0 else relative.high)
     return Sensitivity(
-        estimate=found.estimate,
-        near=near,
+        estimate=found.estimate, near=near,
         robustness=robustness_value(abs(found.estimate), scale),
         robustness_interval=robustness_value(near, scale),
         odds=confounding_odds(residual, weight, found.estimate),
         odds_interval=confounding_odds(residual, weight, sign * near),
         e_value=e_value(1 + relative.estimate),
         e_value_interval=e_value(end) if near else 1.0 if math.isfinite(end) else math.nan,
-        benchmarks=benchmarks.reset_index(drop=True),
-        scale=scale,
-        outcome=outcome,
-        campaign=campaign,
-    )
+        benchmarks=benchmarks.reset_index(drop=True), scale=scale, outcome=outcome, campaign=campaign,
+    )  # fmt: skip
 
 
 def _left(found: Adjusted) -> float:

@@ -7,10 +7,10 @@
 -- happened_at []: When.
 -- subject []: The table that says it.
 -- what []: What happened.
--- detail []: On what: service, channel, topic, cause, name of a tariff, campaign or product.
+-- detail []: On what: service, channel, topic, cause, name of a campaign, product or tariff (the one that the line has now).
 -- reference []: Number of the line, bill, payment, contact, case, interview, campaign, product or lead.
--- amount []: How much, where the table says it.
--- unit []: Unit of the amount; currency for money.
+-- amount []: How much, where the table says it of the customer: a fee is a month's, and what collecting cost us is left out.
+-- unit []: Unit of the amount; currency for money, currency/month for fees.
 WITH happened AS (
     SELECT
         contacted_at AS happened_at, 'contact' AS subject,
@@ -42,7 +42,7 @@ WITH happened AS (
     SELECT
         line.activated_on, 'subscription', 'line began',
         line.service || COALESCE(': ' || COALESCE(tariff.name, line.tariff_id), ''),
-        line.subscription_id, tariff.monthly_fee, CASE WHEN tariff.monthly_fee IS NULL THEN '' ELSE 'currency' END
+        line.subscription_id, tariff.monthly_fee, CASE WHEN tariff.monthly_fee IS NULL THEN '' ELSE 'currency/month' END
     FROM subscription AS line
     LEFT JOIN tariff ON tariff.tariff_id = line.tariff_id
     WHERE line.customer_id = $customer
@@ -73,7 +73,7 @@ WITH happened AS (
             WHEN action = 'disconnect' THEN 'cut off for an unpaid bill'
             ELSE 'legal action on an unpaid bill'
         END,
-        outcome, bill_id, CASE WHEN cost > 0 THEN cost END, CASE WHEN cost > 0 THEN 'currency' ELSE '' END
+        outcome, bill_id, NULL, ''
     FROM collection_action
     WHERE customer_id = $customer
     UNION ALL
@@ -85,7 +85,7 @@ WITH happened AS (
         decided_on, 'fraud_case', CASE WHEN verdict = 'fraud' THEN 'found to be fraud' ELSE 'found honest' END, kind, case_id,
         CASE WHEN loss > 0 THEN loss END, CASE WHEN loss > 0 THEN 'currency' ELSE '' END
     FROM fraud_case
-    WHERE customer_id = $customer
+    WHERE customer_id = $customer AND verdict IS NOT NULL
     UNION ALL
     SELECT
         CAST(month + INTERVAL '1' MONTH - INTERVAL '1' DAY AS DATE), 'usage_month', 'called in the month', NULL,
@@ -126,7 +126,7 @@ WITH happened AS (
     UNION ALL
     SELECT
         held.from_on, 'holding', 'product taken', COALESCE(product.name, held.product_id), held.product_id,
-        product.monthly_fee, CASE WHEN product.monthly_fee IS NULL THEN '' ELSE 'currency' END
+        product.monthly_fee, CASE WHEN product.monthly_fee IS NULL THEN '' ELSE 'currency/month' END
     FROM holding AS held
     LEFT JOIN product ON product.product_id = held.product_id
     WHERE held.customer_id = $customer
