@@ -454,6 +454,86 @@ def test_a_refused_record_of_a_drafted_join_is_mended_and_taken_back(root, capsy
     ]
 
 
+def mended(root, files, name="bill.csv", **cells):
+    """Draft and ingest a delivery, export what is refused of its bills, mend cells, and take it back: the status."""
+    (root / "notebooks").mkdir(exist_ok=True)
+    (root / "in").rmdir()
+    (root / "data/raw/t").mkdir(parents=True)
+    (root / "in").symlink_to(root / "data/raw/t")
+    drafted(root, files)
+    out = root / "out.csv"
+    for more in (["ingest", "t"], ["quarantine", "t", "--table", "bill", "--export", str(out)]):
+        with pytest.raises(SystemExit):
+            cli.main(["data", *more])
+    pd.read_csv(out, dtype=str).assign(**cells).to_csv(root / name, index=False)
+    return run(["quarantine", "t", "--take-back", str(root / name)])
+
+
+def run(arguments):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["data", *arguments])
+    return end.value.code
+
+
+def month_of_bills(month, accounts):
+    return "计费账号,账期,应收金额\n" + "".join(f"{one},2026{month:02},{amount}\n" for one, amount in accounts)
+
+
+LINKED = {
+    "客户资料.csv": "客户编号,客户类型,省份,入网日期\n"
+    + "".join(f"K{i},个人,广东,2024-01-0{i}\n" for i in range(1, 7)),
+    "对照表.csv": "CRM编号,计费账号\n" + "".join(f"K{i},8800{i}\n" for i in range(1, 6)),
+    "账单_202605.csv": month_of_bills(5, [(f"8800{i}", 50 + i) for i in range(1, 7)]),
+    "账单_202606.csv": month_of_bills(6, [(f"8800{i}", 60 + i) for i in range(1, 6)]),
+}
+
+
+def test_a_repair_of_a_prepared_result_outlives_new_months(root, capsys):
+    """It holds for the row that it was mended of, on whatever line that stands; a corrected month asks anew."""
+    assert mended(root, LINKED, linked_customer_id="K6") == 0
+    mapping = root / "data/mappings/t.toml"
+    mapping.write_text(mapping.read_text("utf-8").replace("as_of = 2026-07-01", "as_of = 2026-08-01"), "utf-8")
+    file = root / "in/账单_202604.csv"  # read before the others, and its rows sort before theirs
+    file.write_text(month_of_bills(4, [(f"8800{i}", 10) for i in range(1, 6)]), "utf-8")
+    assert run(["ingest", "t"]) == 0
+    (root / "in/账单_202607.csv").write_text(month_of_bills(7, [(f"8800{i}", 70) for i in range(1, 7)]), "utf-8")
+    assert run(["ingest", "t"]) < 2  # the same account in July is another row, which nobody mended
+    found = long(open_warehouse("t", root=root).query("SELECT month::DATE, customer_id, amount FROM bill ORDER BY ALL"))
+    truth = [
+        [f"2026-0{m}-01", f"K{i}", {4: 10, 5: 50 + i, 6: 60 + i, 7: 70}[m] * 1.0]
+        for m in (4, 5, 6, 7)
+        for i in range(1, 6)
+    ]
+    assert found == sorted([*truth, ["2026-05-01", "K6", 56.0]])
+    (root / "in/对照表.csv").write_text(LINKED["对照表.csv"] + "K5,88006\n", "utf-8")
+    capsys.readouterr()
+    assert run(["ingest", "t"]) == 2  # the link that was lacking is there: what was mended stands so no more
+    assert "of prepare:linked_1 now stands in 0 rows, not in one for each repair" in capsys.readouterr().err
+    (root / "in/对照表.csv").write_text(LINKED["对照表.csv"] + "K9,99999\n", "utf-8")
+    assert run(["ingest", "t"]) < 2
+    (root / "in/账单_202605.csv").write_text(LINKED["账单_202605.csv"].replace(",56", ",57"), "utf-8")
+    assert run(["ingest", "t"]) == 2 and "of another delivery of 'prepare:linked_1'" in capsys.readouterr().err
+
+
+def test_a_repair_is_of_no_row_where_two_are_alike(root, capsys):
+    """Of two rows in which nothing that is read differs, nobody can say which was mended; before, each had its line."""
+    files = LINKED | {"账单_202605.csv": month_of_bills(5, [("88001", 51), ("88006", 56)])}
+    assert mended(root, files, linked_customer_id="K6") == 0
+    mapping = root / "data/mappings/t.toml"
+    text = mapping.read_text("utf-8").replace('concat_ws(\', \', f."#file", f."#line")', "''")
+    assert text != mapping.read_text("utf-8")
+    mapping.write_text(text, "utf-8")
+    assert run(["ingest", "t"]) == 2  # the row reads otherwise
+    (root / "data/repairs/t/bill.csv").unlink()
+    assert run(["ingest", "t"]) < 2
+    assert run(["quarantine", "t", "--export", str(root / "again.csv")]) == 0
+    pd.read_csv(root / "again.csv", dtype=str).assign(linked_customer_id="K6").to_csv(root / "more.csv", index=False)
+    assert run(["quarantine", "t", "--take-back", str(root / "more.csv")]) == 0
+    (root / "in/账单_202607.csv").write_text(month_of_bills(5, [("88006", 56)]), "utf-8")
+    capsys.readouterr()
+    assert run(["ingest", "t"]) == 2 and "now stands in 2 rows" in capsys.readouterr().err
+
+
 def test_lines_some_of_which_are_telephones_fen_without_a_word_and_a_clock_of_twelve_hours(root):
     """Of a list of lines a third are telephones: they are hidden there as in the use of them, in one form."""
     phones = [f"1391000{i:04}" for i in range(1, 5)]

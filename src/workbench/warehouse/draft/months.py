@@ -63,7 +63,7 @@ def names_no_year(sample: Sample) -> bool:
 def _groups(sample: Sample) -> dict[str, dict[tuple[int, int], str]]:
     """Columns that tell the same of several months: by what they tell, the column of each year (0: none) and month."""
     groups: dict[tuple[str, str], list[tuple[tuple[int, int], str]]] = {}
-    for name in sample.columns:
+    for name in sample.columns if MONTH not in map(str.lower, sample.columns) else ():
         plain = re.sub("(?<=[a-z])(?=[A-Z])", "_", unicodedata.normalize("NFKC", name))
         found = next(filter(None, (re.search(form, plain.lower()) for form in _FORMS)), None)
         if found is None or len(plain) != len(plain.lower()):
@@ -76,7 +76,7 @@ def _groups(sample: Sample) -> dict[str, dict[tuple[int, int], str]]:
         when = int(told.get("y", 0)), month or int(told.get("n", told.get("i", 0)))
         kind = "number" if "i" in told else "year" if "y" in told else ""
         groups.setdefault((stem, kind), []).append(((when[0] + 2000 * (0 < when[0] < 100), when[1]), name))
-    taken, kept = {name.lower() for name in (*sample.columns, MONTH)}, {}
+    taken, kept = {MONTH, *map(str.lower, sample.columns)}, {}
     for (stem, kind), pairs in groups.items():
         columns, months = dict(pairs), sorted(month for (_, month), _ in pairs)
         row = list(range(months[0], months[0] + len(months)))

@@ -175,6 +175,8 @@ def _build(
 ) -> list[list[Any]]:  # fmt: skip
     """Fill the folder of a version: steps first, then files and their results, with the parts of versions before."""
     made = prepare(mapping, files, place)
+    for file in made.files:
+        repairs.follow(file.name, file.digest, file.path, file.block)
     mapped = [file for file in files if not isinstance(file.block, Input)] + made.files
     mapped.sort(key=lambda file: [block.path for block in mapping.files].index(file.block.path))
     parts = Parts(place, before, _program())
