@@ -2,6 +2,7 @@
 
 import csv
 import gzip
+import json
 import shutil
 import stat
 import zipfile
@@ -15,10 +16,12 @@ from workbench.errors import WorkbenchError
 from workbench.locks import locked
 from workbench.reports.handoff import bundle
 from workbench.reports.page.lists import write_list
+from workbench.reports.privacy.forget import _repairs as named_in_repairs
 from workbench.reports.privacy.forget import forget
 from workbench.reports.privacy.search import log, reidentify, scan
 from workbench.warehouse import open_warehouse
 from workbench.warehouse.ingest import ingest
+from workbench.warehouse.ingest.mapping import read_mapping
 from workbench.warehouse.ingest.repairs import write_quarantine
 
 MAPPING = """
@@ -142,6 +145,17 @@ def everything(root):
     files = [p for p in root.rglob("*") if p.is_file() and "raw" not in p.parts and p.name != "mend.csv"]
     cells += "".join(pd.read_parquet(path).astype(str).to_csv() for path in files if path.suffix == ".parquet")
     return cells + "".join(path.read_bytes().decode("utf-8", "replace") for path in files)
+
+
+def test_a_repair_that_moves_a_record_to_another_names_both(root):
+    """Whoever it was refused of is forgotten with it, and so is whoever it is of now; no other is."""
+    rows = [("CASE-02", "CUST-02", "CUST-01"), ("CASE-03", "CUST-01", "CUST-02"), ("CASE-04", "CUST-02", "CUST-02")]
+    lines = [["#file", "#was", "t", "c"], *(["f", json.dumps({"t": t, "c": was}), t, c] for t, c, was in rows)]
+    path = root / "data/repairs/shop/moved.csv"
+    with path.open("w", newline="") as stream:
+        csv.writer(stream).writerows(lines)
+    found = named_in_repairs(read_mapping(root / "data/mappings/shop.toml"), root, {"CUST-01"})
+    assert found[path] == [lines[0], lines[3]]
 
 
 def test_a_customer_is_forgotten(root):

@@ -26,7 +26,7 @@ from workbench.warehouse.ingest import ingest
 from workbench.warehouse.ingest.decided import or_as_before, without
 from workbench.warehouse.ingest.forgotten import Forgotten
 from workbench.warehouse.ingest.mapping import Mapping, Origin, read_mapping
-from workbench.warehouse.ingest.repairs import repairs_folder
+from workbench.warehouse.ingest.repairs import WAS, repairs_folder
 from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.pseudonyms import read_key
 from workbench.warehouse.texts import one_width
@@ -173,7 +173,12 @@ def _repairs(mapping: Mapping, root: Path, forms: set[str]) -> dict[Path, list[l
         with path.open(encoding="utf-8-sig", newline="") as stream:
             lines = list(csv.reader(stream))
         at = [i for i, name in enumerate(lines[0]) if name in numbers] if lines else []
-        stay = [line for line in lines if not forms & {line[i].strip() for i in at if i < len(line)}]
+        was = [i for i, name in enumerate(lines[0]) if name == WAS] if lines else []  # the record before it was mended
+        texts = [{line[i].strip() for i in at if i < len(line)} for line in lines]
+        for i in was:
+            records = (json.loads(line[i]) for line in lines[1:])
+            texts[1:] = [{*t, *map(record.get, numbers)} for t, record in zip(texts[1:], records, strict=True)]
+        stay = [line for line, named in zip(lines, texts, strict=True) if not forms & named]
         if len(stay) < len(lines):
             found[path] = stay
     return found

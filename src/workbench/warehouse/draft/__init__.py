@@ -54,12 +54,10 @@ def draft_mapping(
     found = [one for file in files for one in samples(file)]
     models = {file.stem: _items(file) for file in sorted((root / "data" / "models").glob("*.toml"))}
     asked: dict[str, Any] = {"models": models, "today": today, "operator": name, "until": until}
-    read, paths = as_patterns([one.fresh() for one in found], folder)
-    made = propose(read, **asked)
-    if apart := {paths[id(block.sample)] for block in made.blocks if block.lacks()}:
-        read, paths = as_patterns(found, folder, {re.sub(r"[?]+", "*", path) for path in apart})
-        made = propose(read, **asked)
-    return made, mapping_text(made, paths, title=name, operator=name), files[0] if len(files) == 1 else folder
+    made = propose(as_patterns([one.fresh() for one in found], folder), **asked)
+    if apart := {re.sub(r"[?]+", "*", block.sample.at) for block in made.blocks if block.lacks()}:
+        made = propose(as_patterns(found, folder, apart), **asked)
+    return made, mapping_text(made, title=name, operator=name), files[0] if len(files) == 1 else folder
 
 
 def _items(file: Path) -> list[str]:

@@ -25,8 +25,8 @@ class Link:
     there: str
     customer: str
 
-    def sql(self) -> str:
-        """The SELECT of a `[[prepare]]` step that joins them; a key of several customers gives none."""
+    def sql(self, rows: str = "rows_of") -> str:
+        """The SELECT of a `[[prepare]]` step that joins them to rows; a key of several customers gives none."""
         key, here, customer = f"b.{quoted(self.there)}", f"f.{quoted(self.here)}", f"b.{quoted(self.customer)}"
         if PHONE in holds(self.by, self.there):
             wide = "'０１２３４５６７８９', '0123456789'"
@@ -35,7 +35,7 @@ class Link:
             )
         return (
             f'SELECT f.*, concat_ws(\', \', f."#file", f."#line") AS {ROW},\n'
-            f"  b.customer AS {LINKED}\nFROM rows_of f LEFT JOIN (\n"
+            f"  b.customer AS {LINKED}\nFROM {rows} f LEFT JOIN (\n"
             f"  SELECT {key} AS key, any_value({customer}) AS customer FROM customers_of b\n"
             f"  GROUP BY ALL HAVING count(DISTINCT {customer}) = 1\n) b ON b.key = {here}"
         )

@@ -17,13 +17,15 @@ from typing import Any
 from workbench.errors import WorkbenchError
 from workbench.warehouse import schema
 from workbench.warehouse.draft.linked import HALF, LINKED, MANY, holds, link, stem
-from workbench.warehouse.draft.sample import Sample, bare, month_end, month_of
+from workbench.warehouse.draft.months import MONTH, by_month, widened
+from workbench.warehouse.draft.sample import ALL_BUT_FEW, Sample, bare, month_end, month_of
 from workbench.warehouse.draft.values import Cell, added, cell, churned, inline, numbered, quoted, tenure, titled, words
 
 EXACT, HELD, FILE = 3, 1, 4
 FLAT = ("customer", "subscription", "usage_month", "bill")
 MOST_ANSWERS = 11
 MOST_ARMS = 12
+BY_MONTH, MONTHS = ("bill", "usage_month", "payment"), "a column of a month: read by [[prepare]]"
 
 
 @dataclass
@@ -79,10 +81,11 @@ def propose(
     """
     fits = {id(s): _fits(s) for s in samples}
     listing = [b for s in samples for b in fits[id(s)] if b.table.name == "customer" and b.cells["customer_id"].sources]
-    if listing and len(samples) > 1:
+    if listing := listing if len(samples) > 1 else []:
         of = max(listing, key=lambda block: block.score)
         link(samples, of.sample, of.cells["customer_id"].sources[0])
         fits |= {id(s): _fits(s) for s in samples if s.links}
+    samples = _by_month(samples, fits, until, today)
     for found in fits.values():
         _one_customer(found)
     mains = {id(s): max(found, key=lambda b: b.score) for s in samples if (found := fits[id(s)])}
@@ -100,10 +103,9 @@ def propose(
             blocks += [main, *(more if main.table.name in FLAT else [])]
     blocks += _customers(blocks)
     _one_form(blocks)
-    for block in blocks if listing and len(samples) > 1 else ():
+    for block in blocks if listing else ():
         _doubt_strangers(block, of.sample, of.cells["customer_id"].sources[0])
-    days = [one.last for b in blocks for name, one in b.cells.items() if name not in ("due_on", "due_at", "ends_on")]
-    known, doubt = [day for day in (*days, until) if day and day < today], ""
+    known, doubt = _known(blocks, until, today), ""
     named = max((month_end(month) for s in samples if (month := month_of(s.path.stem))), default=date.min)
     happened = any(one.last for b in blocks if b.table.name not in FLAT[:2] for one in b.cells.values())
     if not happened and max(known, default=date.min) < named < today:
@@ -114,11 +116,46 @@ def propose(
     blocks.sort(key=lambda b: order.index(b.table.name))
     _corrections(blocks)
     read = mains.keys() | {id(s.links[0].by) for s in samples if s.links}
-    made = Proposal(as_of, doubt, blocks, {}, [], [s for s in samples if id(s) not in read])
+    rows = {s.path for s in samples if s.wide}
+    left = [s for s in samples if id(s) not in read and s.path not in rows]
+    made = Proposal(as_of, doubt, blocks, {}, [], left)
     for block in blocks:
         _fill(block, made, operator)
     _parameters(made, models)
     return made
+
+
+def _known(blocks: Iterable[Block], until: date | None, today: date) -> list[date]:
+    """Days before today that the data reach."""
+    days = [one.last for b in blocks for name, one in b.cells.items() if name not in ("due_on", "due_at", "ends_on")]
+    return [day for day in (*days, until) if day and day < today]
+
+
+def _by_month(samples: Sequence[Sample], fits: dict[int, list[Block]], until: date | None, today: date) -> list[Sample]:
+    """Take columns of months for rows of each table that they fill; what else a file tells stays as it is."""
+    near = max(_known((b for found in fits.values() for b in found), until, today), default=None)
+    kept: list[Sample] = []
+    for sample in samples:
+        longs, wide = list[Block](), widened(sample, near, today)
+        used: set[str] = set()
+        for block in sorted(
+            _fits(by_month(sample, wide, wide.columns)) if wide.columns else (), key=lambda b: -b.score
+        ):
+            told = {n for one in block.cells.values() for n in one.sources} & (wide.columns.keys() - used)
+            if told and block.table.name in BY_MONTH:
+                found = [b for b in _fits(by_month(sample, wide, told)) if b.table is block.table]
+                used |= told if found else set()
+                longs += found
+        fits |= {id(one.sample): [one] for one in longs}
+        kept += [one.sample for one in longs]
+        if longs:
+            apart = [name for one in longs for found in one.sample.wide.columns.values() for name in found.values()]
+            sample = replace(sample.fresh(), misfits=dict.fromkeys(apart, MONTHS), links=sample.links)
+            rest = replace(sample, columns={n: texts for n, texts in sample.columns.items() if n not in apart})
+            tables = {one.table.name for one in longs}
+            fits[id(sample)] = [replace(b, sample=sample) for b in _fits(rest) if b.table.name not in tables]
+        kept.append(sample)
+    return kept
 
 
 def _corrections(blocks: list[Block]) -> None:
@@ -136,8 +173,11 @@ def _corrections(blocks: list[Block]) -> None:
         ):
             continue
         mine, theirs = keys(block), keys(main)
+        months = [one.sample.wide.months()[-1] for one in (main, block) if one.sample.wide]
+        later = len(months) > 1 and months[0] < months[1] and mine & theirs  # some of the months, once more
         some = max(HALF * len(mine), 1)  # of a piece of the larger one fewer are met
-        if len(mine) >= len(theirs) or len(mine & theirs) < (some if main.sample.whole else min(some, MANY)):
+        some = some if main.sample.whole else min(some, MANY)
+        if not later and (len(mine) >= len(theirs) or len(mine & theirs) < some):
             continue
         blocks.remove(block)
         blocks.insert(blocks.index(main) + 1, block)
@@ -199,6 +239,8 @@ def _fits(sample: Sample) -> list[Block]:
     for table in schema.tables().values():
         said, cells, score = words()["table"].get(table.name, {}), *_matched(sample, table)
         _by_concept(sample, table, cells)
+        if sample.wide:
+            _keyed_by_month(sample, table, cells)
         keys = _maps(sample, table, cells)
         if "customer_id" not in cells and any("customer_id" in group for group in said.get("needs", ())):
             cells |= _customer(sample, table, cells)
@@ -208,6 +250,19 @@ def _fits(sample: Sample) -> list[Block]:
             if table.name != "survey_response" or _is_survey(sample, cells, name):
                 found.append(Block(sample, table, cells, score + len(cells) / 100, keys))
     return [block for block in found if _grain_fits(block)]
+
+
+def _keyed_by_month(sample: Sample, table: schema.TableSchema, cells: dict[str, Cell]) -> None:
+    """Rows that were columns: a payment is of the first of its month, a key is a customer and a month."""
+    of = {column.name: column for column in table.columns}
+    if "paid_on" in of and (day := cell(of["paid_on"], sample, MONTH)) and "amount" in cells:
+        cells["paid_on"] = replace(day, doubt="the day of payment is not given: the first of the month is taken")
+    of_customer = cells.get("customer_id", Cell("")).sources
+    if table.key in (("bill_id",), ("payment_id",)) and of_customer:
+        name = sample.links[0].here if sample.links else of_customer[0]
+        rows = list(zip(sample.columns[name], sample.columns[MONTH], strict=True))
+        if not holds(sample, name, 0) and "{" not in name and len(set(rows)) > ALL_BUT_FEW * len(rows):
+            cells[table.key[0]] = Cell(inline(template=quoted(f"{{{name}}}-{{{MONTH}}}")), (name, MONTH))
 
 
 def _matched(sample: Sample, table: schema.TableSchema) -> tuple[dict[str, Cell], float]:

@@ -59,6 +59,10 @@ class Sample:
         Where its customers are found by another key: one `Link`, or none.
     unit : str
         What a title above the names says of the unit; "" for nothing.
+    at : str
+        Its path in the delivery, or the pattern of several.
+    wide : Wide or None
+        Which columns of the file were months, where this has a row a month instead.
     """
 
     path: Path
@@ -69,6 +73,8 @@ class Sample:
     misfits: dict[str, str] = field(default_factory=dict)
     links: list[Any] = field(default_factory=list)
     unit: str = ""
+    at: str = ""
+    wide: Any = None
     _texts: dict[str, list[str]] = field(default_factory=dict)
 
     def fresh(self) -> Sample:
@@ -166,7 +172,9 @@ def _csv(path: Path) -> list[Sample]:
     names, body = rows[above], rows[above + 1 :]
     options |= {"delimiter": delimiter} if delimiter != "," else {}
     options |= {"skip_rows": above} if above else {}
-    if any(not name or _is_value(name) for name in names) or len(set(names)) < len(names):
+    months = [name for name in names if re.fullmatch(r"20\d\d(0[1-9]|1[0-2])", name)]
+    values = [name for name in names if _is_value(name) and (name not in months or len(months) < 2)]
+    if values or not all(names) or len(set(names)) < len(names):
         names, body = [f"c{i}" for i in range(1, width + 1)], rows[above:]
         options |= {"header": False, "names": names}
         doubts += ("the file seems to have no names of columns: give them under names",)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from pathlib import Path
 
 from workbench.warehouse.draft.linked import ROW
+from workbench.warehouse.draft.months import names_no_year
 from workbench.warehouse.draft.propose import Block, Proposal, unused
 from workbench.warehouse.draft.sample import Sample, together
 from workbench.warehouse.draft.values import inline, quoted
@@ -15,9 +17,9 @@ from workbench.warehouse.draft.values import inline, quoted
 CHECK = "# CHECK: "
 
 
-def mapping_text(made: Proposal, paths: dict[int, str], *, title: str, operator: str) -> str:
-    """Write a mapping that loads as it is; `paths` has the path of each sample by its identity."""
-    files = list(dict.fromkeys(paths.values()))
+def mapping_text(made: Proposal, *, title: str, operator: str) -> str:
+    """Write a mapping that loads as it is."""
+    files = list(dict.fromkeys(one.at for one in (*(block.sample for block in made.blocks), *made.homeless)))
     lines = [
         f"# Drafted from {_said(', '.join(files[:3]))}{' and others' if len(files) > 3 else ''}.",
         "# What is not sure says CHECK: mend it, and take the word away. Keys and values: docs/mappings.md.",
@@ -38,26 +40,28 @@ def mapping_text(made: Proposal, paths: dict[int, str], *, title: str, operator:
         lines += [f"{key} = {value}" for key, value in row.items()]
     seen: set[int] = set()
     said: set[str] = set()
-    linked = {id(b.sample): b.sample for b in made.blocks if b.sample.links}
-    for number, sample in enumerate(linked.values(), 1):
-        lines += _step(sample, f"linked_{number}", paths)
-        paths = paths | {id(sample): f"linked_{number}"}
+    steps: dict[int, str] = {}
+    for sample in (b.sample for b in made.blocks if b.sample.links or b.sample.wide):
+        if id(sample) not in steps:
+            steps[id(sample)] = f"{'linked' if sample.links else 'months'}_{len(steps) + 1}"
+            lines += _step(sample, steps[id(sample)])
     for block in made.blocks:
-        lines += _block(block, made.blocks, paths[id(block.sample)], said, first=id(block.sample) not in seen)
+        first, step = id(block.sample) not in seen, steps.get(id(block.sample), "")
+        lines += _block(block, made.blocks, step, said, first=first)
         seen.add(id(block.sample))
     for sample in made.homeless:
         lines += [
             "",
-            f"# Left out: {_said(paths[id(sample)])} fits no table by its names ({_said(', '.join(sample.columns))}).",
+            f"# Left out: {_said(sample.at)} fits no table by its names ({_said(', '.join(sample.columns))}).",
         ]
     return "\n".join(lines) + "\n"
 
 
-def _block(block: Block, blocks: Iterable[Block], path: str, said: set[str], *, first: bool) -> list[str]:
-    sample = block.sample
-    where = f"{'prepared' if sample.links else 'path'} = {quoted(path)}"
+def _block(block: Block, blocks: Iterable[Block], step: str, said: set[str], *, first: bool) -> list[str]:
+    sample, path = block.sample, step or block.sample.at
+    where = f"{'prepared' if step else 'path'} = {quoted(path)}"
     lines = ["", "[[file]]", where, f"table = {quoted(block.table.name)}"]
-    keys = {key: _toml(value) for key, value in ({} if sample.links else sample.options).items()} | block.keys
+    keys = {key: _toml(value) for key, value in ({} if step else sample.options).items()} | block.keys
     if nothing := sample.nothing():
         keys["missing"] = f"{_toml(nothing)[:-1]}, {keys['missing'][1:]}" if "missing" in keys else _toml(nothing)
     lines += [f"{key} = {value}" for key, value in keys.items()]
@@ -81,16 +85,21 @@ def _block(block: Block, blocks: Iterable[Block], path: str, said: set[str], *, 
     return lines
 
 
-def _step(sample: Sample, name: str, paths: dict[int, str]) -> list[str]:
-    """The step that finds the customers of a file which knows them by another key."""
-    link = sample.links[0]
-    said = f"{link.here} is taken for {link.there} of {paths[id(link.by)]}, which tells the customer. Right?"
-    plain = "'''" not in link.sql() and link.sql().replace("\n", "").isprintable()
-    sql = f"'''\n{link.sql()}\n'''" if plain else quoted(link.sql())
-    lines = ["", "[[prepare]]", CHECK + _said(said), f"name = {quoted(name)}", f"sql = {sql}", "[prepare.inputs]"]
-    for table, of, more in (("rows_of", sample, {}), ("customers_of", link.by, {"lookup": True})):
+def _step(sample: Sample, name: str) -> list[str]:
+    """The step that makes rows of months, and finds the customers of a file which knows them by another key."""
+    doubts = list(filter(None, sample.wide.doubts.values())) if sample.wide else []
+    sql, more = (sample.wide.sql(), {"multiplies": True, "drops": True}) if sample.wide else ("", {})
+    inputs = [("rows_of", sample, more)]
+    for link in sample.links:
+        doubts.append(f"{link.here} is taken for {link.there} of {link.by.at}, which tells the customer. Right?")
+        sql = link.sql(f"({sql})" if sql else "rows_of")
+        inputs.append(("customers_of", link.by, {"lookup": True}))
+    plain = "'''" not in sql and sql.replace("\n", "").isprintable()
+    lines = ["", "[[prepare]]", *(CHECK + _said(doubt) for doubt in doubts), f"name = {quoted(name)}"]
+    lines += [f"sql = '''\n{sql}\n'''" if plain else f"sql = {quoted(sql)}", "[prepare.inputs]"]
+    for table, of, more in inputs:
         keys = {key: _toml(value) for key, value in (of.options | more).items()}
-        lines.append(f"{table} = {inline(path=quoted(paths[id(of)]), **keys)}")
+        lines.append(f"{table} = {inline(path=quoted(of.at), **keys)}")
     return lines
 
 
@@ -110,17 +119,17 @@ def doubts(text: str) -> list[str]:
     return [f"line {n}: {line.replace(CHECK, '-- ')}" for n, line in enumerate(text.splitlines(), 1) if CHECK in line]
 
 
-def as_patterns(
-    samples: Sequence[Sample], folder: Path, apart: Collection[str] = ()
-) -> tuple[list[Sample], dict[int, str]]:
+def as_patterns(samples: Sequence[Sample], folder: Path, apart: Collection[str] = ()) -> list[Sample]:
     """Take files that differ by the digits in their names, and perhaps by columns that come later, for one delivery.
 
-    A pattern takes no other file; those in `apart`, which lack a column that others need, are named each.
+    A pattern takes no other file; those in `apart`, which lack a column that others need, are named each, and those
+    with columns of months without a year, which each may mean another.
     """
-    at = {id(sample): sample.path.relative_to(folder).as_posix() for sample in samples}
+    samples = [replace(sample, at=sample.path.relative_to(folder).as_posix()) for sample in samples]
     groups: dict[tuple[str, str], list[Sample]] = {}
     for sample in samples:
-        key = re.sub(r"\d+", "*", at[id(sample)]), repr(sample.options | {"encoding": ""})
+        key = re.sub(r"\d+", "*", sample.at), repr(sample.options | {"encoding": ""})
+        key = (sample.at, key[1]) if names_no_year(sample) else key
         groups.setdefault(key, []).append(sample)
     for key, group in list(groups.items()):
         most = max(group, key=lambda one: len(one.columns))
@@ -128,15 +137,13 @@ def as_patterns(
             del groups[key]
             for one in group:
                 groups.setdefault((key[0], key[1] + repr(list(one.columns))), []).append(one)
-    kept, paths = [], {}
+    kept = []
     for (pattern, _), group in groups.items():
-        named, others = {at[id(one)] for one in group}, set(at.values())
-        narrow = re.sub(r"\d", "?", at[id(group[0])])
+        named, others = {one.at for one in group}, {one.at for one in samples}
+        narrow = re.sub(r"\d", "?", group[0].at)
         patterns = [p for p in (pattern, narrow) if {one for one in others if fnmatchcase(one, p)} == named]
         if len(group) > 1 and patterns:
-            kept.append(together(sorted(group, key=lambda one: one.path.name)))
-            paths[id(kept[-1])] = patterns[0]
+            kept.append(replace(together(sorted(group, key=lambda one: one.path.name)), at=patterns[0]))
         else:
             kept += group
-            paths |= {id(one): at[id(one)] for one in group}
-    return kept, paths
+    return kept

@@ -23,6 +23,7 @@ from workbench.warehouse.adhoc import ask
 from workbench.warehouse.ingest.build import MEMORY, Preparation, RawFile
 from workbench.warehouse.ingest.mapping import Input, Mapping, Step
 from workbench.warehouse.ingest.read import batches
+from workbench.warehouse.ingest.repairs import FROM
 from workbench.warehouse.ingest.rules import AGAIN, LEFT_OUT
 from workbench.warehouse.sql import literal, quoted, without_bar
 from workbench.warehouse.texts import one_width
@@ -42,14 +43,16 @@ class Prepared:
 
 
 def results(mapping: Mapping, files: list[RawFile]) -> list[RawFile]:
-    """The files that the steps will make, known by what they are made of."""
+    """The files that the steps will make, known by what they are made of and each file that is followed."""
     made = []
     for block in mapping.files:
         for step in (step for step in mapping.steps if step.name == block.prepared):
-            digest = hashlib.blake2b(step.sql.encode(), digest_size=16)
+            digest, followed = hashlib.blake2b(step.sql.encode(), digest_size=16), list[str]()
             for file in (file for file in files if file.block.table.name == step.table):
                 digest.update(f"\n{file.block.target}\n{file.name}\n{file.digest}".encode())
-            made.append(RawFile(block, Path(step.table), step.table, digest.hexdigest(), (0, 0)))
+                followed += [] if isinstance(file.block, Input) and file.block.lookup else [FROM + file.digest[:12]]
+            known = digest.hexdigest() + "".join(sorted(followed))
+            made.append(RawFile(block, Path(step.table), step.table, known, (0, 0)))
     return made
 
 

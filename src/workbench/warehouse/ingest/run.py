@@ -175,6 +175,8 @@ def _build(
 ) -> list[list[Any]]:  # fmt: skip
     """Fill the folder of a version: steps first, then files and their results, with the parts of versions before."""
     made = prepare(mapping, files, place)
+    for file in made.files:
+        repairs.follow(file.name, file.digest, file.path, file.block)
     mapped = [file for file in files if not isinstance(file.block, Input)] + made.files
     mapped.sort(key=lambda file: [block.path for block in mapping.files].index(file.block.path))
     parts = Parts(place, before, _program())
@@ -190,13 +192,14 @@ def _of_file(mapping: Mapping, raw: Path | str | None, usual: Path) -> tuple[Map
     raw = Path(raw) if raw is not None else usual
     if not raw.is_file():
         return mapping, raw
-    if len(paths := {block.path for block in mapping.files}) > 1:
+    if len(paths := {block.path for block in mapping.blocks() if not block.prepared}) > 1:
         raise WorkbenchError("{file} reads {n} files: {names}. Name their folder: --raw FOLDER.").of(
             mapping.file.name, len(paths), sorted(paths)
         )
-    format = format_of(raw.name)
-    files = tuple(replace(block, path=glob.escape(raw.name), format=format) for block in mapping.files)
-    return replace(mapping, files=files, skip=("*",)), raw.parent
+    named: dict[str, Any] = {"path": glob.escape(raw.name), "format": format_of(raw.name)}
+    files = tuple(block if block.prepared else replace(block, **named) for block in mapping.files)
+    steps = tuple(replace(s, inputs=tuple(replace(one, **named) for one in s.inputs)) for s in mapping.steps)
+    return replace(mapping, files=files, steps=steps, skip=("*",)), raw.parent
 
 
 def _silent(line: str) -> None:
