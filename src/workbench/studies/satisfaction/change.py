@@ -325,7 +325,7 @@ def _side(survey, model, by, design, weight, resamples, seed) -> tuple[Draws, De
     answers = read_answers(
         survey, model, weights=weight, by=[*by, STRATUM], within=within if len(within.columns) else None
     )
-    fit = fit_answers(answers, model, scheme="path", tolerance=1e-7)
+    fit = fit_answers(answers, model)
     refuse_unconverged(fit)
     asked = survey.iloc[answers.position]
     cluster = codes_of(asked, clusters, "clusters")
