@@ -33,24 +33,18 @@ class CampaignChecks(Result):
         False where a causal claim from the difference of the arms must be refused.
     reasons : tuple of str
         Why, each a sentence.
-    sample_ratio_p : float
-        Of the chi-squared test that the arms have the planned share; NaN where no plan was given.
     balance : DataFrame
         One row a covariate (or category): treated, control (means or shares), standardised difference, missing share.
     balance_p : float
         Of the test that all covariates together say nothing about the arm; NaN without covariates.
-    missing_outcomes : DataFrame
-        One row an outcome: share missing in each arm, and the p value of their difference.
     """
 
     comparable: bool
     reasons: tuple[Message, ...]
     n_treated: int
     n_control: int
-    sample_ratio_p: float
     balance: pd.DataFrame
     balance_p: float
-    missing_outcomes: pd.DataFrame
     campaign: str = ""
 
     NAME, CHART = "balance", say("Dots, a row a trait")
@@ -206,7 +200,7 @@ def check_campaign(
     balance_p = balance_test(indicator_columns(members, covariates), treated)
     missing = _missing(members, outcomes, treated)
     reasons = _reasons(counts, expected_share, ratio_p, balance, balance_p, missing)
-    return CampaignChecks(not reasons, tuple(reasons), *counts, ratio_p, balance, balance_p, missing, campaign)
+    return CampaignChecks(not reasons, tuple(reasons), *counts, balance, balance_p, campaign)
 
 
 def _require_dates(

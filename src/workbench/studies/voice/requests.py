@@ -32,15 +32,14 @@ class ImprovementRequests(Result):
         low, high, n (who ask), and, where a score was given, score (their mean) with score_low and score_high.
     asking : float
         Per cent of all respondents who ask for anything.
-    hidden, hidden_n : int
+    hidden : int
         Requests of fewer than `minimum` respondents in their cell, not shown even by name (words of a few can
-        name a person), and their respondents.
+        name a person).
     """
 
     table: pd.DataFrame
     asking: float
     hidden: int
-    hidden_n: int
     by: tuple[str, ...]
     level: float
     minimum: int
@@ -149,10 +148,10 @@ def improvement_requests(
     w = weights_of(kept, weight)
     points = columns.number(kept[score], score, what="score", missing="keep") if score else None
     asked = columns.category(kept[request], request).astype("string").str.strip().replace("", pd.NA)
-    found, hidden = [], []
+    found, hidden = [], 0
     for cell, rows in cells_of(kept, by):
         sizes = asked.iloc[rows].value_counts()
-        hidden += sizes[sizes < max(minimum, 2)].tolist()
+        hidden += int((sizes < max(minimum, 2)).sum())
         listing = []
         for name, n in sizes[sizes >= max(minimum, 2)].items():
             who = (asked.iloc[rows] == name).fillna(False).to_numpy(bool)
@@ -167,7 +166,7 @@ def improvement_requests(
             "no request was made by {minimum} respondents. Lower minimum=, or group the requests first."
         ).of(minimum)
     asking = 100 * float(w @ asked.notna().to_numpy()) / w.sum()
-    return ImprovementRequests(pd.DataFrame(found), asking, len(hidden), sum(hidden), tuple(by), level, minimum)
+    return ImprovementRequests(pd.DataFrame(found), asking, hidden, tuple(by), level, minimum)
 
 
 def _score_of(y: np.ndarray, w: np.ndarray, level: float) -> dict[str, float]:
