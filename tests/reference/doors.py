@@ -939,7 +939,7 @@ def _formula(t: Tables, n: Names):
 
 def _watched(t: Tables, n: Names):
     panel = {"left": n("quit"), "customer": n("id"), "month": n("month")}
-    return churn.churn_monitor(_formula(t, n), t["later"], t["later"], **panel, value=n("margin"), tier=n("town"))
+    return churn.churn_monitor(_formula(t, n), t["later"], t["later"], **panel, value=n("margin"))
 
 
 def _saved(t: Tables, n: Names):
@@ -1170,7 +1170,6 @@ CASES = [
             campaign="may",
             key="k" * 20,
             strata=[n("town")],
-            covariates=n.all("x", "z"),
         ),
         members,
     ),
