@@ -178,8 +178,6 @@ def test_items_share_the_importance_of_their_construct(effects):
     assert np.allclose(left, whole["potential"].reindex(left.index), rtol=0.02)  # missing answers, by cell
     assert table["probability_top"].sum() == pytest.approx(1)
     assert set(item_priorities(effects, target="Loyalty", top=1, levers=["Quality"]).table["construct"]) == {"Quality"}
-    dear = item_priorities(effects, target="Loyalty", top=1, cost={"q1": 1e6, "q2": 1.0}, labels={"q2": "网络"})
-    assert dear.table["label"].tolist() == ["网络", "q1"] and "points per unit of cost" in dear.headline()
 
 
 def test_a_point_more_stops_at_the_end_of_the_scale(effects):
@@ -222,7 +220,7 @@ def test_the_map_shows_the_indices_of_the_report(effects, index):
 
 
 def test_causes_speak_in_three_voices(index, effects, waves):
-    """Sentence, table, picture, and names of the contract."""
+    """Sentence, table, picture where a report draws one, and names of the contract."""
     import matplotlib.pyplot as plt
 
     results = {
@@ -236,9 +234,10 @@ def test_causes_speak_in_three_voices(index, effects, waves):
         ),
     }
     for name, result in results.items():
-        figure, ax = plt.subplots()
-        assert result.plot(ax) is ax
-        figure.canvas.draw()
+        if result.CHART:
+            figure, ax = plt.subplots()
+            assert result.plot(ax) is ax
+            figure.canvas.draw()
         assert result.headline().endswith((".", ")")) and "<table" in result._repr_html_()
         names = [q.name for q in result.quantities()]
         assert name in names and len(set(names)) == len(names)
@@ -265,7 +264,6 @@ def test_row_order_does_not_move_a_cause(index, effects, waves):
         (lambda i, e, w: item_priorities(e, of={"operator": "D"}), "no operator 'D'"),
         (lambda i, e, w: item_priorities(e, top=0), "top=0 of 2 items"),
         (lambda i, e, w: item_priorities(e, levers=["Qualty"]), "no driver 'Qualty'.*Did you mean 'Quality'"),
-        (lambda i, e, w: item_priorities(e, cost={"q1": 0}, top=1), "cost of 'q1' is not positive"),
         (lambda i, e, w: item_priorities(e, target="Quality"), "no path leads"),
         (lambda i, e, w: simulate_improvement(e, {"q9": 1.0}), "no item 'q9'"),
         (lambda i, e, w: simulate_improvement(e, {"q1": 0.0}), "changes nothing"),
