@@ -369,30 +369,8 @@ def expected_loss(
     """
     if not 0 < level < 1:
         raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
-    table = take(
-        accounts, "accounts", numbers=[owed, unpaid], dates=[month], by=[customer, state], missing="keep"
-    ).table  # fmt: skip
-    table = table.assign(when=days(accounts[month], month, missing="refuse")[0], owed=number(accounts[owed], owed))
-    table, stray = _one_a_month(table, customer, month)
-    end = day(as_of, "as_of")
-    if late := int((table["when"] > end).sum()):
-        raise WorkbenchError("'{month}' of accounts lies after as_of, {day}, in {n} rows: leave them out.").of(month,
-            as_of, late)  # fmt: skip
-    below = int((table["owed"] < 0).sum())
-    most, given = table["owed"].clip(lower=0), table[unpaid]
-    early = given.notna() & (table["when"] + pd.Timedelta(days=90) > end)
-    aside = {f"'{owed}' below 0, counted as nothing owed": below,
-        f"'{unpaid}' given before 90 days were over, not used": int(early.sum()),
-        f"'{unpaid}' above '{owed}', counted as all of it": int(((given > most + _CENT) & (most > 0)).sum()),
-        f"'{unpaid}' below 0, counted as paid": int((given < 0).sum())}  # fmt: skip
-    aside = stray | {reason: n for reason, n in aside.items() if n}
-    table[unpaid] = given.mask(early).clip(0, most)
+    table, aside = _overdue(accounts, customer, month, state, owed, unpaid, as_of)
     last = table["when"].max()
-    if end - last > pd.Timedelta(days=31):
-        raise CannotAnswer(
-            say("not answerable: accounts ends on {day}, more than a month before as_of, {as_of}: it tells no arrears "
-                "of today.", day=f"{last:%Y-%m-%d}", as_of=f"{end:%Y-%m-%d}")
-        )  # fmt: skip
     table = table[(table["owed"] > 0) & ~table[state].isin(OUT)].sort_values(["when", customer])
     over = np.sort(table.loc[table[unpaid].notna(), "when"].unique())
     now = table[table["when"] == last]
@@ -435,6 +413,37 @@ def expected_loss(
         float(each.loc[apart, "owed"].sum()), level, currency, f"{last:%Y-%m-%d}",
         int(each.loc[apart, customer].nunique()), aside,
     )  # fmt: skip
+
+
+def _overdue(
+    accounts: pd.DataFrame, customer: str, month: str, state: str, owed: str, unpaid: str, as_of: object
+) -> tuple[pd.DataFrame, dict[str, int]]:
+    """Read what each account owed on a day of each month (`when`), and count what is set aside or taken otherwise."""
+    table = take(
+        accounts, "accounts", numbers=[owed, unpaid], dates=[month], by=[customer, state], missing="keep"
+    ).table  # fmt: skip
+    table = table.assign(when=days(accounts[month], month, missing="refuse")[0], owed=number(accounts[owed], owed))
+    table, stray = _one_a_month(table, customer, month)
+    end = day(as_of, "as_of")
+    if late := int((table["when"] > end).sum()):
+        raise WorkbenchError("'{month}' of accounts lies after as_of, {day}, in {n} rows: leave them out.").of(month,
+            as_of, late)  # fmt: skip
+    below = int((table["owed"] < 0).sum())
+    most, given = table["owed"].clip(lower=0), table[unpaid]
+    early = given.notna() & (table["when"] + pd.Timedelta(days=90) > end)
+    aside = {f"'{owed}' below 0, counted as nothing owed": below,
+        f"'{unpaid}' given before 90 days were over, not used": int(early.sum()),
+        f"'{unpaid}' above '{owed}', counted as all of it": int(((given > most + _CENT) & (most > 0)).sum()),
+        f"'{unpaid}' below 0, counted as paid": int((given < 0).sum())}  # fmt: skip
+    aside = stray | {reason: n for reason, n in aside.items() if n}
+    table[unpaid] = given.mask(early).clip(0, most)
+    last = table["when"].max()
+    if end - last > pd.Timedelta(days=31):
+        raise CannotAnswer(
+            say("not answerable: accounts ends on {day}, more than a month before as_of, {as_of}: it tells no arrears "
+                "of today.", day=f"{last:%Y-%m-%d}", as_of=f"{end:%Y-%m-%d}")
+        )  # fmt: skip
+    return table, aside
 
 
 @dataclass(frozen=True)
