@@ -1594,9 +1594,7 @@ CASES = [
     ),
     Case(
         "voice.improvement_requests",
-        lambda t, n: voice.improvement_requests(
-            t["survey"], request=n("request"), score=n("s2"), by=[n("operator")], weight=n("weight")
-        ),
+        lambda t, n: voice.improvement_requests(t["survey"], request=n("request"), score=n("s2"), weight=n("weight")),
         survey,
     ),
     Case(
