@@ -77,9 +77,10 @@ def peer_incidence(entry: np.ndarray, exit: np.ndarray, cause: np.ndarray) -> np
 
 def counts(before: np.ndarray, after: np.ndarray) -> np.ndarray:
     """Ours, of states by account."""
-    from workbench.methods.chains import roll_counts
+    from workbench.methods.chains import pairs
 
-    return roll_counts(before, after, STATES)[:, :STATES]
+    moves = pairs(np.column_stack([before, after]), STATES, STATES + 1)[0]
+    return np.bincount(moves.ravel(), minlength=STATES * (STATES + 1)).reshape(STATES, -1)[:, :STATES]
 
 
 def peer_counts(before: np.ndarray, after: np.ndarray) -> np.ndarray:

@@ -24,7 +24,7 @@ def survey(slope: float, n: int = 200, seed: int = 0) -> pd.DataFrame:
 def test_two_folds_by_hand():
     """Fit to one half, predict the other with its means, spreads, path and loadings; regression likewise."""
     table = survey(0.6, n=80)
-    found = predict_pls(table, MODEL, folds=2, repetitions=1, tolerance=1e-12, rng=5)
+    found = predict_pls(table, MODEL, folds=2, repetitions=1, rng=5)
     fold = np.random.default_rng(seeds(5, 1)[0]).permutation(np.arange(80) % 2)
     ordered = table.iloc[read_answers(table, MODEL).position]
     own, linear, mean = [], [], []
@@ -50,20 +50,6 @@ def test_two_folds_by_hand():
     assert (row["construct"], row["against"]) == ("all", "mean")
     assert row["difference"] == pytest.approx(gap.mean())
     assert row["se"] == pytest.approx(gap.std(ddof=1) / np.sqrt(80))
-
-
-def test_folds_are_fitted_as_asked():
-    """A gap leaves the respondent out (listwise); another scheme gives other weights, hence other errors."""
-    table = survey(0.6, n=80)
-    table.loc[3, "A0"] = np.nan
-    options = {"folds": 4, "repetitions": 1}
-    listwise = predict_pls(table, MODEL, missing="listwise", **options)
-    pd.testing.assert_frame_equal(listwise.items, predict_pls(table.drop(index=3), MODEL, **options).items)
-    chain = PathModel([Construct(c, [f"{c}{i}" for i in range(2)], low=-20, high=20) for c in "ABC"],
-        {"B": ["A"], "C": ["A", "B"]})  # fmt: skip
-    three = survey(0.6, n=80).rename(columns={"A2": "C0", "B2": "C1"})
-    path, centroid = (predict_pls(three, chain, scheme=s, **options).items["rmse"] for s in ("path", "centroid"))
-    assert (path != centroid).any() and np.allclose(path, centroid, rtol=0.02)
 
 
 def test_a_model_that_explains_predicts():

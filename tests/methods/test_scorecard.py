@@ -45,15 +45,36 @@ def test_missing_values_and_bins_without_events_have_points():
     assert card.probability(table, whole=False).mean() == pytest.approx(event.mean(), abs=1e-6)
 
 
-def test_a_card_written_and_read_gives_the_same_points(tmp_path):
-    rng = np.random.default_rng(1)
-    table = pd.DataFrame({"x": rng.normal(size=900), "y": np.where(rng.random(900) < 0.2, np.nan, 1.0)})
-    card = fit_card(table, rng.random(900) < 1 / (1 + np.exp(-table["x"])), ["x", "y"])
-    (tmp_path / "card.toml").write_text(card.to_toml(), encoding="utf-8")
-    again = read_card(tmp_path / "card.toml")
-    assert (again.points(table, whole=False) == card.points(table, whole=False)).all()
+OWN = """
+[scale]
+base = 500
+double = 40
+[[bin]]
+feature = "x"
+to = 0.5
+points = 10
+[[bin]]
+feature = "x"
+above = 0.5
+points = 20.25
+[[bin]]
+feature = '欠费"天'
+points = 1
+[[bin]]
+feature = '欠费"天'
+missing = true
+points = 2
+"""
+
+
+def test_a_card_that_is_read_gives_its_points(tmp_path):
+    """By hand: 10 or 20.25 for x, the left end included; 1 or 2 for a name with a quotation mark in it."""
+    (tmp_path / "card.toml").write_text(OWN, encoding="utf-8")
+    card = read_card(tmp_path / "card.toml")
+    table = pd.DataFrame({"x": [0.5, 0.6, -1.0], '欠费"天': [7.0, np.nan, np.nan]})
+    assert card.points(table, whole=False).tolist() == [11, 22.25, 12] and card.scale == Scale(base=500, double=40)
     with pytest.raises(WorkbenchError, match="'x' is missing in 1 rows"):
-        again.points(pd.DataFrame({"x": [np.nan], "y": [1.0]}))
+        card.points(table.assign(x=[np.nan, 0, 0]))
 
 
 def test_rows_order_and_doubles_move_nothing_but_counts():
@@ -85,12 +106,8 @@ def test_scale_and_cuts():
     assert table[["auc", "ks"]].iloc[0].tolist() == [1.0, 1.0]
 
 
-def test_a_card_of_odd_names_is_read_back_and_two_bins_for_gaps_are_refused(tmp_path):
-    """A quotation mark in a name, Chinese letters; of two bins for missing values none is taken in silence."""
-    bins = pd.DataFrame({"feature": ['欠费"天', "b"], "above": -np.inf, "to": np.inf, "points": [1.0, 2.0]})
-    file = tmp_path / "card.toml"
-    file.write_text(Card(bins).to_toml(), encoding="utf-8")
-    assert read_card(file).features == ['欠费"天', "b"]
+def test_two_bins_for_gaps_are_refused():
+    """Of two bins for missing values none is taken in silence."""
     gaps = {"feature": ["a"] * 3, "above": [-np.inf, np.nan, np.nan], "to": [np.inf, np.nan, np.nan]}
     with pytest.raises(WorkbenchError, match="stand twice"):
         Card(pd.DataFrame(gaps | {"points": [1.0, 2.0, 50.0]}))

@@ -171,6 +171,8 @@ MEANING = {
         "y30",
         "y60",
         "before",
+        "revenue_before",
+        "revenue_after",
         "yuan",
         "after",
         "effect",
@@ -587,8 +589,8 @@ def linked() -> Tables:
     )
     return {
         "linked": table.assign(
-            before=before,
-            after=np.round(before * (1 - 0.5 * left) + 0.2 * (score - 70) + rng.normal(size=n), 1),
+            revenue_before=before,
+            revenue_after=np.round(before * (1 - 0.5 * left) + 0.2 * (score - 70) + rng.normal(size=n), 1),
             answered_on=on,
             left_on=(on + pd.Timedelta(days=40)).where(left == 1),
             complete=True,
@@ -937,7 +939,7 @@ def _formula(t: Tables, n: Names):
 
 def _watched(t: Tables, n: Names):
     panel = {"left": n("quit"), "customer": n("id"), "month": n("month")}
-    return churn.churn_monitor(_formula(t, n), t["later"], t["later"], **panel, value=n("margin"), tier=n("town"))
+    return churn.churn_monitor(_formula(t, n), t["later"], t["later"], **panel, value=n("margin"))
 
 
 def _saved(t: Tables, n: Names):
@@ -1168,7 +1170,6 @@ CASES = [
             campaign="may",
             key="k" * 20,
             strata=[n("town")],
-            covariates=n.all("x", "z"),
         ),
         members,
     ),
@@ -1384,12 +1385,7 @@ CASES = [
     ),
     Case(
         "satisfaction.gap_to_items",
-        lambda t, n: satisfaction.gap_to_items(
-            _index(t, n),
-            first={n("operator"): "C", n("service"): "mobile"},
-            second={n("operator"): "A", n("service"): "mobile"},
-            operator=n("operator"),
-        ),
+        lambda t, n: satisfaction.gap_to_items(_index(t, n), operator=n("operator")),
         survey,
     ),
     Case("satisfaction.index_precision", lambda t, n: satisfaction.index_precision(_index(t, n)), survey),
@@ -1598,9 +1594,7 @@ CASES = [
     ),
     Case(
         "voice.improvement_requests",
-        lambda t, n: voice.improvement_requests(
-            t["survey"], request=n("request"), score=n("s2"), by=[n("operator")], weight=n("weight")
-        ),
+        lambda t, n: voice.improvement_requests(t["survey"], request=n("request"), score=n("s2"), weight=n("weight")),
         survey,
     ),
     Case(
@@ -1638,17 +1632,10 @@ CASES = [
     ),
     Case(
         "voice.satisfaction_outcome",
-        lambda t, n: voice.satisfaction_outcome(
-            t["linked"],
-            score=n("score"),
-            churned=n("churned"),
-            revenue=(n("before"), n("after")),
-            covariates=n.all("tenure"),
-            weight=n("weight"),
-            answered=n("answered_on"),
-            known_on=[n("left_on")],
-            complete=n("complete"),
-        ),
+        lambda t, n: (
+            n.uses("churned", "revenue_before", "revenue_after", "answered_on", "left_on", "complete"),
+            voice.satisfaction_outcome(t["linked"], score=n("score"), covariates=n.all("tenure"), weight=n("weight")),
+        )[1],
         linked,
     ),
     Case(

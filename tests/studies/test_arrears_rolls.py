@@ -6,7 +6,6 @@ import pytest
 from doors import ageing
 
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.methods.chains import roll_counts
 from workbench.methods.intervals import share
 from workbench.studies.arrears import VANISHED, roll_rates
 
@@ -99,7 +98,6 @@ def test_by_hand_with_ways_out_and_accounts_that_vanish():
     assert rows["owed_rate"].to_dict() == pytest.approx({"ok": 0.1, "written off": 0.3, VANISHED: 0.6})
     assert found.set_aside == {"'owed' below 0, counted as nothing owed": 1}
     assert "1 vanished without a word" in found.headline()
-    assert (roll_counts(np.array([1, 1, 1]), np.array([0, 2, -1]), 2)[:, :2] == [[0, 0], [1, 0]]).all()
 
 
 def test_a_state_that_nobody_paid_up_has_an_interval():

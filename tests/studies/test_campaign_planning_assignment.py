@@ -105,20 +105,11 @@ def test_households_stay_together():
 
 
 def test_what_is_handed_out():
-    """The list has member, arm and stratum; the summary the shares and balance; the key appears nowhere."""
-    drawn = assign_arms(
-        customers(),
-        member="id",
-        shares=SHARES,
-        campaign="may",
-        key=KEY,
-        strata=["province", "tier"],
-        covariates=["bill"],
-    )
+    """The list has member, arm and stratum; the summary the shares; the key appears nowhere."""
+    drawn = assign_arms(customers(), member="id", shares=SHARES, campaign="may", key=KEY, strata=["province", "tier"])
     assert list(drawn.members) == ["id", "arm", "stratum"]
     assert drawn.summary()["members"].tolist() == [300, 900, 1_800]
-    assert drawn.summary()["largest_difference"].iloc[1:].lt(0.2).all()
-    assert drawn.checks["sms"].comparable and len(drawn.counts) == 6
+    assert len(drawn.counts) == 6
     assert KEY not in repr(drawn) and drawn.fingerprint in drawn.headline()
 
 

@@ -80,15 +80,13 @@ def test_shift_of_facts_is_shown_and_judges_nothing(formula):
 
 
 def test_the_list_over_the_threshold(formula):
-    """Most at risk first, with value, tier and reasons; everybody on it reaches the threshold."""
+    """Most at risk first, with value and reasons; everybody on it reaches the threshold."""
     rng = np.random.default_rng(5)
-    now = pd.DataFrame(
-        {"customer_id": np.arange(200), "x": rng.normal(size=200), "value": rng.gamma(2, 50, 200), "tier": "gold"}
-    )
-    found = churn_monitor(formula, months(rng), now, threshold=0.2, value="value", tier="tier")
+    now = pd.DataFrame({"customer_id": np.arange(200), "x": rng.normal(size=200), "value": rng.gamma(2, 50, 200)})
+    found = churn_monitor(formula, months(rng), now, threshold=0.2, value="value")
     p = formula.probability(now)
     assert len(found.listed) == (p >= 0.2).sum() > 5 and (found.listed["probability"] >= 0.2).all()
-    assert found.listed["value_at_risk"].is_monotonic_decreasing and set(found.listed["tier"]) == {"gold"}
+    assert found.listed["value_at_risk"].is_monotonic_decreasing
     assert (
         found.listed["reasons"].iloc[0] == "x above the mean"
         and "of 200 customers are at 20.0% or more" in found.headline()
@@ -104,8 +102,8 @@ def test_what_is_refused(formula):
         churn_monitor(formula, pd.concat([panel, panel]))
     with pytest.raises(WorkbenchError, match="lacks 'x'"):
         churn_monitor(formula, panel.drop(columns="x"))
-    with pytest.raises(WorkbenchError, match="false_alarm=0"):
-        churn_monitor(formula, panel, false_alarm=0)
+    with pytest.raises(WorkbenchError, match="threshold=None, share=0"):
+        churn_monitor(formula, panel, share=0)
 
 
 @pytest.mark.prove

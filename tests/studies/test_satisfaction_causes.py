@@ -74,14 +74,15 @@ def waves():
 
 def test_an_items_part_of_a_gap_by_hand(index):
     """u (mean of B - mean of A) over the length of the scale in all: reversed and shorter scales included."""
-    found = gap_to_items(index, first=B, second=A).table.set_index("item")
+    found = gap_to_items(index).table.query("service == 'mobile' and operator == 'A' and against == 'B'")
+    found = found.set_index("item")
     table = survey(lift=1.0).assign(s2=lambda t: 11 - t["s2"])
     outer = index.fit.unstandardised_weights["Satisfaction"]
     span = outer @ np.array([9, 9, 6])
     for item in outer.index:
         means = []
-        for cell in (B, A):
-            rows = table[(table["operator"] == cell["operator"]) & (table["service"] == "mobile")].dropna(subset=[item])
+        for operator in ("A", "B"):
+            rows = table[(table["operator"] == operator) & (table["service"] == "mobile")].dropna(subset=[item])
             means.append(np.average(rows[item], weights=rows["weight"]))
         assert found.loc[item, "gap"] == pytest.approx(100 * outer[item] * (means[0] - means[1]) / span)
         assert found.loc[item, "low"] < found.loc[item, "gap"] < found.loc[item, "high"]
@@ -177,8 +178,6 @@ def test_items_share_the_importance_of_their_construct(effects):
     assert np.allclose(left, whole["potential"].reindex(left.index), rtol=0.02)  # missing answers, by cell
     assert table["probability_top"].sum() == pytest.approx(1)
     assert set(item_priorities(effects, target="Loyalty", top=1, levers=["Quality"]).table["construct"]) == {"Quality"}
-    dear = item_priorities(effects, target="Loyalty", top=1, cost={"q1": 1e6, "q2": 1.0}, labels={"q2": "网络"})
-    assert dear.table["label"].tolist() == ["网络", "q1"] and "points per unit of cost" in dear.headline()
 
 
 def test_a_point_more_stops_at_the_end_of_the_scale(effects):
@@ -221,7 +220,7 @@ def test_the_map_shows_the_indices_of_the_report(effects, index):
 
 
 def test_causes_speak_in_three_voices(index, effects, waves):
-    """Sentence, table, picture, and names of the contract."""
+    """Sentence, table, picture where a report draws one, and names of the contract."""
     import matplotlib.pyplot as plt
 
     results = {
@@ -235,9 +234,10 @@ def test_causes_speak_in_three_voices(index, effects, waves):
         ),
     }
     for name, result in results.items():
-        figure, ax = plt.subplots()
-        assert result.plot(ax) is ax
-        figure.canvas.draw()
+        if result.CHART:
+            figure, ax = plt.subplots()
+            assert result.plot(ax) is ax
+            figure.canvas.draw()
         assert result.headline().endswith((".", ")")) and "<table" in result._repr_html_()
         names = [q.name for q in result.quantities()]
         assert name in names and len(set(names)) == len(names)
@@ -257,10 +257,6 @@ def test_row_order_does_not_move_a_cause(index, effects, waves):
 @pytest.mark.parametrize(
     ("call", "words"),
     [
-        (lambda i, e, w: gap_to_items(i, first=A), "give both first= and second="),
-        (lambda i, e, w: gap_to_items(i, first=A, second={"operator": "B", "service": "mobil"}), "Did you mean"),
-        (lambda i, e, w: gap_to_items(i, first={"operator": "A"}, second=B), "names 2 cells"),
-        (lambda i, e, w: gap_to_items(i, construct="Qualty"), "Did you mean 'Quality'"),
         (lambda i, e, w: wave_change(survey(), MODEL, **FAST), "the survey holds '2025'"),
         (lambda i, e, w: wave_change(w, MODEL, mix=["provinc"], **FAST), "Did you mean 'province'"),
         (lambda i, e, w: wave_change(w.assign(province=None), MODEL, **FAST), "'province' is missing for 1,020"),
@@ -268,7 +264,6 @@ def test_row_order_does_not_move_a_cause(index, effects, waves):
         (lambda i, e, w: item_priorities(e, of={"operator": "D"}), "no operator 'D'"),
         (lambda i, e, w: item_priorities(e, top=0), "top=0 of 2 items"),
         (lambda i, e, w: item_priorities(e, levers=["Qualty"]), "no driver 'Qualty'.*Did you mean 'Quality'"),
-        (lambda i, e, w: item_priorities(e, cost={"q1": 0}, top=1), "cost of 'q1' is not positive"),
         (lambda i, e, w: item_priorities(e, target="Quality"), "no path leads"),
         (lambda i, e, w: simulate_improvement(e, {"q9": 1.0}), "no item 'q9'"),
         (lambda i, e, w: simulate_improvement(e, {"q1": 0.0}), "changes nothing"),

@@ -30,18 +30,17 @@ def test_by_hand():
     after = [(i, 2, s, 20.0) for i, s in [*enumerate("aaab"), (4, "b"), (9, "a")]]
     table = pd.DataFrame(before + after, columns=["id", "at", "is", "yuan"])
     result = migration(table, revenue="yuan", **NAMES)
-    assert result.matrix(minimum=1).to_numpy().tolist() == [[3, 1, 0], [0, 1, 1], [1, 0, 0]]
-    assert result.matrix("share", minimum=1).loc["a"].tolist() == [0.75, 0.25, 0]
-    assert result.matrix("revenue_after", minimum=1).loc[[ENTERED, "b"], ["a", "b"]].to_numpy().tolist() == [
-        [20, 0],
-        [0, 20],
-    ]
-    lost = result.flows.set_index(["origin", "destination"]).loc[("b", LEFT)]
+    flows = result.flows.set_index(["origin", "destination"])
+    moved = {("a", "a"): 3, ("a", "b"): 1, ("b", "b"): 1, ("b", LEFT): 1, (ENTERED, "a"): 1}
+    assert flows["customers"].to_dict() == moved
+    assert flows.loc["a", "share"].to_dict() == {"a": 0.75, "b": 0.25}
+    assert flows["revenue_after"][[(ENTERED, "a"), ("b", "b")]].tolist() == [20, 20]
+    lost = flows.loc[("b", LEFT)]
     assert (lost.revenue_before, lost.revenue_after) == (10, 0)
     assert result.caption() == "Flows from 1 to 2, with their revenue in currency a month."
     summed = migration(table, revenue="yuan", monthly=False, **NAMES).caption()
     assert summed == "Flows from 1 to 2, with all revenue by each day, in currency."
-    assert result.matrix().isna().sum().sum() == 5 and result.summary().empty
+    assert result.summary().empty
     assert "66.7%" in result.headline()
     assert "fewer than 10 were in no segment before, fewer than 10 are in none now;" in result.headline()
 

@@ -23,7 +23,8 @@ from workbench.studies.campaign_planning.monitor import Monitoring, _decisions
 from workbench.studies.observational.did import DidEffect
 from workbench.studies.observational.sensitivity import Sensitivity
 from workbench.studies.observational.treated import TreatedEffect
-from workbench.studies.uplift.curves import EffectGroups, UpliftCurve
+from workbench.studies.uplift.curves import UpliftCurve
+from workbench.studies.uplift.groups import EffectGroups
 from workbench.studies.uplift.targeting import Targeting, Verdict, _verdict
 from workbench.words import direction
 

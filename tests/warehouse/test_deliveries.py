@@ -83,7 +83,7 @@ def door(tmp_path):
 
 
 def why(warehouse, table="product"):
-    aside = warehouse.quarantine(table)
+    aside = warehouse.refused(table)
     return {line: list(reasons) for line, reasons in zip(aside["line"], aside["reasons"], strict=True)}
 
 
@@ -554,7 +554,7 @@ def test_repairs_that_fit_nothing_are_refused(door, text, words):
 def test_what_is_in_the_quarantine_is_json(door):
     """Records of several lines, too."""
     _, warehouse = door(product(), {"p.csv": 'id,name,fee\na,x,1\nb,"p\nq",z\n'})
-    assert json.loads(warehouse.quarantine("product")["record"][0]) == {"id": "b", "name": "p\nq", "fee": "z"}
+    assert json.loads(warehouse.refused("product")["record"][0]) == {"id": "b", "name": "p\nq", "fee": "z"}
 
 
 def test_stretches_number_their_lines(tmp_path):

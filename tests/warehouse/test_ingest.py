@@ -82,7 +82,7 @@ def project(folder: Path, mapping: str, files: dict[str, str | bytes]) -> Path:
 
 def reasons(root: Path, table: str) -> dict[int, list[str]]:
     """Reasons by line of a table's quarantine."""
-    aside = open_warehouse("shop", root=root).quarantine(table)
+    aside = open_warehouse("shop", root=root).refused(table)
     return {line: list(why) for line, why in zip(aside["line"], aside["reasons"], strict=True)}
 
 
@@ -446,7 +446,7 @@ def test_quarantine_keeps_the_record_but_no_clear_name(tmp_path):
     rows = [HEAD, GOOD, GOOD.replace("male", "x"), GOOD + ',"']
     root = project(tmp_path, CUSTOMERS, {"客户.csv": "\n".join(rows)})
     ingest("shop", root=root)
-    aside = open_warehouse("shop", root=root).quarantine("customer")
+    aside = open_warehouse("shop", root=root).refused("customer")
     record = json.loads(aside["record"][0])
     assert record["编号"] == "C1" and record["性别"] == "x" and re.fullmatch("[0-9a-f]{20}", record["姓名"])
     assert "withheld" in aside["record"][1]
@@ -503,7 +503,7 @@ def test_any_mess_balances(tmp_path, text, encoding):
     records = account.frame["raw"][0]
     assert lines - text.count('"') / 2 * text.count("\n") <= records <= lines
     warehouse = open_warehouse("shop", root=tmp_path)
-    assert len(warehouse.table("product")) + len(warehouse.quarantine("product")) == records
+    assert len(warehouse.table("product")) + len(warehouse.refused("product")) == records
 
 
 def test_real_data_come_in_through_the_same_door(tmp_path, shared_data):

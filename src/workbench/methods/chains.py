@@ -27,16 +27,6 @@ def pairs(place: np.ndarray, n: int, ways: int) -> tuple[np.ndarray, np.ndarray]
     return pair, at
 
 
-def roll_counts(before: np.ndarray, after: np.ndarray, states: int) -> np.ndarray:
-    """Count moves of accounts between two months, shape (states, states + 1); -1 in `after` is who vanished.
-
-    >>> roll_counts(np.array([0, 1, 1]), np.array([0, 0, -1]), 2).tolist()
-    [[1, 0, 0], [1, 0, 1]]
-    """
-    to = np.where(after < 0, states, after)
-    return np.bincount(before * (states + 1) + to, minlength=states * (states + 1)).reshape(states, states + 1)
-
-
 def clustered(
     pair: np.ndarray, who: np.ndarray, weight: np.ndarray, shape: tuple[int, int], level: float
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

@@ -6,7 +6,6 @@ have a bin of their own.
 
 from __future__ import annotations
 
-import json
 import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -205,17 +204,6 @@ class Card:
     def rounding(self, table: pd.DataFrame) -> float:
         """By how much whole points move a probability at most."""
         return float(np.abs(self.probability(table) - self.probability(table, whole=False)).max())
-
-    def to_toml(self) -> str:
-        """Write the card as `read_card` reads it."""
-        lines = ["[scale]", *(f"{name} = {value!r}" for name, value in vars(self.scale).items())]
-        for row in self.terms.to_dict("records"):
-            lines += ["", "[[bin]]", f"feature = {json.dumps(row['feature'], ensure_ascii=False)}"]
-            if np.isnan(row["to"]):
-                lines.append("missing = true")
-            lines += [f"{end} = {float(row[end])!r}" for end in ("above", "to") if np.isfinite(row[end])]
-            lines.append(f"points = {float(row['points'])!r}")
-        return "\n".join(lines) + "\n"
 
 
 def read_card(path: str | Path) -> Card:

@@ -245,13 +245,6 @@ class Warehouse:
             [table, file],
         )
 
-    def quarantine(self, table: str) -> pd.DataFrame:
-        """Give a table's records in quarantine: file, line, reasons (a list), record (JSON text)."""
-        schema.table(table)
-        return self.query(
-            'SELECT file, line, reasons, record FROM quarantine WHERE "table" = ? ORDER BY file, line', [table]
-        )
-
     def survey(self, wave: str = "", *, province: str = "") -> pd.DataFrame:
         """Give the interviews of a wave, with a column for each item; NaN is a missing answer.
 

@@ -13,7 +13,6 @@ import pandas as pd
 from workbench import columns
 from workbench.errors import WorkbenchError
 from workbench.messages import Listed, Message, Share, say, spelt
-from workbench.methods.experiment.checks import CampaignChecks, check_campaign
 from workbench.methods.experiment.members import CONTROL, require_members
 from workbench.result import Result
 
@@ -34,8 +33,6 @@ class Assignment(Result):
         Units drawn (members, or clusters), one row a stratum, one column an arm.
     shares : dict of str to float
         As planned.
-    checks : dict of str to CampaignChecks
-        By contact arm, its balance against control; empty without covariates.
     fingerprint : str
         Tells two keys apart without giving the key away.
     """
@@ -43,7 +40,6 @@ class Assignment(Result):
     members: pd.DataFrame
     counts: pd.DataFrame
     shares: dict[str, float]
-    checks: dict[str, CampaignChecks]
     campaign: str
     fingerprint: str
     clusters: str = ""
@@ -76,11 +72,10 @@ class Assignment(Result):
         return say("Randomised in {strata} strata", strata=strata) if strata > 1 else say("Randomised")
 
     def summary(self) -> pd.DataFrame:
-        """Tabulate the arms: members, share, planned share, units drawn, largest difference from control."""
+        """Tabulate the arms: members, share, planned share, units drawn."""
         members = self.members["arm"].value_counts().reindex(self.counts.columns, fill_value=0)
         table = pd.DataFrame({"members": members, "share": members / len(self.members), "planned": self.shares})
         table["drawn"] = self.counts.sum()
-        table["largest_difference"] = {arm: found.largest_difference for arm, found in self.checks.items()} or np.nan
         return table.loc[self.counts.columns].rename_axis("arm").reset_index()
 
 
@@ -93,7 +88,6 @@ def assign_arms(
     key: bytes | str,
     strata: Sequence[str] = (),
     clusters: str | None = None,
-    covariates: Sequence[str] = (),
 ) -> Assignment:
     """Draw members into arms by a keyed hash, so that nobody can choose and anybody with the key can check.
 
@@ -117,8 +111,6 @@ def assign_arms(
         Columns of few values, such as province and tier; within each combination the shares hold.
     clusters : str, optional
         Column of the unit that is drawn whole (household, shop); the shares are then of clusters.
-    covariates : sequence of str
-        Columns whose balance is reported.
 
     Raises
     ------
@@ -138,7 +130,7 @@ def assign_arms(
     {'control': 2, 'sms': 2}
     """
     unit = clusters or member
-    require_members(members, [member, unit, *strata, *covariates])
+    require_members(members, [member, unit, *strata])
     _require(members, member, unit, shares, strata)
     secret = _secret(key)
     listed = pd.DataFrame({"unit": columns.category(members[unit], unit), "stratum": _stratum(members, strata)})
@@ -153,13 +145,9 @@ def assign_arms(
     units["arm"] = np.tile(names, len(sizes)).repeat(counts.ravel())
     drawn = units.set_index("unit")["arm"]
     given = pd.DataFrame({member: members[member], "arm": listed["unit"].map(drawn), "stratum": listed["stratum"]})
-    checks = {}
-    for name in (name for name in names if covariates and name != CONTROL):
-        pair = members.assign(arm=given["arm"])[given["arm"].isin([CONTROL, name])]
-        checks[name] = check_campaign(pair, treatment="arm", covariates=covariates)
     table = pd.DataFrame(counts, index=sizes.index, columns=names)
     fingerprint = hashlib.blake2b(b"fingerprint of the key", key=secret, digest_size=4).hexdigest()
-    return Assignment(given, table, dict(shares), checks, campaign, fingerprint, clusters or "")
+    return Assignment(given, table, dict(shares), campaign, fingerprint, clusters or "")
 
 
 def hold_out(ids: pd.Series, *, share: float, campaign: str, key: bytes | str) -> np.ndarray:

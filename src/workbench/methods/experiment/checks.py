@@ -11,7 +11,7 @@ import pandas as pd
 from scipy import stats
 
 from workbench import columns
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
 from workbench.messages import Label, Message, Number, Share, say
 from workbench.methods.experiment.members import arms, indicator_columns, is_text, require_members, trait
@@ -33,24 +33,18 @@ class CampaignChecks(Result):
         False where a causal claim from the difference of the arms must be refused.
     reasons : tuple of str
         Why, each a sentence.
-    sample_ratio_p : float
-        Of the chi-squared test that the arms have the planned share; NaN where no plan was given.
     balance : DataFrame
         One row a covariate (or category): treated, control (means or shares), standardised difference, missing share.
     balance_p : float
         Of the test that all covariates together say nothing about the arm; NaN without covariates.
-    missing_outcomes : DataFrame
-        One row an outcome: share missing in each arm, and the p value of their difference.
     """
 
     comparable: bool
     reasons: tuple[Message, ...]
     n_treated: int
     n_control: int
-    sample_ratio_p: float
     balance: pd.DataFrame
     balance_p: float
-    missing_outcomes: pd.DataFrame
     campaign: str = ""
 
     NAME, CHART = "balance", say("Dots, a row a trait")
@@ -141,8 +135,6 @@ def check_campaign(
     expected_share: float | None = None,
     outcomes: Sequence[str] = (),
     member: str | None = None,
-    assigned_on: object = None,
-    known_on: Mapping[str, object] | None = None,
     campaign: str = "",
 ) -> CampaignChecks:
     """Compare the arms in what was known before the campaign, and refuse the causal claim where they differ.
@@ -164,19 +156,13 @@ def check_campaign(
         Columns whose missing values are compared between the arms.
     member : str, optional
         Column that identifies a member; members listed twice are refused.
-    assigned_on : date, optional
-        Day on which members were drawn into the arms.
-    known_on : mapping of str to date, optional
-        Day on which columns were measured: a covariate measured after assignment is refused (contact may have changed
-        it), and so is an outcome measured before.
     campaign : str
         Name in the quantities.
 
     Raises
     ------
     WorkbenchError
-        If a column is missing, there are not two arms, the treatment is missing, members repeat, or a covariate was
-        measured after assignment or an outcome before.
+        If a column is missing, there are not two arms, the treatment is missing, or members repeat.
 
     References
     ----------
@@ -192,7 +178,6 @@ def check_campaign(
     for name in covariates:
         if columns.kind(members[name], name) == "number":
             columns.number(members[name], name, what="covariate", missing="keep")
-    _require_dates(covariates, outcomes, assigned_on, known_on or {})
     treated = arms(members, treatment)
     counts = int(treated.sum()), int((~treated).sum())
     ratio_p = np.nan
@@ -206,30 +191,7 @@ def check_campaign(
     balance_p = balance_test(indicator_columns(members, covariates), treated)
     missing = _missing(members, outcomes, treated)
     reasons = _reasons(counts, expected_share, ratio_p, balance, balance_p, missing)
-    return CampaignChecks(not reasons, tuple(reasons), *counts, ratio_p, balance, balance_p, missing, campaign)
-
-
-def _require_dates(
-    covariates: Sequence[str], outcomes: Sequence[str], assigned_on: object, known_on: Mapping[str, object]
-) -> None:
-    if known_on and assigned_on is None:
-        raise WorkbenchError(
-            "known_on= says when columns were measured; say with assigned_on= when the arms were drawn."
-        )
-    for name, day in known_on.items():
-        if name not in covariates and name not in outcomes:
-            raise unknown("column", name, [*covariates, *outcomes], "known_on")
-        measured, drawn = columns.day(day, f"known_on of '{name}'"), columns.day(assigned_on, "assigned_on")
-        if name in covariates and measured > drawn:
-            raise WorkbenchError(
-                "covariate '{name}' was measured on {measured}, after assignment on {drawn}: contact may have "
-                "changed it. Leave it out, or take its value before that day."
-            ).of(name, measured, drawn)
-        if name in outcomes and measured <= drawn:
-            raise WorkbenchError(
-                "outcome '{name}' was measured on {measured}, not after assignment on {drawn}: contact cannot have "
-                "changed it. Compare it as a covariate, or take a later window."
-            ).of(name, measured, drawn)
+    return CampaignChecks(not reasons, tuple(reasons), *counts, balance, balance_p, campaign)
 
 
 def _reasons(

@@ -72,7 +72,12 @@ def check_scheme(scheme: str) -> Scheme:
 
 
 def fit_answers(
-    answers: Answers, model: PathModel, *, scheme: Scheme, tolerance: float, along: np.ndarray | None = None
+    answers: Answers,
+    model: PathModel,
+    *,
+    scheme: Scheme = "path",
+    tolerance: float = 1e-7,
+    along: np.ndarray | None = None,
 ) -> PlsFit:
     """Fit a path model of one or two stages to answers that were checked already.
 

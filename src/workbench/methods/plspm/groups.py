@@ -23,9 +23,9 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Count, Label, Message, Number, join, quoted, say
 from workbench.methods.multiple import holm
-from workbench.methods.plspm.answers import Answers, Missing, Weights, moments, read_answers
-from workbench.methods.plspm.batch import Layout, Scheme, estimates, solve
-from workbench.methods.plspm.fit import check_scheme, fit_answers
+from workbench.methods.plspm.answers import Answers, Weights, moments, read_answers
+from workbench.methods.plspm.batch import Layout, estimates, solve
+from workbench.methods.plspm.fit import fit_answers
 from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.resampling import BLOCK, Rng, one_thread, seeds
@@ -255,9 +255,6 @@ def measurement_invariance(
     permutations: int = 1000,
     level: float = 0.95,
     weights: Weights = None,
-    scheme: Scheme = "path",
-    missing: Missing = "mean",
-    tolerance: float = 1e-7,
     rng: Rng = 0,
 ) -> MeasurementInvariance:
     """Test in three steps whether groups mean the same by the constructs (MICOM).
@@ -267,7 +264,7 @@ def measurement_invariance(
 
     Parameters
     ----------
-    survey, model, weights, scheme, missing, tolerance
+    survey, model, weights
         As for `fit_pls`.
     group : str
         Column with the groups' names; every pair is tested.
@@ -279,11 +276,11 @@ def measurement_invariance(
     CannotAnswer
         If there are fewer than two groups, one has fewer than 20 respondents, or PLS does not converge in a group.
     """
-    study = _Study.of(survey, model, group, weights, scheme, missing, tolerance, permutations, level)
+    study = _Study.of(survey, model, group, weights, permutations, level)
     frames, failed = [], 0
     for (a, b), seed in zip(study.pairs, seeds(rng, len(study.pairs)), strict=True):
         part, code = study.part([a, b])
-        pooled = fit_answers(part, model, scheme=study.scheme, tolerance=tolerance, along=study.along)
+        pooled = fit_answers(part, model, along=study.along)
         found = study.permute(part, code, permutations, seed)
         failed += found.failed
         frames.append(_micom(study, pooled, part, found, level).assign(first=study.names[a], second=study.names[b]))
@@ -305,16 +302,13 @@ def compare_groups(
     permutations: int = 1000,
     level: float = 0.95,
     weights: Weights = None,
-    scheme: Scheme = "path",
-    missing: Missing = "mean",
-    tolerance: float = 1e-7,
     rng: Rng = 0,
 ) -> GroupDifferences:
     """Test paths and R2 for differences between groups, by permuting the labels.
 
     Parameters
     ----------
-    survey, model, group, permutations, level, weights, scheme, missing, tolerance, rng
+    survey, model, group, permutations, level, weights, rng
         As for `measurement_invariance`, which should be asked first.
     invariance : MeasurementInvariance, optional
         What it said of the same groups: paths from, to and R2 of constructs that do not mean the same to two groups are
@@ -325,7 +319,7 @@ def compare_groups(
     WorkbenchError, CannotAnswer
         As `measurement_invariance`; or if nothing is left to compare, or a pair was not tested for invariance.
     """
-    study = _Study.of(survey, model, group, weights, scheme, missing, tolerance, permutations, level)
+    study = _Study.of(survey, model, group, weights, permutations, level)
     everyone = list(range(len(study.names)))
     tests = [*study.pairs, *([everyone] if len(everyone) > 2 else [])]
     kept = [i for i, (quantity, _) in enumerate(study.layout.labels) if quantity in ("path", "r2")]
@@ -404,33 +398,22 @@ class _Permuted:
 
 @dataclass(frozen=True, eq=False)
 class _Study:
-    """What both tests share: checked answers, groups, how to fit, and the whole survey's weights, which give signs."""
+    """What both tests share: checked answers, groups, and the whole survey's weights, which give signs."""
 
     layout: Layout
     answers: Answers
     names: list[object]
-    scheme: Scheme
-    tolerance: float
     along: np.ndarray
 
     @classmethod
     def of(
-        cls,
-        survey: pd.DataFrame,
-        model: PathModel,
-        group: str,
-        weights: Weights,
-        scheme: Scheme,
-        missing: Missing,
-        tolerance: float,
-        permutations: int,
-        level: float,
+        cls, survey: pd.DataFrame, model: PathModel, group: str, weights: Weights, permutations: int, level: float
     ) -> _Study:
         if permutations < 20 or not 0 < level < 1:
             raise WorkbenchError("permutations={permutations}, level={level}: ask for 1,000 or more, and 0.95.").of(
                 str(permutations), str(level)
             )
-        answers = read_answers(survey, model, weights=weights, missing=missing, by=[group])
+        answers = read_answers(survey, model, weights=weights, by=[group])
         names = answers.cells[group].tolist()
         size = np.bincount(answers.cell)
         if len(names) < 2:
@@ -442,9 +425,7 @@ class _Study:
                 raise CannotAnswer(
                     "not answerable: group '{name}' has {n} respondents. Leave out groups below {least}, or join them."
                 ).of(str(name), n, FEWEST)
-        layout, scheme = Layout(model), check_scheme(scheme)
-        whole = fit_answers(answers, model, scheme=scheme, tolerance=tolerance)
-        return cls(layout, answers, names, scheme, tolerance, whole.weights.to_numpy())
+        return cls(Layout(model), answers, names, fit_answers(answers, model).weights.to_numpy())
 
     @property
     def pairs(self) -> list[tuple[int, int]]:
@@ -465,9 +446,7 @@ class _Study:
         with one_thread():
             for rows in _permuted(code, groups, permutations, np.random.default_rng(seed)):
                 moment = moments(part, rows)
-                solution = solve(
-                    self.layout, moment.correlation, scheme=self.scheme, tolerance=self.tolerance, along=self.along
-                )
+                solution = solve(self.layout, moment.correlation, along=self.along)
                 value = estimates(self.layout, part, moment, solution)
                 settled = solution.converged.reshape(-1, groups).all(axis=1)
                 failed += int((~settled).sum())

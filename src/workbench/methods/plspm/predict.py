@@ -21,9 +21,9 @@ from scipy.stats import t as student
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Count, Label, Message, quoted, say
-from workbench.methods.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
-from workbench.methods.plspm.batch import Layout, Scheme, Solution, score_correlation, solve, structure
-from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.methods.plspm.answers import Answers, Moments, Weights, moments, read_answers
+from workbench.methods.plspm.batch import Layout, Solution, score_correlation, solve, structure
+from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.resampling import BLOCK, Rng, one_thread, seeds
@@ -140,9 +140,6 @@ def predict_pls(
     repetitions: int = 10,
     level: float = 0.95,
     weights: Weights = None,
-    scheme: Scheme = "path",
-    missing: Missing = "mean",
-    tolerance: float = 1e-7,
     rng: Rng = 0,
 ) -> PlsPrediction:
     """Predict every respondent's items by models fitted without them, again and again (PLSpredict, CVPAT).
@@ -153,7 +150,7 @@ def predict_pls(
 
     Parameters
     ----------
-    survey, model, weights, scheme, missing, tolerance
+    survey, model, weights
         As for `fit_pls`. A missing answer takes the mean of the training respondents as predictor, and has no loss.
 
     Raises
@@ -163,19 +160,19 @@ def predict_pls(
     CannotAnswer
         If PLS does not converge without one of the folds.
     """
-    answers = read_answers(survey, model, weights=weights, missing=missing)
+    answers = read_answers(survey, model, weights=weights)
     n = len(answers.x)
     if not 2 <= folds <= n or repetitions < 1:
         raise WorkbenchError(
             "folds={folds}, repetitions={repetitions} for {n} respondents: take 2 to {n} folds, once or more."
         ).of(str(folds), str(repetitions), n)
-    fit = fit_answers(answers, model, scheme=check_scheme(scheme), tolerance=tolerance)
+    fit = fit_answers(answers, model)
     refuse_unconverged(fit)
     layout = Layout(model)
     columns = np.flatnonzero(np.isin(layout.owner, list(layout.sources)))
     square, absolute = np.zeros((2, len(RIVALS), n, len(columns)))
     with one_thread():
-        for inside, moment, solution in _trained(answers, layout, fit, folds, repetitions, tolerance, rng):
+        for inside, moment, solution in _trained(answers, layout, fit, folds, repetitions, rng):
             for held, at, spread, r, weight in zip(
                 inside, moment.mean, moment.sd, moment.correlation, solution.weight, strict=True
             ):
@@ -201,7 +198,7 @@ def predict_pls(
 
 
 def _trained(
-    answers: Answers, layout: Layout, fit: PlsFit, folds: int, repetitions: int, tolerance: float, rng: Rng
+    answers: Answers, layout: Layout, fit: PlsFit, folds: int, repetitions: int, rng: Rng
 ) -> Iterator[tuple[np.ndarray, Moments, Solution]]:
     """Blocks of training rows with their moments and solutions."""
     n = len(answers.x)
@@ -214,8 +211,7 @@ def _trained(
     while block := [row for _, row in zip(range(BLOCK), rows, strict=False)]:
         inside = np.array(block)
         moment = moments(answers, inside)
-        start = fit.weights.to_numpy()
-        solution = solve(layout, moment.correlation, scheme=fit.scheme, tolerance=tolerance, start=start)
+        solution = solve(layout, moment.correlation, start=fit.weights.to_numpy())
         if not solution.converged.all():
             flat = [
                 item for item, gone in zip(layout.model.items, np.isnan(moment.sd).any(axis=0), strict=True) if gone

@@ -49,7 +49,7 @@ class Replicates:
     freed: np.ndarray | None = None
 
 
-def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], tolerance: float) -> Replicates:
+def resample(answers: Answers, fit: PlsFit, rows: Iterable[np.ndarray], tolerance: float = 1e-7) -> Replicates:
     """Fit the model of `fit` to each row of weights, starting from its outer weights.
 
     Raises

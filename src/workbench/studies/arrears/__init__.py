@@ -2,7 +2,8 @@
 
 from workbench.studies.arrears.advice import basis, decision
 from workbench.studies.arrears.bills import Cures, cure
-from workbench.studies.arrears.credit import CreditCard, ExpectedLoss, credit_card, expected_loss
+from workbench.studies.arrears.credit import CreditCard, credit_card
+from workbench.studies.arrears.loss import ExpectedLoss, expected_loss
 from workbench.studies.arrears.rolls import AGEING, OUT, VANISHED, RollRates, roll_rates
 from workbench.studies.arrears.stages import Collection, collection
 

@@ -10,7 +10,8 @@ import pandas as pd
 
 from workbench.messages import Day, Listed, Message, Number, Share, Span, Term, Word, join, say
 from workbench.result import Decision, Refusal, Result
-from workbench.studies.arrears.credit import CreditCard, ExpectedLoss
+from workbench.studies.arrears.credit import CreditCard
+from workbench.studies.arrears.loss import ExpectedLoss
 from workbench.studies.arrears.stages import LOT, Collection, stage_name
 
 

@@ -20,7 +20,8 @@ from workbench.result import COUNT, PROBABILITY, Decision, Quantity, Result, Tab
 from workbench.studies.churn.formula import ChurnFormula
 from workbench.studies.churn.terms import alike, month_starts
 
-FEWEST = 10
+FEWEST, FALSE_ALARM = 10, 0.05
+"""Departures to be expected at the least; share of looks where the formula holds that may end in another verdict."""
 VERDICTS = {
     "holds": say("The formula for leaving holds within chance and its own error"),
     "level": say("The level is off, so calibrate the formula anew"),
@@ -42,11 +43,9 @@ class ChurnMonitor(Result):
         One row a number of the formula, of the last month: psi, low, high, noise (95 % of unchanged samples stay under
         it); by convention under .1 is small and over .25 large.
     verdict : {"holds", "level", "order"}
-    false_alarm : float
-        At most so often another verdict than "holds" comes where the formula holds in all these months.
     listed : DataFrame
         Customers over the threshold, most at risk first: the customer, probability, value, value_at_risk (probability x
-        value), tier (as given), reasons.
+        value), reasons.
     threshold : float
     horizon : int
         Months within which a departure counts.
@@ -55,7 +54,6 @@ class ChurnMonitor(Result):
     table: pd.DataFrame
     shifts: pd.DataFrame
     verdict: str
-    false_alarm: float
     listed: pd.DataFrame
     threshold: float
     customers: int
@@ -81,7 +79,7 @@ class ChurnMonitor(Result):
         if self.horizon > 1:  # a departure is in the outcome of several months
             said = say("{verdict}: {left} of {rows} customer-months ended in leaving within {n} months, {expected} "
                 "were expected.", rows=int(sums["customers"]), n=self.horizon, **told)  # fmt: skip
-        alarm = say("A false alarm comes in at most {alarm} of such looks.", alarm=Share(self.false_alarm, 0))
+        alarm = say("A false alarm comes in at most {alarm} of such looks.", alarm=Share(FALSE_ALARM, 0))
         if self.listed.empty:
             return join(said, alarm)
         return join(said, alarm, say("{n} of {all} customers are at {threshold} or more.", n=len(self.listed),
@@ -135,8 +133,6 @@ def churn_monitor(
     threshold: float | None = None,
     share: float = 0.1,
     value: str | None = None,
-    tier: str | None = None,
-    false_alarm: float = 0.05,
 ) -> ChurnMonitor:
     """Hold the formula against months it was not fitted to, and list the customers over a threshold.
 
@@ -150,10 +146,8 @@ def churn_monitor(
         Probability from which a customer is listed; if None, that which the likeliest `share` reach.
     share : float
         Of the customers, above 0; what pays best is `ChurnProfit.share`.
-    value, tier : str, optional
-        Columns of `customers`: what they are worth, and the service tier they are due.
-    false_alarm : float
-        Share of looks at months in which the formula holds that may end in another verdict.
+    value : str, optional
+        Column of `customers`: what they are worth.
 
     Raises
     ------
@@ -167,16 +161,15 @@ def churn_monitor(
     -----
     Of each month two numbers are standard normal if the formula holds: departures less expected, and their correlation
     with the score, each over its error, in which the error of the calibration is. The verdict goes by Holm over all of
-    them: "order" before "level". Shifts of facts are shown and judge nothing: a formula may hold for other customers.
+    them at `FALSE_ALARM`: "order" before "level". Shifts of facts are shown and judge nothing: a formula may hold for
+    other customers.
 
     References
     ----------
     Cox (1958), Biometrika 45 (level and slope). Holm (1979), Scandinavian Journal of Statistics 6.
     """
-    if not 0 < false_alarm < 1 or not 0 < share <= 1 or (threshold is not None and not 0 <= threshold <= 1):
-        raise WorkbenchError(
-            "false_alarm={false_alarm}, threshold={threshold}, share={share}: give shares between 0 and 1."
-        ).of(false_alarm, threshold, share)
+    if not 0 < share <= 1 or (threshold is not None and not 0 <= threshold <= 1):
+        raise WorkbenchError("threshold={threshold}, share={share}: give shares between 0 and 1.").of(threshold, share)
     require_table(panel, [customer, left, month], "the panel")
     y, when = flag(panel[left], left), month_starts(panel[month], month)
     p = formula.at_horizon(formula.horizon).probability(panel)
@@ -210,36 +203,45 @@ def churn_monitor(
             )
         )  # fmt: skip
     parts = [(month_start, (when == month_start).to_numpy()) for month_start in months]
-    each = false_alarm / (2 * len(parts))  # Holm's first: a month outside its band is a formula that fails
+    each = FALSE_ALARM / (2 * len(parts))  # Holm's first: a month outside its band is a formula that fails
     table = pd.DataFrame([_month(formula, start, y[at], p[at], each) for start, at in parts])
-    sure = holm(table[["p_level", "p_slope"]].to_numpy().T.ravel()) < false_alarm
+    sure = holm(table[["p_level", "p_slope"]].to_numpy().T.ravel()) < FALSE_ALARM
     verdict = "order" if sure[len(table) :].any() else "level" if sure.any() else "holds"
     last = panel[(when == months[-1]).to_numpy()]
     known = [f for f in formula.tenths if f != "score" and last[f].notna().any()]
     shifts = pd.DataFrame([{"fact": f, **_shift(formula, f, last[f])} for f in known])
-    worth_of = [value, "value_at_risk"] if value else []
-    columns = [customer, "probability", *worth_of, *([tier] if tier else []), "reasons"]
+    columns = [customer, "probability", *([value, "value_at_risk"] if value else []), "reasons"]
     listed, count = pd.DataFrame(columns=columns), 0
     if customers is not None:
-        require_table(customers, [c for c in (customer, value, tier) if c], "customers")
-        if customers[customer].isna().any() or customers[customer].duplicated().any():
-            raise WorkbenchError("customers has a gap in '{customer}', or a customer twice: give one row each.").of(
-                customer
-            )
-        count, chance = len(customers), formula.probability(customers)
-        worth = number(customers[value], value) * chance if value else chance
-        threshold = float(np.quantile(chance, 1 - share)) if threshold is None else threshold
-        listed = customers.assign(probability=chance, value_at_risk=worth)[chance >= threshold]
-        by = ["value_at_risk", "probability", customer]
-        listed = listed.sort_values(by, ascending=[False, False, True], kind="stable")
-        said = [say("{it}", it=Listed(reasons, ";")) for reasons in formula.reasons(listed)]
-        listed = listed.assign(reasons=pd.Series(said, listed.index, dtype=object))[columns].reset_index(drop=True)
-    return ChurnMonitor(table, shifts, verdict, false_alarm, listed, threshold or 0.0, count, formula.horizon)
+        count, (listed, threshold) = len(customers), _listed(formula, customers, customer, value, threshold, share)
+    return ChurnMonitor(table, shifts, verdict, listed[columns], threshold or 0.0, count, formula.horizon)
 
 
-def _month(
-    formula: ChurnFormula, start: pd.Timestamp, y: np.ndarray, p: np.ndarray, false_alarm: float
-) -> dict[str, object]:
+def _listed(
+    formula: ChurnFormula,
+    customers: pd.DataFrame,
+    customer: str,
+    value: str | None,
+    threshold: float | None,
+    share: float,
+) -> tuple[pd.DataFrame, float]:
+    """Customers over the threshold, most at risk first, and the threshold."""
+    require_table(customers, [customer, *([value] if value else [])], "customers")
+    if customers[customer].isna().any() or customers[customer].duplicated().any():
+        raise WorkbenchError("customers has a gap in '{customer}', or a customer twice: give one row each.").of(
+            customer
+        )
+    chance = formula.probability(customers)
+    worth = number(customers[value], value) * chance if value else chance
+    threshold = float(np.quantile(chance, 1 - share)) if threshold is None else threshold
+    listed = customers.assign(probability=chance, value_at_risk=worth)[chance >= threshold]
+    by = ["value_at_risk", "probability", customer]
+    listed = listed.sort_values(by, ascending=[False, False, True], kind="stable", ignore_index=True)
+    said = [say("{it}", it=Listed(reasons, ";")) for reasons in formula.reasons(listed)]
+    return listed.assign(reasons=pd.Series(said, listed.index, dtype=object)), threshold
+
+
+def _month(formula: ChurnFormula, start: pd.Timestamp, y: np.ndarray, p: np.ndarray, each: float) -> dict[str, object]:
     """Expected against left, order and shift of one month."""
     safe = np.clip(p, 1e-12, 1 - 1e-12)
     logit, weight = np.log(safe / (1 - safe)), p * (1 - p)
@@ -247,7 +249,7 @@ def _month(
     apart = logit - weight @ logit / weight.sum()
     spread = weight @ apart**2
     slope = apart @ (y - p) / np.sqrt(spread + (spread * formula.slope_se) ** 2) if spread > 0 else 0.0
-    half = norm.isf(false_alarm / 2) * np.sqrt(variance)
+    half = norm.isf(each / 2) * np.sqrt(variance)
     found, error = np.nan, np.nan
     if y.any() and not y.all():
         found, influence = auc(y, p)

@@ -377,18 +377,8 @@ def _panel(
         raise WorkbenchError("panel lists a unit and period twice, for instance {names}: keep one row of each.").of(
             [twice[0], _said(twice[1])]
         )
-    held = rows.groupby(level=1)["outcome of the panel"].transform("size")
-    stray = held < rows.index.levels[0].size / 2
-    if few := stray.sum() <= columns.MOST_ASIDE * len(rows):
-        rows = rows[~stray]
-    rows.index = rows.index.remove_unused_levels()
+    rows, stray = _whole(rows)
     units, periods = rows.index.levels[0], rows.index.levels[1]
-    gaps = pd.MultiIndex.from_product([units, periods]).difference(rows.index)
-    if len(gaps):
-        raise WorkbenchError(
-            "panel lacks {n} of {all} pairs of unit and period, for instance {names}: add them, or leave those "
-            "units out and say so."
-        ).of(len(gaps), len(units) * len(periods), [gaps[0][0], _said(gaps[0][1])])
     for name in filter(None, (treated_from, clusters)):
         varies = rows.groupby(level=0)[name].nunique(dropna=False)
         if (varies > 1).any():
@@ -430,12 +420,29 @@ def _panel(
         say("units treated from the first period on"): int((~based).sum()),
         say("units that came last and only served to compare"): int(compared_only.sum()),
         say("periods with nobody left to compare with"): len(periods) - last,
-        say("rows of periods that most units lack"): int(stray.sum()) if few else 0,
+        say("rows of periods that most units lack"): stray,
     }
     shown = [int(p) if isinstance(p, float) and p.is_integer() else p for p in periods[:last]]
     size, cluster = size[order] / size[order].sum(), pd.factorize(cluster[order])[0]
     data = Panel(y[order][:, :last], np.minimum(start[order], last), size, cluster, shown)
     return data, {what: count for what, count in set_aside.items() if count}
+
+
+def _whole(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+    """Leave out the rows of periods that most units lack, and count them; refuse other gaps."""
+    held = rows.groupby(level=1)["outcome of the panel"].transform("size")
+    stray = held < rows.index.levels[0].size / 2
+    if few := stray.sum() <= columns.MOST_ASIDE * len(rows):
+        rows = rows[~stray]
+    rows.index = rows.index.remove_unused_levels()
+    units, periods = rows.index.levels
+    gaps = pd.MultiIndex.from_product([units, periods]).difference(rows.index)
+    if len(gaps):
+        raise WorkbenchError(
+            "panel lacks {n} of {all} pairs of unit and period, for instance {names}: add them, or leave those "
+            "units out and say so."
+        ).of(len(gaps), len(units) * len(periods), [gaps[0][0], _said(gaps[0][1])])
+    return rows, int(stray.sum()) if few else 0
 
 
 def _times(panel: pd.DataFrame, period: str, treated_from: str) -> tuple[pd.Series, pd.Series]:

@@ -260,18 +260,15 @@ def wave_change(
     df = np.array([[m.df for m in side] for side in means]).T
     low, high, p = gaps_of(change[0], ends[1], ends[0], 0.0, df[:, ::-1], level)
     error, hidden, wider = _errors(means, level, change)
-    table = kept[by].assign(before=before[0], after=after[0], change=change[0], low=low, high=high).assign(
+    table = kept[by].assign(before=before[0], after=after[0], change=change[0], se=error, low=low, high=high).assign(
         p=p, p_holm=holm(p), significant=holm(p) < 1 - level,
         detectable=(norm.isf((1 - level) / (2 * m)) + norm.ppf(POWER)) * error,
     )  # fmt: skip
-    table.insert(table.columns.get_loc("low"), "se", error)
     for f, part in enumerate(PARTS):
-        width = {
-            "df": np.maximum(df.min(axis=1), 1),
-            "resampled": wider,
-            "hidden": hidden if part == "answers" else 0.0,
-        }
-        table = with_ends(table, level, **{part: shapley(value, f)}, **width)
+        table = with_ends(
+            table, level, **{part: shapley(value, f)}, df=np.maximum(df.min(axis=1), 1), resampled=wider,
+            hidden=hidden if part == "answers" else 0.0,
+        )  # fmt: skip
     failed = int(np.isnan(change[1:]).all(axis=1).sum())  # a wave did not converge: no cell has a value
     table = table.assign(n_before=kept["n_before"], n_after=kept["n_after"])
     return WaveChange(table, pooled, cells[~enough].reset_index(drop=True), waves, construct, level, failed)
@@ -325,7 +322,7 @@ def _side(survey, model, by, design, weight, resamples, seed) -> tuple[Draws, De
     answers = read_answers(
         survey, model, weights=weight, by=[*by, STRATUM], within=within if len(within.columns) else None
     )
-    fit = fit_answers(answers, model, scheme="path", tolerance=1e-7)
+    fit = fit_answers(answers, model)
     refuse_unconverged(fit)
     asked = survey.iloc[answers.position]
     cluster = codes_of(asked, clusters, "clusters")

@@ -159,7 +159,7 @@ def draw(
         If fewer than half of the resamples converge.
     """
     stratum, (seed,) = answers.cell if stratum is None else stratum, seeds(rng, 1)
-    found = resample(answers, fit, _rows(answers, resamples, stratum, cluster, seed), 1e-7)
+    found = resample(answers, fit, _rows(answers, resamples, stratum, cluster, seed))
     with one_thread():
         whole = moments(answers, np.ones((1, len(answers.x)))).cell_mean
     means = np.concatenate([whole, found.cell_mean])

@@ -25,7 +25,6 @@ from workbench.result import MINIMUM_CELL, Quantity, Result, Tile
 from workbench.studies.satisfaction.draws import item_reach, undefined
 from workbench.studies.satisfaction.weighting import Margins, Raking, RakingFrame, margin_columns, rake
 
-TOLERANCE = 1e-7
 POINTS = (0.0, 100.0)
 
 
@@ -270,7 +269,7 @@ def satisfaction_index(
     refuse_mixed_waves(survey, by)
     people = Respondents.of(survey, model, weight, by, margins, cap, strata, clusters)
     answers = people.counted
-    fit = fit_answers(answers, model, scheme="path", tolerance=TOLERANCE)
+    fit = fit_answers(answers, model)
     refuse_unconverged(fit)
     size = np.bincount(answers.cell, minlength=len(answers.cells))
     shown = size >= minimum
@@ -285,7 +284,7 @@ def satisfaction_index(
     estimate = index_points(layout, answers, fit.unstandardised_weights.to_numpy(), whole)
     of_cells, simple = _scored(layout, answers, fit, whole, Design.of(answers.weights, people.stratum, people.cluster))
     estimate[:, fit.index.isna()] = np.nan
-    found = resample(people.drawn, fit, people.rows(resamples, rng), TOLERANCE)
+    found = resample(people.drawn, fit, people.rows(resamples, rng))
     spread = found.cell_mean if shown.all() else found.cell_mean[:, shown]
     spread -= whole[shown]
     spread *= np.array([of_cell[0].resampled for of_cell in of_cells])[shown, None]

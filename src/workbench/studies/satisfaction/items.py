@@ -9,7 +9,6 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
-from workbench.errors import WorkbenchError, require_columns, unknown
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Label, Listed, Message, Number, Span, Value, say
 from workbench.methods.cells import cell_name, one_cell
@@ -21,7 +20,6 @@ from workbench.studies.satisfaction.gaps import gaps_between, operator_groups
 from workbench.studies.satisfaction.index import SatisfactionIndex
 
 SUM = "all"
-Cell = Mapping[str, object]
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,38 +98,22 @@ class ItemGaps(Result):
         return self.table.iloc[ends[place - 1] + 1 if place else 0 : ends[place] + 1]
 
 
-def gap_to_items(
-    index: SatisfactionIndex,
-    *,
-    first: Cell | None = None,
-    second: Cell | None = None,
-    construct: str | None = None,
-    operator: str = "operator",
-) -> ItemGaps:
-    """Split gaps between cells to the items of a construct, adding up exactly.
+def gap_to_items(index: SatisfactionIndex, *, operator: str = "operator") -> ItemGaps:
+    """Split gaps to the items of the index's construct, adding up exactly.
 
-    With the index's common outer weights an item's part is its share in the index times the difference of its means.
-
-    Parameters
-    ----------
-    first, second : mapping, optional
-        The two cells, like ``{"operator": "A", "service": "mobile"}``; every pair of operators within each
-        combination of the other columns if not given.
-    construct : str, optional
-        The index's own if not given.
+    The gaps are those of every pair of operators within each combination of the other columns. With the index's common
+    outer weights an item's part is its share in the index times the difference of its means.
 
     Raises
     ------
-    WorkbenchError
-        If a cell or construct does not exist, or one side is given without the other.
     CannotAnswer
         If there is no pair, or an index is not defined.
     """
-    construct = construct or index.construct
-    model = index.fit.model
+    construct, model = index.construct, index.fit.model
     low, high = model.construct(construct).ends()
     items = slice(at := Layout(model).start[model.names.index(construct)], at + len(low))
-    a, b = _pairs(index, first, second, operator)
+    _, groups = operator_groups(index, operator)
+    a, b = np.array([pair for rows in groups for pair in combinations(rows, 2)]).T
     refuse_undefined(index.fit, [construct])
     share = np.vstack([index.fit.unstandardised_weights.to_numpy(), index.item_weights])[:, None, items] * (high - low)
     share = share / share.sum(axis=-1, keepdims=True)
@@ -140,30 +122,6 @@ def gap_to_items(
     reach = np.hypot(*(index.item_reach[side][:, items] for side in (a, b)))
     hidden = np.column_stack([share[0] * reach, np.zeros(len(a))]).ravel()
     return _tabulated(index, (a, b), operator, construct, parts, hidden)
-
-
-def _pairs(index: SatisfactionIndex, first, second, operator) -> tuple[np.ndarray, np.ndarray]:
-    if (first is None) != (second is None):
-        raise WorkbenchError("a gap has two sides: give both first= and second=, or neither for all pairs.")
-    if first is not None:
-        return np.array([_place(index, first)]), np.array([_place(index, second)])
-    _, groups = operator_groups(index, operator)
-    pairs = [pair for rows in groups for pair in combinations(rows, 2)]
-    one, two = zip(*pairs, strict=True)
-    return np.array(one), np.array(two)
-
-
-def _place(index: SatisfactionIndex, cell: Cell) -> int:
-    require_columns(index.cells, cell, "the index", hint="They are the columns of by=.")
-    match = np.flatnonzero((index.cells[list(cell)] == pd.Series(dict(cell))).all(axis=1))
-    if len(match) != 1:
-        known = [cell_name(row) for row in index.cells.to_numpy()]
-        if len(match):
-            raise WorkbenchError("{cell_name} names {n} cells. Give all of {names}.").of(
-                cell_name(cell.values()), len(match), index.by
-            )
-        raise unknown("cell", cell_name(cell.values()), known, "the index")
-    return int(match[0])
 
 
 def _tabulated(index, pairs, operator, construct, parts, hidden) -> ItemGaps:

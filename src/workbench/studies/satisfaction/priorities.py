@@ -10,8 +10,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_known
-from workbench.figures import Axes, dot_and_interval
-from workbench.messages import Label, Listed, Message, Name, Named, Number, Share, Span, Value, join, say
+from workbench.messages import Label, Listed, Message, Number, Share, Span, Value, join, say
 from workbench.methods.cells import cell_name
 from workbench.methods.plspm.batch import Layout
 from workbench.methods.resampling import standard_error
@@ -31,8 +30,8 @@ class ItemPriorities(Result):
     table : DataFrame
         One row an item, first priority first: construct, item, label, importance (points of the target's index per
         point of the item's scale), performance (mean on the scale, 0-100), potential (points of the target if every
-        answer rose to the end of the scale), with costs points_per_cost, each with `_low` and `_high`;
-        probability_top (share of resamples in which it is among the first `top`).
+        answer rose to the end of the scale), each with `_low` and `_high`; probability_top (share of resamples in which
+        it is among the first `top`).
     of : str
         Whose answers; empty for all.
     labels : mapping of item to Value
@@ -47,24 +46,15 @@ class ItemPriorities(Result):
     labels: Mapping[str, Value] = field(default_factory=dict)
 
     NAME = "items"
-    CHART = say("Dots with intervals, a row an item")
-    FORMATS = (
-        {f"{what}{end}": "{:.2f}" for what in _COLUMNS for end in ("", "_low", "_high")}
-        | {f"points_per_cost{end}": "{:.3g}" for end in ("", "_low", "_high")}
-        | {"probability_top": "{:.0%}"}
-    )
-
-    @property
-    def ranked_by(self) -> str:
-        """Column that orders the items."""
-        return "points_per_cost" if "points_per_cost" in self.table else "potential"
+    FORMATS = {f"{what}{end}": "{:.2f}" for what in _COLUMNS for end in ("", "_low", "_high")} | {
+        "probability_top": "{:.0%}"
+    }
 
     def headline(self) -> Message:
         """Say which item comes first, and which are surely among the first."""
-        row, what = self.table.iloc[0], self.ranked_by
+        row = self.table.iloc[0]
         sure = self.table.loc[self.table["probability_top"] >= self.level, "item"]
         group = say("first {n}", n=self.top) if self.top > 1 else say("first")
-        gain = Number(row[what], ".3g")
         target: Label | Message = Label(self.target)
         said: dict[str, Any] = {
             "target": say("{target} of {whose}", target=target, whose=self.of) if self.of else target,
@@ -87,9 +77,7 @@ class ItemPriorities(Result):
             lead,
             say(
                 "It could bring {gain} and is among the {group} in {often} of the resamples.",
-                gain=say("{gain} points per unit of cost", gain=gain)
-                if what == "points_per_cost"
-                else say("{gain} points up to the end of the scale", gain=gain),
+                gain=say("{gain} points up to the end of the scale", gain=Number(row["potential"], ".3g")),
                 group=group,
                 often=Share(row["probability_top"], 0),
             ),
@@ -109,7 +97,7 @@ class ItemPriorities(Result):
 
     def tiles(self) -> tuple[Tile, ...]:
         """What the first item could bring."""
-        if not self.shown or self.ranked_by != "potential":
+        if not self.shown:
             return ()
         row = self.table.iloc[0]
         label = self.say("points of {target} that {item} could bring", item=self.called(row["item"]))
@@ -128,18 +116,6 @@ class ItemPriorities(Result):
             items=say("Items of {whose}", whose=self.of) if self.of else say("Items"),
             n=self.top,
         )
-
-    def plot(self, ax: Axes | None = None) -> Axes:
-        """Draw what orders the items, with intervals."""
-        what = self.ranked_by
-        table = self.table.rename(columns={what: "estimate", f"{what}_low": "low", f"{what}_high": "high"})
-        names = [
-            say("{item} · {construct}", item=self.labels.get(row.item, Name(row.item)), construct=Label(row.construct))
-            for row in self.table.itertuples()
-        ]
-        unit = say("points per unit of cost") if what == "points_per_cost" else say("points if at the end of the scale")
-        label = self.say("{target}: {unit}", unit=unit)
-        return dot_and_interval(names, table, ax, label=label, zero=True, digits=".3g")
 
     def quantities(self) -> Iterable[Quantity]:
         """Name importance and potential of every item."""
@@ -217,8 +193,6 @@ def item_priorities(
     of: Mapping[str, object] | None = None,
     levers: Sequence[str] = (),
     top: int = 3,
-    cost: Mapping[str, float] | None = None,
-    labels: Mapping[str, str] | None = None,
 ) -> ItemPriorities:
     """Rank the items of the drivers by the points of the target that they could still bring.
 
@@ -232,16 +206,11 @@ def item_priorities(
         Drivers that somebody can act on; only their items are ranked. All if empty.
     top : int
         How many first places `probability_top` is about.
-    cost : mapping of item to money, optional
-        What raising the mean by one point of the scale costs, all in one currency; ranks by points per unit of it, the
-        items named only.
-    labels : mapping of item to text, optional
-        What items are called, where it is not what the model calls them.
 
     Raises
     ------
     WorkbenchError
-        If an item, cell or construct is unknown, or a cost is not positive.
+        If a cell or construct is unknown.
     CannotAnswer
         If no path leads to the target, an index is not defined, or `of` holds too few respondents.
 
@@ -255,13 +224,9 @@ def item_priorities(
         require_known("driver", name, drivers, say("the model of {target}", target=target))
     drivers = list(levers) or drivers
     owner = dict(zip(model.items, (model.names[c] for c in Layout(model).owner), strict=True))
-    for given in (cost or {}, labels or {}):
-        _known_items(given, model.items)
-    items = [item for item in model.items if owner[item] in drivers and (cost is None or item in cost)]
-    if top < 1 or not items:
-        raise WorkbenchError("top={top} of {n} items of drivers. Give 1 or more, and costs of drivers' items.").of(
-            str(top), len(items)
-        )
+    items = [item for item in model.items if owner[item] in drivers]
+    if top < 1:
+        raise WorkbenchError("top={top} of {n} items of drivers. Give 1 or more.").of(str(top), len(items))
     top = min(top, len(items))
     at, span = [model.items.index(item) for item in items], (draws.answers.high - draws.answers.low)
     effect = np.column_stack([draws.effect(owner[item], target) for item in items])
@@ -269,24 +234,17 @@ def item_priorities(
     width, reach = draws.width(mask), draws.reach(mask)[at]
     rows = {"importance": effect * draws.share[:, at] * 100 / span[at], "performance": draws.level_of(mask)[:, at]}
     rows["potential"] = effect * draws.share[:, at] * (100 - rows["performance"])
-    if cost is not None:
-        paid = np.array([cost[item] for item in items], float)
-        if not (np.isfinite(paid) & (paid > 0)).all():
-            raise WorkbenchError("cost of {names} is not positive. Give what a point costs.").of(
-                np.array(items)[~(paid > 0)]
-            )
-        rows["points_per_cost"] = rows["importance"] / paid
     table = pd.DataFrame({"construct": [owner[i] for i in items], "item": items})
-    names: dict[str, Value] = {**model.labels, **{item: Named(text, "") for item, text in (labels or {}).items()}}
-    table = table.assign(label=[say("{text}", text=names[i]) for i in items])
+    table = table.assign(label=[say("{text}", text=model.labels[i]) for i in items])
     hidden = {"performance": reach, "potential": np.abs(effect[0] * draws.share[0, at]) * reach}
     for name, values in rows.items():
         table = with_ends(
             table, level, **{name: values}, **(width | {"hidden": hidden[name]} if name in hidden else {})
         )
-    place = standing(list(rows.values())[-1])
+    place = standing(rows["potential"])
     table = table.assign(probability_top=(place[1:] < top).mean(axis=0)).iloc[np.argsort(place[0])]
-    return ItemPriorities(table.reset_index(drop=True), target, cell_name((of or {}).values()), top, level, names)
+    whose = cell_name((of or {}).values())
+    return ItemPriorities(table.reset_index(drop=True), target, whose, top, level, model.labels)
 
 
 def simulate_improvement(

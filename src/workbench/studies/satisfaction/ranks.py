@@ -21,13 +21,7 @@ from workbench.methods.ranks import rank_ends
 from workbench.methods.resampling import Rng, interval, standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.gaps import of_construct, operator_groups, unseen
-from workbench.studies.satisfaction.index import (
-    TOLERANCE,
-    Respondents,
-    SatisfactionIndex,
-    cell_points,
-    satisfaction_index,
-)
+from workbench.studies.satisfaction.index import Respondents, SatisfactionIndex, cell_points, satisfaction_index
 from workbench.studies.satisfaction.weighting import Margins
 
 SAID = 4
@@ -292,12 +286,10 @@ def own_weights(
     for name in dict.fromkeys(index.cells[operator]):
         inside, rows = whose == name, (index.cells[operator] == name).to_numpy()
         try:
-            fits[name] = fit_answers(
-                people.counted.part(inside), model, scheme="path", tolerance=TOLERANCE, along=signs
-            )
+            fits[name] = fit_answers(people.counted.part(inside), model, along=signs)
             refuse_unconverged(fits[name])
             blocks = (block[:, inside] for block in people.rows(resamples, rng))
-            found = resample(people.drawn.part(inside), fits[name], blocks, TOLERANCE)
+            found = resample(people.drawn.part(inside), fits[name], blocks)
         except CannotAnswer as problem:
             fits.pop(name, None)
             without[name] = say(

@@ -54,14 +54,6 @@ class Migration(Result):
     CHART = say("Bands from the segments before, left, to those after, right")
     FORMATS = dict.fromkeys(["revenue_before", "revenue_after"], COUNT) | dict.fromkeys(["low", "high"], SHARE)
 
-    def matrix(self, values: str = "customers", *, minimum: int = FEW) -> pd.DataFrame:
-        """Give a column of `flows` as a table, origin by destination; NaN where 1 to `minimum` - 1 customers moved."""
-        wide = pd.DataFrame(0.0, index=[*self.segments, ENTERED], columns=[*self.segments, LEFT])
-        cells = self.flows[["origin", "destination", "customers", values]].to_numpy()
-        for origin, destination, customers, value in cells:
-            wide.loc[origin, destination] = value if customers >= minimum else np.nan
-        return wide.rename_axis(index="origin", columns="destination")
-
     def headline(self) -> Message:
         """Say how many stayed, the largest move, who was and is in no segment, and whether the moves are steady."""
         last = self.counts[-1]

@@ -12,7 +12,8 @@ from workbench.methods.experiment.describe import TargetGroup, describe_targets
 from workbench.methods.experiment.effect import AverageEffect, Interval, average_effect
 from workbench.methods.experiment.learners import Trees, predict_uplift
 from workbench.studies.uplift.allocation import Allocation, allocate_offers
-from workbench.studies.uplift.curves import EffectGroups, UpliftCurve, effect_groups, uplift_curve
+from workbench.studies.uplift.curves import UpliftCurve, uplift_curve
+from workbench.studies.uplift.groups import EffectGroups, effect_groups
 from workbench.studies.uplift.offers import OfferValue, predict_offers, value_offers
 from workbench.studies.uplift.saved import ListCounter, ScoredList, UpliftModel, fit_uplift, score_list
 from workbench.studies.uplift.targeting import Targeting, targeting

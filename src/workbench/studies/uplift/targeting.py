@@ -70,7 +70,7 @@ class Targeting(Result):
     Attributes
     ----------
     curve : DataFrame
-        share (0-1), net, low, high, spend (contact, incentives, fixed cost), money per customer of the list; the
+        share (0-1), net, low, high, money per customer of the list; the
         band holds at each share, and is NaN where too few of the best share bought.
     best_share, best_share_low, best_share_high : float
         Share with the highest net on the curve, and the lowest and highest share that the data cannot tell from the
@@ -266,16 +266,15 @@ class Targeting(Result):
         if not np.isnan(advantage[1]):
             yield Quantity(f"advantage{where}", advantage[0], self.currency, *advantage[1:], rtol=1e-3)
 
-    def plot(self, ax: Axes | None = None, *, by: Literal["share", "spend"] = "share") -> Axes:
-        """Draw net money over the share contacted (or the spend), with its band and the shares that may be best."""
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Draw net money over the share contacted, with its band and the shares that may be best."""
         ax = axes(ax)
-        share = 100 * self.curve["share"] if by == "share" else self.customers * self.curve["spend"]
+        share = 100 * self.curve["share"]
         ax.axhline(0, color="0.6", linewidth=1)
         ax.fill_between(share, self.curve["low"], self.curve["high"], alpha=0.2, linewidth=0)
         (line,) = ax.plot(share, self.curve["net"])
-        ax.set_xlim(0, share.max())
-        spent = self.say("spend ({currency})")
-        ax.set_xlabel("share of the list contacted, best first (%)" if by == "share" else spent)
+        ax.set_xlim(0, 100)
+        ax.set_xlabel("share of the list contacted, best first (%)")
         ax.set_ylabel(self.say("net per customer of the list ({currency})"))
         if self.verdict == "not answerable":
             ax.annotate("not answerable", (0.5, 0.95), xycoords="axes fraction", ha="center", va="top")
@@ -499,10 +498,9 @@ def _curve(
     everywhere = np.ones(len(known), dtype=bool)
     low, high = ends(net[1:], se, third, *bins.arms(), outcome=measured, known=everywhere, **how)
     share = np.append(0, listed.share)
-    spend = fixed + np.append(0, listed.share * (costs.contact + costs.incentive * listed.treated_means[..., 0]))
     low, high, known = np.append(0, low), np.append(0, high), np.append(True, known)
     banded = {"low": np.where(known, low, np.nan), "high": np.where(known, high, np.nan)}
-    return pd.DataFrame({"share": share, "net": net, **banded, "spend": spend}), drawn, high
+    return pd.DataFrame({"share": share, "net": net, **banded}), drawn, high
 
 
 def _spare(bins: ScoreBins, share: np.ndarray, costs: Costs) -> np.ndarray:

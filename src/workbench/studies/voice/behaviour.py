@@ -26,6 +26,7 @@ EVENTS = 20
 TOO_GOOD = 0.9
 UNLIKELY = 1e-6
 FAR = 15
+DAYS = ("answered_on", "left_on")
 
 
 def respondent_scores(survey: pd.DataFrame, fit: PlsFit, *, construct: str = "Satisfaction") -> pd.Series:
@@ -214,14 +215,8 @@ def satisfaction_outcome(
     linked: pd.DataFrame,
     *,
     score: str = "score",
-    churned: str = "churned",
-    revenue: tuple[str, str] | None = ("revenue_before", "revenue_after"),
     covariates: Sequence[str] = (),
     weight: str | None = "weight",
-    answered: str = "answered_on",
-    known_on: Sequence[str] = ("left_on",),
-    starts: str | None = None,
-    complete: str | None = "complete",
     level: float = 0.95,
     unit: str = "currency",
 ) -> SatisfactionOutcome:
@@ -231,18 +226,8 @@ def satisfaction_outcome(
     ----------
     linked : DataFrame
         One row a respondent, a customer once: score 0-100 and what followed (`survey_outcomes` of the warehouse).
-    churned : str
-        1 if the customer left within the window, else 0.
-    revenue : (before, after) or None
-        Columns of revenue a month before and after the interview.
     covariates : sequence of str
         Numbers and categories known before the interview, to hold constant.
-    known_on : sequence of str
-        Columns of days on which the end or the notice of it was known (missing where there was none).
-    starts : str, optional
-        Column of the day on which the outcome's window begins.
-    complete : str or None
-        Column that says whether the whole window is known.
     unit : str
         Of revenue, for people.
 
@@ -259,27 +244,19 @@ def satisfaction_outcome(
     An association, not the effect of raising satisfaction: what makes customers dissatisfied may make them leave
     whatever they feel. It holds for those who answered and whose customer is known.
     """
-    dates, money = [answered, *known_on, *([starts] if starts else [])], list(revenue or ())
-    needed = [
-        score,
-        churned,
-        *money,
-        *covariates,
-        *dates,
-        *([weight] if weight else []),
-        *([complete] if complete else []),
-    ]
+    read = [score, "churned", "revenue_before", "revenue_after"]
+    needed = [*read, *covariates, *DAYS, *([weight] if weight else []), "complete"]
     require_columns(linked, needed, "linked", hint="survey_outcomes() and respondent_scores() give them.")
-    distinct([score, churned, *money, *covariates], "the column")
+    distinct([*read, *covariates], "the column")
     if "customer_id" in linked and linked["customer_id"].duplicated().any():
         raise WorkbenchError("a customer stands twice in linked. Take one wave, or one interview a customer.")
-    linked = linked[needed].assign(**{d: columns.days(linked[d], d)[0] for d in dates})
-    if complete and not (whole := columns.flag(linked[complete], complete)).all():
+    linked = linked[needed].assign(**{d: columns.days(linked[d], d)[0] for d in DAYS})
+    if not (whole := columns.flag(linked["complete"], "complete")).all():
         until = say("Take a shorter window, an earlier wave.")
         if whole.any():
             until = say(
                 "Take a shorter window, an earlier wave, or interviews until {day} only.",
-                day=linked.loc[whole, answered].max(),
+                day=linked.loc[whole, "answered_on"].max(),
             )
         over = say(
             "the window after the interview is not over for {open} of {n} respondents.",
@@ -287,14 +264,15 @@ def satisfaction_outcome(
             n=len(linked),
         )
         raise CannotAnswer(join(over, until))
-    numbers = {c: columns.number(linked[c], c, missing="keep") for c in [score, churned, *money]}
+    numbers = {c: columns.number(linked[c], c, missing="keep") for c in read}
     linked = linked.assign(**numbers, **({weight: weights_of(linked, weight)} if weight else {}))
-    rows = linked[linked[[score, churned, *money]].notna().all(axis=1) & (weights_of(linked, weight) > 0)]
+    rows = linked[linked[read].notna().all(axis=1) & (weights_of(linked, weight) > 0)]
     rows = _read(rows, covariates)
-    rows = rows.iloc[canonical_order(rows[[c for c in needed if c != complete]])]
-    y, s, w = rows[churned].to_numpy(float), rows[score].to_numpy(float), weights_of(rows, weight)
+    rows = rows.iloc[canonical_order(rows[needed[:-1]])]
+    s, y, before, after = rows[read].to_numpy(float).T
+    w = weights_of(rows, weight)
     if not np.isin(y, (0, 1)).all():
-        raise WorkbenchError("'{churned}' must be 0 or 1.").of(churned)
+        raise WorkbenchError("'{churned}' must be 0 or 1.").of("churned")
     events = int(y.sum())
     _refuse_few(y)
     if np.ptp(s) == 0:
@@ -306,12 +284,10 @@ def satisfaction_outcome(
     estimates, known = _churn(y[told], s[told], w[told], z[told], level)
     predicted = y.copy()
     predicted[told] = known
-    if money:
-        before, after = (rows[c].to_numpy(float) for c in money)
-        estimates.append(_revenue(after, s, w, np.column_stack([z, before]), level))
+    estimates.append(_revenue(after, s, w, np.column_stack([z, before]), level))
     table = pd.DataFrame(estimates, columns=["quantity", "estimate", "se", "low", "high", "p"])
     auc = _auc(s, y)
-    warnings = (*_leaks(rows, answered, known_on, starts, auc), *_all_left(rows, covariates, y, told))
+    warnings = (*_leaks(rows, auc), *_all_left(rows, covariates, y, told))
     fifths = _fifths(s, y, w, predicted, level)
     left_out = len(linked) - len(rows)
     untold = tuple(_untold(rows, covariates, y, told))
@@ -488,17 +464,12 @@ def _auc(s: np.ndarray, y: np.ndarray) -> float:
     return float((rank[left].sum() - count * (count + 1) / 2) / (count * (len(y) - count)))
 
 
-def _leaks(rows: pd.DataFrame, answered: str, known_on, starts: str | None, auc: float) -> Iterable[Message]:
-    for column in known_on:
-        if count := int((rows[column] <= rows[answered]).sum()):
-            yield say(
-                "{n} respondents were asked on or after '{column}': their score may follow the decision.",
-                n=count,
-                column=column,
-            )
-    if starts and (count := int((rows[starts] < rows[answered]).sum())):
+def _leaks(rows: pd.DataFrame, auc: float) -> Iterable[Message]:
+    if count := int((rows["left_on"] <= rows["answered_on"]).sum()):
         yield say(
-            "the window of {n} respondents begins before their interview, so the score may follow the outcome.", n=count
+            "{n} respondents were asked on or after '{column}': their score may follow the decision.",
+            n=count,
+            column="left_on",
         )
     if max(auc, 1 - auc) > TOO_GOOD:
         yield say(

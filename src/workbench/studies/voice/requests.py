@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,7 +12,7 @@ from workbench import columns
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Listed, Message, Number, Share, Span, join, say
-from workbench.methods.cells import cell_name, cells_of, listed, one_cell, plain, refuse_mixed_waves, weights_of
+from workbench.methods.cells import cell_name, one_cell, refuse_mixed_waves, weights_of
 from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design
 from workbench.result import Quantity, Result, Tile
@@ -28,20 +28,17 @@ class ImprovementRequests(Result):
     Attributes
     ----------
     table : DataFrame
-        One row a cell and request, commonest first: the columns of `by`, request, share (% of all respondents),
-        low, high, n (who ask), and, where a score was given, score (their mean) with score_low and score_high.
+        One row a request, commonest first: request, share (% of all respondents), low, high, n (who ask), and, where a
+        score was given, score (their mean) with score_low and score_high.
     asking : float
         Per cent of all respondents who ask for anything.
-    hidden, hidden_n : int
-        Requests of fewer than `minimum` respondents in their cell, not shown even by name (words of a few can
-        name a person), and their respondents.
+    hidden : int
+        Requests of fewer than `minimum` respondents, not shown even by name (words of a few can name a person).
     """
 
     table: pd.DataFrame
     asking: float
     hidden: int
-    hidden_n: int
-    by: tuple[str, ...]
     level: float
     minimum: int
 
@@ -84,8 +81,8 @@ class ImprovementRequests(Result):
         )
 
     def called(self, row: pd.Series) -> Listed:
-        """Name a request and its cell."""
-        return one_cell(row[[*self.by, "request"]])
+        """Name a request."""
+        return one_cell(row[["request"]])
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
@@ -97,15 +94,14 @@ class ImprovementRequests(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the share of each request with its interval."""
-        labels = [cell_name(values) for values in self.table[["request", *self.by]].to_numpy()]
+        labels = [cell_name(values) for values in self.table[["request"]].to_numpy()]
         table = self.table.rename(columns={"share": "estimate"})
         return dot_and_interval(labels, table, ax, label=self.say("% of respondents ({level} interval)"), digits=".1f")
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every share shown."""
         for place, row in enumerate(self.table.to_dict("records")):
-            cell = "".join(f"{column}={row[column]}," for column in self.by)
-            name = f"request_share[{cell}request={row['request']}]"
+            name = f"request_share[request={row['request']}]"
             yield Quantity(name, row["share"], "%", row["low"], row["high"], row=place)
 
 
@@ -114,7 +110,6 @@ def improvement_requests(
     *,
     request: str = "request",
     score: str | None = None,
-    by: Sequence[str] = (),
     weight: str | None = "weight",
     level: float = 0.95,
     minimum: int = 10,
@@ -139,35 +134,29 @@ def improvement_requests(
     CannotAnswer
         If no request has `minimum` respondents.
     """
-    by = listed(by)
-    used = [*by, request, *([weight] if weight else []), *([score] if score else [])]
+    used = [request, *([weight] if weight else []), *([score] if score else [])]
     require_columns(survey, used, "survey")
-    survey = plain(survey, by)
-    refuse_mixed_waves(survey, by)
+    refuse_mixed_waves(survey, [])
     kept = survey[weights_of(survey, weight) > 0]
     kept = kept.iloc[canonical_order(kept[used])]
     w = weights_of(kept, weight)
     points = columns.number(kept[score], score, what="score", missing="keep") if score else None
     asked = columns.category(kept[request], request).astype("string").str.strip().replace("", pd.NA)
-    found, hidden = [], []
-    for cell, rows in cells_of(kept, by):
-        sizes = asked.iloc[rows].value_counts()
-        hidden += sizes[sizes < max(minimum, 2)].tolist()
-        listing = []
-        for name, n in sizes[sizes >= max(minimum, 2)].items():
-            who = (asked.iloc[rows] == name).fillna(False).to_numpy(bool)
-            share = Design.of(w[rows]).mean(100.0 * who)
-            low, high = share.interval("top", level)
-            line = dict(zip(by, cell, strict=True))
-            line |= {"request": name, "share": share.estimate, "low": low, "high": high, "n": n}
-            listing.append(line | ({} if points is None else _score_of(points[rows][who], w[rows][who], level)))
-        found += sorted(listing, key=lambda line: (-line["share"], line["request"]))[:TOP]
+    found, sizes = [], asked.value_counts()
+    shown = sizes[sizes >= max(minimum, 2)]
+    for name, n in shown.items():
+        who = (asked == name).fillna(False).to_numpy(bool)
+        share = Design.of(w).mean(100.0 * who)
+        low, high = share.interval("top", level)
+        line = {"request": name, "share": share.estimate, "low": low, "high": high, "n": n}
+        found.append(line | ({} if points is None else _score_of(points[who], w[who], level)))
     if not found:
         raise CannotAnswer(
             "no request was made by {minimum} respondents. Lower minimum=, or group the requests first."
         ).of(minimum)
     asking = 100 * float(w @ asked.notna().to_numpy()) / w.sum()
-    return ImprovementRequests(pd.DataFrame(found), asking, len(hidden), sum(hidden), tuple(by), level, minimum)
+    table = pd.DataFrame(sorted(found, key=lambda line: (-line["share"], line["request"]))[:TOP])
+    return ImprovementRequests(table, asking, len(sizes) - len(shown), level, minimum)
 
 
 def _score_of(y: np.ndarray, w: np.ndarray, level: float) -> dict[str, float]:
