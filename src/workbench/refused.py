@@ -8,6 +8,7 @@ import pandas as pd
 
 from workbench.catalogue import label
 from workbench.messages import Count, Label, Message, Name, Named, Share, Term, say
+from workbench.recognised import recognised
 
 _COLUMN = r"(?P<column>[^\s]+)"
 
@@ -68,8 +69,8 @@ def because(reason: str) -> Message:
 
     >>> because("subscription_id does not stand in subscription")
     'the line is not among the accepted lines'
-    >>> because("the key (bill_id) stands in another row"), because("strange")
-    ('another record has the same key', 'strange')
+    >>> because("the key (bill_id) stands in another row"), in_words("a byte (0x9f) does not fit gb18030", "zh")
+    ('another record has the same key', '字节0x9f不符合gb18030编码')
     """
 
     def found(pattern: str) -> dict[str, str] | None:
@@ -103,4 +104,4 @@ def because(reason: str) -> Message:
         return say("the record has {has} fields instead of {wants}", has=has, wants=wants)
     if found(r"the key \(.*\) stands in .*") is not None:
         return say("another record has the same key")
-    return say("{text}", text=Term(reason))
+    return recognised(reason) or say("{text}", text=Term(reason))

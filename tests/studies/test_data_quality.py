@@ -10,7 +10,7 @@ import pytest
 
 from workbench import refused
 from workbench.errors import CannotAnswer, WorkbenchError
-from workbench.messages import Message
+from workbench.messages import Message, word
 from workbench.studies import data_quality as study
 from workbench.warehouse import schema, sqlfiles
 
@@ -202,6 +202,7 @@ def test_lost_records_and_copies():
         "record and are no loss."
     )
     assert lost.as_table().frame["customers named"].tolist() == ["fewer than 10", "not known", ""]
+    assert word(lost.as_table().frame["customers named"][0], "zh") == "不足10"
     assert study.lost_records(REFUSED[2:3]).headline() == "All 100 records were accepted."
 
 

@@ -250,7 +250,7 @@ def lost_records(refusals: pd.DataFrame, *, customers: int = 0) -> LostRecords:
 
 
 def _few(count: int) -> str:
-    return f"{count:,}" if count >= 10 else "fewer than 10"
+    return f"{count:,}" if count >= 10 else say("fewer than {n}", n=10)
 
 
 def _tables(names: Iterable[str]) -> Listed:
