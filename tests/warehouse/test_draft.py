@@ -7,6 +7,7 @@ import random
 import shlex
 from pathlib import Path
 
+import openpyxl
 import pandas as pd
 import pytest
 
@@ -209,6 +210,41 @@ def test_title_rows_sheets_and_parquet(root):
     assert mapping.as_of == dt.date(2024, 3, 2)
     with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
         assert made.account()["accepted"].tolist() == [1, 2]
+
+
+def test_two_rows_of_names_below_a_title(root):
+    """An upper name stands over several columns: kept where the lower ones do not tell columns apart."""
+    rows = [f'K{i},"1,00{i}.5",{i},"2,00{i}.5",{i}' for i in range(1, 6)]
+    head = ["账单汇总,,,,", "客户,4月,,5月,", "编号,应收,优惠,应收,优惠"]
+    _, text, _, raw = drafted(root, {"2026账单.csv": "\r\n".join([*head, *rows, ""]).encode("gb18030")})
+    assert "skip_rows = 1, header_rows = 2" in text
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        found = long(made.query("SELECT customer_id, month::DATE, amount FROM bill ORDER BY ALL"))
+    assert found == [[f"K{i}", f"2026-0{m}-01", 1000.0 * (m - 3) + i + 0.5] for i in range(1, 6) for m in (4, 5)]
+    one = "月报,,\n客户,账单,\n编号,账期,应收\nK1,202606,5\nK2,202606,6\n"
+    assert "skip_rows = 2\n" in drafted(root, {"账单.csv": one})[1]
+    lacking = "客户编号,,应收金额\nK1,x,甲\nK2,x,乙\n"  # a name is missing: no record stands for the names
+    with pytest.raises(WorkbenchError, match="no canonical table fits"):
+        drafted(root, {"账单.csv": lacking})
+
+
+def test_a_hidden_sheet_is_read_only_where_it_is_named(root):
+    """A draft leaves it out and says so; a mapping that names no sheet does not read one that nobody sees."""
+    book = openpyxl.Workbook()
+    for sheet, day in ((book.active, "2020-01-01"), (book.create_sheet("现在"), "2024-01-01")):
+        sheet.append(["客户编号", "客户类型", "省份", "入网日期"])
+        for i in range(1, 6):
+            sheet.append([f"K{i}", "个人", "广东", day])
+    book.active.sheet_state, book.active.title = "hidden", "旧"
+    _, text, mapping, raw = drafted(root, {"客户.xlsx": book.save})
+    assert "CHECK: the hidden sheet 旧 is left out" in text and [b.sheet for b in mapping.files] == ["现在"]
+    file = root / "data/mappings/t.toml"
+    file.write_text(text.replace('sheet = "现在"\n', ""), "utf-8")
+    with pytest.raises(WorkbenchError, match=r"the sheet '旧' is hidden\. If it is meant"):
+        tried(file, raw=raw, root=root).__enter__()
+    file.write_text(text.replace("现在", "旧"), "utf-8")
+    with tried(file, raw=raw, root=root) as made:
+        assert made.table("customer")["joined_on"].astype(str).unique().tolist() == ["2020-01-01"]
 
 
 @pytest.mark.parametrize(

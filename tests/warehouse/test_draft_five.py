@@ -235,3 +235,18 @@ def test_customers_that_nobody_lists_are_asked_about(root):
     files = delivery("english", key=lambda i: f"000{i + 7}")
     text, _, _ = drafted(root, {name: files[name] for name in ("crm.csv", "billing.csv")})
     assert "none of its values stands in Customer No of crm.csv" in "\n".join(doubts(text))
+
+
+def test_a_chain_of_links_is_followed_to_the_customer(root):
+    """Bills know a device, a file its account, another whose that is: each join is asked about."""
+    files = {
+        "客户.csv": "客户编号,客户类型,省份,入网日期\n" + "".join(f"K{i:03},个人,广东,2024-01-01\n" for i in range(30)),
+        "账户.csv": "客户编号,账户编号\n" + "".join(f"K{i:03},A{i:05}\n" for i in range(30)),
+        "设备.csv": "账户编号,设备号码\n" + "".join(f"A{i:05},D{i:06}\n" for i in range(30)),
+        "账单.csv": "设备号码,账期,应收金额\n" + "".join(f"D{i:06},202606,{i}.5\n" for i in range(30)),
+    }
+    text, _, raw = drafted(root, {name: content.encode() for name, content in files.items()})
+    assert text.count("which tells the customer. Right?") == 2
+    with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:
+        bills = made.query("SELECT customer_id, amount FROM bill ORDER BY 1").to_numpy().tolist()
+    assert bills == [[f"K{i:03}", i + 0.5] for i in range(30)]

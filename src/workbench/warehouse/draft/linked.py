@@ -25,8 +25,13 @@ class Link:
     there: str
     customer: str
 
-    def sql(self, rows: str = "rows_of") -> str:
+    def chain(self) -> list[Link]:
+        """This one, and the link by which the file that it leads to knows its customers in turn."""
+        return [self, *(one for link in self.by.links for one in link.chain())]
+
+    def sql(self, rows: str = "rows_of", by: str = "customers_of") -> str:
         """The SELECT of a `[[prepare]]` step that joins them to rows; a key of several customers gives none."""
+        by = f"({self.by.links[0].sql(by, f'{by}_those')})" if self.by.links else by
         key, here, customer = f"b.{quoted(self.there)}", f"f.{quoted(self.here)}", f"b.{quoted(self.customer)}"
         if PHONE in holds(self.by, self.there):
             wide = "'０１２３４５６７８９', '0123456789'"
@@ -36,7 +41,7 @@ class Link:
         return (
             f'SELECT f.*, concat_ws(\', \', f."#file", f."#line") AS {ROW},\n'
             f"  b.customer AS {LINKED}\nFROM {rows} f LEFT JOIN (\n"
-            f"  SELECT {key} AS key, any_value({customer}) AS customer FROM customers_of b\n"
+            f"  SELECT {key} AS key, any_value({customer}) AS customer FROM {by} b\n"
             f"  GROUP BY ALL HAVING count(DISTINCT {customer}) = 1\n) b ON b.key = {here}"
         )
 
@@ -59,16 +64,21 @@ def link(samples: Sequence[Sample], customers: Sample, key: str) -> None:
     hubs = [(customers, key)]
     for sample in (one for one in samples if one is not customers):
         hubs += [(sample, name) for name in keys[id(sample)] if share(sample, name, customers, key)][:1]
-    for sample in (one for one in samples if not any(one is hub for hub, _ in hubs)):
-        found = [
-            (share(sample, here, hub, there), hub, here, there, customer)
-            for hub, customer in hubs for there, texts in keys[id(hub)].items() if there != customer
-            if len(texts) > MOST * len(hub.texts(there)) and not all(t.isdecimal() and len(t) < LONG for t in texts)
-            for here in keys[id(sample)]
-        ]  # fmt: skip
-        most, hub, here, there, customer = max(found, key=lambda one: one[0], default=(0.0, customers, "", "", ""))
-        if most:
-            _join(sample, Link(hub, here, there, customer))
+    ends = {id(hub) for hub, _ in hubs}
+    while hubs:
+        new = []
+        for sample in (one for one in samples if not one.links and id(one) not in ends):
+            found = [
+                (share(sample, here, hub, there), hub, here, there, customer)
+                for hub, customer in hubs for there, texts in keys[id(hub)].items() if there != customer
+                if len(texts) > MOST * len(hub.texts(there)) and not all(t.isdecimal() and len(t) < LONG for t in texts)
+                for here in keys[id(sample)]
+            ]  # fmt: skip
+            most, hub, here, there, customer = max(found, key=lambda one: one[0], default=(0.0, customers, "", "", ""))
+            if most:
+                _join(sample, Link(hub, here, there, customer))
+                new.append((sample, LINKED))
+        hubs = new
     for sample, like in permutations([s for s in samples if s is not customers], 2):
         if like.links and not sample.links and {*sample.columns, LINKED} <= like.columns.keys():  # too few rows to tell
             _join(sample, like.links[0])

@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from workbench.errors import WorkbenchError
 from workbench.messages import as_message
 from workbench.warehouse.ingest.decode import UTF16, unpacked
+from workbench.warehouse.ingest.headers import joined
 from workbench.warehouse.ingest.read import check_size
 from workbench.warehouse.ingest.reading import FORMATS, format_of
 
@@ -168,10 +169,10 @@ def _csv(path: Path) -> list[Sample]:
     if not rows:
         return []
     width = Counter(map(len, rows)).most_common(1)[0][0]
-    above = next(i for i, row in enumerate(rows) if len(row) == width)
-    names, body = rows[above], rows[above + 1 :]
+    above, heads = _heads(rows, width)
+    names, body = list(joined(rows[above : above + heads])), rows[above + heads :]
     options |= {"delimiter": delimiter} if delimiter != "," else {}
-    options |= {"skip_rows": above} if above else {}
+    options |= ({"skip_rows": above} if above else {}) | ({"header_rows": heads} if heads > 1 else {})
     months = [name for name in names if re.fullmatch(r"20\d\d(0[1-9]|1[0-2])", name)]
     values = [name for name in names if _is_value(name) and (name not in months or len(months) < 2)]
     if values or not all(names) or len(set(names)) < len(names):
@@ -180,6 +181,18 @@ def _csv(path: Path) -> list[Sample]:
         doubts += ("the file seems to have no names of columns: give them under names",)
     body = [row for row in body if len(row) == width][:ROWS]
     return [Sample(path, options, _columns(names, body), whole and len(rows) < ROWS, doubts, unit=_unit(rows[:above]))]
+
+
+def _heads(rows: list[list[str]], width: int) -> tuple[int, int]:
+    """Where the names of columns begin, and in how many rows: below titles, and names of several columns."""
+    first = next(i for i, row in enumerate(rows) if len(row) == width)
+    filled = [sum(map(bool, row)) for row in rows[first : first + 6]]
+    at = first + filled.index(max(filled))
+    below = [{row[i] for row in rows[at + 1 :] if len(row) == width} for i in range(width)]
+    if at == first or len(rows[at]) != width or any(_is_value(t) or t in below[i] for i, t in enumerate(rows[at])):
+        return first, 1
+    several = len(set(rows[at])) < width
+    return at - several, 1 + several
 
 
 def _unit(above: Iterable[Iterable[Any]]) -> str:
@@ -236,19 +249,27 @@ def _plain(value: Any) -> str:
 
 def _excel(path: Path) -> list[Sample]:
     check_size(path)
-    book, found = fastexcel.read_excel(path.read_bytes()), []
-    for number, sheet in enumerate(book.sheet_names):
-        cells = book.load_sheet(sheet, header_row=None, skip_rows=0, n_rows=ROWS, dtypes="string").to_arrow()
+    book, found, hidden = fastexcel.read_excel(path.read_bytes()), list[Sample](), list[Sample]()
+    for sheet in book.sheet_names:
+        loaded = book.load_sheet(sheet, header_row=None, skip_rows=0, n_rows=ROWS, dtypes="string")
+        cells = loaded.to_arrow()
         rows = list(zip(*(column.to_pylist() for column in cells.columns), strict=True))
         filled = [sum(cell is not None for cell in row) for row in rows[:20]]
         if not filled or max(filled) < 2:
             continue
         above = filled.index(max(filled))
-        names = [" ".join(str(cell or f"column {i + 1}").split()) for i, cell in enumerate(rows[above])]
-        body = [[_plain(cell) for cell in row] for row in rows[above + 1 :] if any(row)]
-        options = ({"sheet": sheet} if number else {}) | ({"skip_rows": above} if above else {})
-        found.append(Sample(path, options, _columns(names, body), len(rows) < ROWS, unit=_unit(rows[:above])))
-    return found
+        heads = 1 + (above > 0 and len({*rows[above]} - {None}) < filled[above])
+        above -= heads - 1
+        top = joined([[str(cell or "") for cell in row] for row in rows[above : above + heads]])
+        names = [name or f"column {i + 1}" for i, name in enumerate(top)]
+        body = [[_plain(cell) for cell in row] for row in rows[above + heads :] if any(row)]
+        seen = loaded.visible == "visible"
+        options: dict[str, Any] = {"sheet": sheet} if sheet != book.sheet_names[0] or not seen else {}
+        options |= ({"skip_rows": above} if above else {}) | ({"header_rows": heads} if heads > 1 else {})
+        made = Sample(path, options, _columns(names, body), len(rows) < ROWS, unit=_unit(rows[:above]))
+        (found if seen else hidden).append(made)
+    doubts = tuple(f"the hidden sheet {one.options['sheet']} is {'left out' if found else 'read'}" for one in hidden)
+    return [replace(one, doubts=doubts) for one in found or hidden]
 
 
 def bare(name: str) -> str:

@@ -90,10 +90,11 @@ def _step(sample: Sample, name: str) -> list[str]:
     doubts = list(filter(None, sample.wide.doubts.values())) if sample.wide else []
     sql, more = (sample.wide.sql(), {"multiplies": True, "drops": True}) if sample.wide else ("", {})
     inputs = [("rows_of", sample, more)]
-    for link in sample.links:
-        doubts.append(f"{link.here} is taken for {link.there} of {link.by.at}, which tells the customer. Right?")
-        sql = link.sql(f"({sql})" if sql else "rows_of")
-        inputs.append(("customers_of", link.by, {"lookup": True}))
+    for first in sample.links:
+        sql = first.sql(f"({sql})" if sql else "rows_of")
+        for number, link in enumerate(first.chain()):
+            doubts.append(f"{link.here} is taken for {link.there} of {link.by.at}, which tells the customer. Right?")
+            inputs.append((f"customers_of{'_those' * number}", link.by, {"lookup": True}))
     plain = "'''" not in sql and sql.replace("\n", "").isprintable()
     lines = ["", "[[prepare]]", *(CHECK + _said(doubt) for doubt in doubts), f"name = {quoted(name)}"]
     lines += [f"sql = '''\n{sql}\n'''" if plain else f"sql = {quoted(sql)}", "[prepare.inputs]"]

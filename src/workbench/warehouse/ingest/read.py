@@ -346,6 +346,10 @@ def _excel(path: Path, block: FileBlock, check_names: Callable[[Names], object])
     with _damage_named(path):
         loaded = book.load_sheet(block.sheet, **_ALL_ROWS, dtypes="string", skip_whitespace_tail_rows=True)
         cells, errors = loaded.to_arrow_with_errors()
+    if isinstance(block.sheet, int) and loaded.visible != "visible":
+        raise WorkbenchError("{path}: the sheet '{sheet}' is hidden. If it is meant, name it under sheet.").of(
+            path, loaded.name
+        )
     blank = _blank_rows(cells) if cells.num_columns else range(cells.num_rows)
     filled = np.setdiff1d(np.arange(block.skip_rows, cells.num_rows), np.array(blank, np.int64))
     if not len(filled):

@@ -211,6 +211,8 @@ def _disk(folder: Path) -> Iterator[None]:
     try:
         yield
     except (duckdb.Error, OSError) as error:
+        if isinstance(error, PermissionError) and not str(error.filename).startswith(str(folder)):
+            raise  # an extract that may not be read
         raise WorkbenchError(
             "the ingest into {folder} stopped: {first}. Is the disk full, or not to be written? The version in "
             "force is as it was."
