@@ -157,6 +157,12 @@ def dictionary_markdown(language: str = "en") -> str:
     return "\n".join([prose(_PREFACE, language), *(sqlfiles.page(subject, language) for subject in SUBJECTS)])
 
 
+def require_warehouse(warehouse: object) -> None:
+    """Refuse the name of a source in place of its warehouse."""
+    if isinstance(warehouse, str):
+        raise WorkbenchError("'{name}' is a name, not a warehouse. Open it: workbench.open('{name}').").of(warehouse)
+
+
 def as_date(as_of: date | str) -> date:
     """Give the day of a date, its ISO text or a midnight.
 
@@ -230,6 +236,7 @@ def require_use(warehouse: Queryable, as_of: date | str) -> None:
 
 def spans(warehouse: Queryable) -> dict[str, tuple[date, date]]:
     """First and last day on record, by table of dated facts; tables without rows are left out."""
+    require_warehouse(warehouse)
     parts = [
         f"SELECT '{table}' AS fact, CAST({first} AS DATE) AS first_on, CAST({last} AS DATE) AS last_on FROM {table}"
         for table, (first, last) in _FIRST_LAST.items()
