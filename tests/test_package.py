@@ -4,6 +4,7 @@ import dataclasses
 import importlib
 import re
 import warnings
+from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +15,7 @@ import workbench as wb
 from workbench import renamed
 from workbench.result import CannotAnswer, Refusal, Result, ask
 from workbench.studies.segmentation import concentration
+from workbench.warehouse.views import view
 
 
 @pytest.mark.parametrize("door", wb.__all__)
@@ -29,6 +31,36 @@ def test_what_a_tab_completes_are_the_doors():
 
 def test_the_docstring_names_doors_that_there_are():
     assert set(re.findall(r"wb\.([a-z]\w*)", wb.__doc__)) <= set(wb.__all__)
+
+
+@pytest.mark.parametrize("page", ["docs/lab.md", "docs/zh/lab.md"])
+def test_the_lines_of_the_page_run_as_they_stand(page, operator, tmp_path, monkeypatch):
+    """A newcomer copies them: the sample operator gives segments and an answer."""
+    monkeypatch.setenv("WORKBENCH_HOME", str(operator))
+    monkeypatch.chdir(tmp_path)
+    text = (Path(__file__).resolve().parents[1] / page).read_text("utf-8")
+    (lines,) = re.findall(r"```python\n(.*?)```", text, flags=re.S)
+    here = {}
+    exec(lines, here)
+    labels = pd.read_csv(tmp_path / "segments.csv", dtype={"customer_id": str})
+    assert len(labels) == len(here["use"]) and set(labels["cluster"]) == {1, 2, 3}
+    assert "champions" in str(here["paid"].headline())
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        lambda: wb.features("sample", "2026-07-01"),
+        lambda: wb.customer_view("sample", "2026-07-01"),
+        lambda: wb.arms("sample", "data_upgrade", arm="treatment", as_of="2026-07-01"),
+        lambda: view("sample", "bill_history", as_of="2026-07-01"),
+    ],
+)
+def test_the_name_of_a_source_is_no_warehouse(ask):
+    with pytest.raises(
+        wb.WorkbenchError, match=r"'sample' is a name, not a warehouse. Open it: workbench.open\('sample'\)"
+    ):
+        ask()
 
 
 def test_an_unknown_door_names_the_others():

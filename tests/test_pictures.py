@@ -236,6 +236,26 @@ def test_the_first_screen_ends_in_time_and_nothing_is_too_wide(browser, tmp_path
     assert browser.execute_script("return document.querySelectorAll('.table.right').length") == 1
 
 
+def test_on_paper_the_whole_decision_stands(browser, tmp_path):
+    """Nobody opens a fold on paper: its points stand there, and the words that ask for a click do not."""
+    lines = ["Keep A.", "Drop B.", "Look at C.", "What would change this: costs", "And: lots", "Not that"]
+    cells = []
+    for title, text, ours in (("Answer", "Yes.", {}), ("Decision", "\n".join(lines), {"do": 3})):
+        output = {"output_type": "display_data", "data": {"text/plain": text}}
+        output["metadata"] = {"workbench": {"kind": title.lower(), **ours}}
+        cells.append({"cell_type": "markdown", "source": f"## {title}", "metadata": {}})
+        cells.append({"cell_type": "code", "source": "", "metadata": {}, "outputs": [output]})
+    facts = {"study": "s", "parameters": [], "data_version": "v", "finished": "f", "seconds": 1, "workbench": "1"}
+    made = page.report_page({"cells": cells, "metadata": {}}, title="T", facts=facts, links=[])
+    (tmp_path / "page.html").write_text(made, "utf-8")
+    browser.get(f"file://{tmp_path}/page.html")
+    seen = "return ['details li', 'summary'].map(x => document.querySelector('.decision ' + x).checkVisibility())"
+    for media, shown in (("screen", [False, True]), ("print", [True, False])):
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": media})
+        assert browser.execute_script(seen) == shown
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
+
+
 def test_words_of_a_picture_can_be_read_on_what_they_stand_on(browser, tmp_path):
     """At least 4.5 to 1 with the shape below, in light and dark, on every colour of a map; axe does not decide it."""
     ax = heat_map(pd.DataFrame(np.linspace(-1, 1, 49).reshape(7, 7)), "+.1f", cmap="RdBu")

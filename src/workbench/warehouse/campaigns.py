@@ -11,7 +11,7 @@ import pandas as pd
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.messages import Message, Term, join, say
 from workbench.warehouse.connect import Warehouse
-from workbench.warehouse.features import as_date, customer_features
+from workbench.warehouse.features import as_date, customer_features, require_warehouse
 from workbench.warehouse.views import view
 
 CONTROL = "control"
@@ -130,6 +130,7 @@ def campaign_arms(
         If the outcome window is still open on `as_of`, members were assigned on different days or, where that is asked
         for, not at random (or at random), or the campaign went to whole provinces.
     """
+    require_warehouse(warehouse)
     campaigns = warehouse.table("campaign").set_index("campaign_id", drop=False)
     if campaign not in campaigns.index:
         raise unknown(

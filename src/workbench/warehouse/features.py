@@ -158,6 +158,12 @@ def dictionary_markdown(language: str = "en") -> str:
     return "\n".join([prose(_PREFACE, language), *(sqlfiles.page(subject, language) for subject in SUBJECTS)])
 
 
+def require_warehouse(warehouse: object) -> None:
+    """Refuse the name of a source in place of its warehouse."""
+    if isinstance(warehouse, str):
+        raise WorkbenchError("'{name}' is a name, not a warehouse. Open it: workbench.open('{name}').").of(warehouse)
+
+
 def as_date(as_of: date | str) -> date:
     """Give the day of a date, its ISO text or a midnight.
 
@@ -234,6 +240,7 @@ def spans(warehouse: Queryable, tables: Iterable[str] = tuple(_FIRST_LAST)) -> d
 
     The first is in a month that another follows, unless over a twentieth of the rows stand before: no stray begins it.
     """
+    require_warehouse(warehouse)
     parts = [
         f"SELECT '{table}' AS fact, CAST(MIN({day}) AS DATE) AS first_on, CAST({last} AS DATE) AS last_on FROM {table}"
         for table, (day, last) in _FIRST_LAST.items()

@@ -12,7 +12,7 @@ from typing import Any
 import pandas as pd
 
 from workbench.warehouse import sqlfiles
-from workbench.warehouse.features import Queryable, as_date, require_coverage, tables_stored
+from workbench.warehouse.features import Queryable, as_date, require_coverage, require_warehouse, tables_stored
 
 
 def view(warehouse: Queryable, name: str, **parameters: Any) -> pd.DataFrame:
@@ -32,6 +32,7 @@ def view(warehouse: Queryable, name: str, **parameters: Any) -> pd.DataFrame:
     CannotAnswer
         If `as_of` lies after the data.
     """
+    require_warehouse(warehouse)
     known = getattr(warehouse, "as_of", None)
     if known and "as_of" in parameters and as_date(parameters["as_of"]) > known:
         require_coverage(warehouse, as_date(parameters["as_of"]), ["life"])

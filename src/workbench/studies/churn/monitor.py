@@ -79,7 +79,7 @@ class ChurnMonitor(Result):
         if self.horizon > 1:  # a departure is in the outcome of several months
             said = say("{verdict}: {left} of {rows} customer-months ended in leaving within {n} months, {expected} "
                 "were expected.", rows=int(sums["customers"]), n=self.horizon, **told)  # fmt: skip
-        alarm = say("A false alarm comes in at most {alarm} of such looks.", alarm=Share(FALSE_ALARM, 0))
+        alarm = say("A false alarm comes in about {alarm} of such looks.", alarm=Share(FALSE_ALARM, 0))
         if self.listed.empty:
             return join(said, alarm)
         return join(said, alarm, say("{n} of {all} customers are at {threshold} or more.", n=len(self.listed),
