@@ -9,7 +9,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 PACKAGE = SOURCE / "workbench"
-LARGEST_FILE, LARGEST_PACKAGE = 600, 74_570
+LARGEST_FILE, LARGEST_PACKAGE = 600, 74_370
 
 
 def room(module):
