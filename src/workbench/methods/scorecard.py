@@ -21,7 +21,7 @@ from workbench.messages import Label, Listed, say
 from workbench.methods.ranking import auc
 from workbench.methods.regression import separated
 
-SMALLEST = 0.03
+MOST, SMALLEST = 6, 0.03  # bins of a feature, and the least share of the rows in one
 _DIFFERENT = 6.635  # chi-square of one degree of freedom at 1%
 _COLUMNS = ("feature", "above", "to", "points")
 
@@ -90,19 +90,15 @@ def evidence(codes: np.ndarray, event: np.ndarray, *, add: float = 0.0) -> pd.Da
     return pd.DataFrame(found, index=pd.Index(bins, name="bin"))
 
 
-def cuts(values: np.ndarray, event: np.ndarray, *, most: int = 6, smallest: float = SMALLEST) -> np.ndarray:
+def cuts(values: np.ndarray, event: np.ndarray) -> np.ndarray:
     """Where to cut a number, so that bins differ most in the event, ends belonging to the left.
 
-    Leaves of one tree, of which neighbours that do not differ at 1% are joined.
+    Leaves of one tree, at most `MOST`, of which neighbours that do not differ at 1% are joined.
 
     Parameters
     ----------
     values : array, shape (n,)
         NaN are left out.
-    most : int
-        Bins at most.
-    smallest : float
-        Least share of the rows in a bin.
 
     Returns
     -------
@@ -114,8 +110,8 @@ def cuts(values: np.ndarray, event: np.ndarray, *, most: int = 6, smallest: floa
     distinct, rank = np.unique(values[known], return_inverse=True)
     if len(distinct) < 2:
         return np.empty(0)
-    least = max(2, int(np.ceil(smallest * len(values))))
-    tree = DecisionTreeClassifier(criterion="entropy", max_leaf_nodes=most, min_samples_leaf=least, random_state=0)
+    least = max(2, int(np.ceil(SMALLEST * len(values))))
+    tree = DecisionTreeClassifier(criterion="entropy", max_leaf_nodes=MOST, min_samples_leaf=least, random_state=0)
     tree.fit(rank[:, None], event[known])  # ranks: a tree rounds to single precision
     at = np.floor(np.unique(tree.tree_.threshold[tree.tree_.feature >= 0])).astype(int)
     return _different(distinct[at], values[known], event[known])
@@ -228,9 +224,7 @@ def read_card(path: str | Path) -> Card:
         ).of(path, error) from None
 
 
-def fit_card(
-    table: pd.DataFrame, event: np.ndarray, features: Sequence[str], *, most: int = 6, scale: Scale | None = None
-) -> Card:
+def fit_card(table: pd.DataFrame, event: np.ndarray, features: Sequence[str]) -> Card:
     """Fit a card: each feature cut by `cuts`, its bins weighed by evidence, the weights a logistic regression.
 
     Parameters
@@ -241,8 +235,6 @@ def fit_card(
     features : sequence of str
         Their order does not matter; those that separate nothing are left out, and those whose weight would turn round
         as others say the same already.
-    most : int
-        Bins of a feature at most, the one for missing values apart.
 
     Raises
     ------
@@ -253,7 +245,7 @@ def fit_card(
     ----------
     Siddiqi (2006), Credit Risk Scorecards, Wiley.
     """
-    event, scale = np.asarray(event, bool), scale or Scale()
+    event, scale = np.asarray(event, bool), Scale()
     read = {feature: number(table[feature], feature, missing="keep") for feature in sorted(features)}
     fewest = int(min(event.sum(), (~event).sum()))
     if fewest < 10 * max(len(read), 1):
@@ -267,7 +259,7 @@ def fit_card(
         )
     found, columns = [], []
     for feature, values in read.items():
-        edges = np.r_[-np.inf, cuts(values, event, most=most), np.inf]
+        edges = np.r_[-np.inf, cuts(values, event), np.inf]
         gone = np.isnan(values)
         codes = np.where(gone, len(edges) - 1, np.searchsorted(edges[1:], values))
         told = evidence(codes, event, add=0.5)

@@ -26,7 +26,6 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.locks import whole
 
 BATCH = 100_000
-_TELL = 10
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,7 @@ class Scored:
 
 def score(
     warehouse: Any, query: str, model: Any, *, into: Path | str, parameters: Sequence | Mapping = (),
-    key: str = "customer_id", batch: int = BATCH, workers: int = 1, progress: Callable[[str], None] | None = None,
+    key: str = "customer_id", batch: int = BATCH, workers: int = 1,
 ) -> Scored:  # fmt: skip
     """Score each row of a query and write key and score to a Parquet or CSV file, in the query's order.
 
@@ -65,7 +64,6 @@ def score(
     key : Column that tells rows apart. A score that has no names of its own is `score`.
     batch : Rows at a time.
     workers : Processes that score; the file is the same with any number of them.
-    progress : Told in words after each ten batches.
 
     Raises
     ------
@@ -81,8 +79,6 @@ def score(
         for found in spread(work, records_of(warehouse, query, parameters, batch=batch), workers):
             write(found)
             rows += found.num_rows
-            if progress and rows // batch % _TELL == 0:
-                progress(f"{rows:,} rows scored")
         if not rows:
             raise CannotAnswer("the query gives no row, so there is nobody to score.")
     return Scored(Path(into), rows, tuple(found.schema.names), time.monotonic() - begun)
