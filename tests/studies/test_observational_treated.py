@@ -8,7 +8,7 @@ from scipy.special import expit
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.methods.experiment import Trees
 from workbench.methods.resampling import one_thread
-from workbench.studies.observational.adjustment import _doubly_robust, adjusted, balanced, odds_weights
+from workbench.studies.observational.adjustment import _doubly_robust, adjusted, balanced, odds_weights, who
 from workbench.studies.observational.sensitivity import confounding_odds, largest_bias, robustness_value
 from workbench.studies.observational.treated import effect_on_treated
 from workbench.warehouse import campaign_arms, open_warehouse
@@ -239,3 +239,10 @@ def test_refusals_follow_the_overlap():
     }
     print(f"\nrefused, by strength of selection: {rates}")
     assert rates[0.7] <= 0.1 and rates[8.0] >= 0.9
+
+
+def test_who_are_outside_is_told_from_ten_of_a_kind_on():
+    """Seven of 300 have no comparable controls: their number is no cell to show."""
+    members = pd.DataFrame({"town": ["A"] * 300 + ["B"] * 300})
+    said = [str(who(members, ["town"], np.ones(600, bool), np.arange(600) < many)) for many in (0, 7, 40)]
+    assert said == ["", "groups of fewer than 10", "town is A (40 of 300)"]

@@ -6,6 +6,7 @@ import pytest
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.messages import Number
+from workbench.reports.page.tables import withheld
 from workbench.result import Refusal, ask
 from workbench.studies.uplift import check_campaign, describe_targets, targeting
 
@@ -144,6 +145,17 @@ def test_targets_in_words():
     assert found.groups["targets"].sum() == pytest.approx(750, abs=1)
     assert "above all: bill over" in found.headline()
     assert describe_targets(table, score="s", features=["bill"], share=1).groups["who"].tolist() == ["everybody"]
+
+
+def test_targets_of_a_kind_are_told_from_ten_on():
+    """7 targets among 300 members are no cell to show, and not those whom the headline is about."""
+    table = pd.DataFrame({"town": ["A"] * 300 + ["B"] * 300, "s": [0.0] * 600})
+    for many, told in ((7, False), (40, True)):
+        table["s"] = np.r_[np.arange(300) < many, np.zeros(300)] + 0.0
+        found = describe_targets(table, score="s", features=["town"], share=many / 600)
+        table_of = found.as_table()
+        hidden = withheld(table_of.frame, table_of.counts, 10, table_of.totals)
+        assert (0 not in hidden, "above all: town is A" in found.headline()) == (told, told)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from workbench.errors import WorkbenchError
 from workbench.messages import Label, Message, Number, Share, say
 from workbench.methods.coding import arrange, class_edges, cut
 from workbench.methods.experiment.members import categories, is_text, require_members, scores
-from workbench.result import Result
+from workbench.result import MINIMUM_CELL, Result
 
 EVERYBODY = say("everybody")
 
@@ -38,7 +38,7 @@ class TargetGroup(Result):
     share: float
     campaign: str = ""
 
-    NAME, COUNTS, TABLE = "targets", "members", "groups"
+    NAME, COUNTS, TABLE = "targets", "targets", "groups"
     FORMATS = MappingProxyType({"target_share": "{:.0%}"})
 
     def headline(self) -> Message:
@@ -46,7 +46,7 @@ class TargetGroup(Result):
         if not self.share:
             return say("Nobody is to be contacted, so there are no targets to describe.")
         share = Share(self.share, 0)
-        dense = self.groups[self.groups["target_share"] > self.share]
+        dense = self.groups[(self.groups["target_share"] > self.share) & (self.groups["targets"] >= MINIMUM_CELL)]
         if not len(dense):
             return say("The best {share} of the list have no trait in common among these.", share=share)
         first = dense.sort_values("targets", ascending=False, kind="stable").iloc[0]

@@ -17,6 +17,7 @@ from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.learners import Trees, draw_folds, standardised
 from workbench.methods.experiment.members import features_of, indicator_columns
 from workbench.methods.resampling import Rng, seeds
+from workbench.result import MINIMUM_CELL
 
 ALARM = 0.05
 CUTS = np.arange(1, 10) / 10
@@ -292,10 +293,12 @@ def _doubly_robust(
 
 
 def who(members: pd.DataFrame, covariates: list[str], treated: np.ndarray, outside: np.ndarray) -> Message:
-    """Say who the treated outside the overlap are."""
+    """Say who the treated outside the overlap are, by no fewer than ten of a kind."""
     if not outside.any():
         return say("")
     score = pd.Series(outside[treated].astype(float), index=members.index[treated])
     groups = describe_targets(members[treated], score=score, features=covariates, share=score.mean()).groups
     top = groups.iloc[0]
+    if top["targets"] < MINIMUM_CELL:
+        return say("groups of fewer than {n}", n=MINIMUM_CELL)
     return say("{who} ({n} of {all})", who=top["who"], n=top["targets"], all=top["members"])
