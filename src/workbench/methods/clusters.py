@@ -6,6 +6,9 @@ import numpy as np
 
 from workbench.methods import intervals
 
+PRIOR = 30
+"""Rows for which it counts how much a share of a sum would vary if customers differed alike whatever their size."""
+
 
 def share(y: np.ndarray, who: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
     """Share with Wilson's interval at the effective number of rows; NaN without rows.
@@ -51,16 +54,25 @@ def difference(
 def ratio(top: np.ndarray, bottom: np.ndarray, who: np.ndarray, level: float = 0.95) -> tuple[float, float, float]:
     """Share of a sum, parts of which `top` are, with Wilson's interval at the effective number of customers.
 
-    NaN where the sum is not above 0.
+    A few large customers who all did alike tell little of how much the share varies. So what was seen to vary counts as
+    the rows that tell it (as squares do), and for `PRIOR` rows what would vary if customers differed alike whatever
+    their size: as much as an event does, less what parts of one do not. NaN where the sum is not above 0.
 
     >>> [round(float(x), 3) for x in ratio(np.array([0.0, 2.0, 2.0]), np.array([2.0, 2.0, 2.0]), np.arange(3))]
-    [0.667, 0.159, 0.955]
+    [0.667, 0.208, 0.939]
     """
     codes = np.unique(who, return_inverse=True)[1]
     upper, lower = np.bincount(codes, top), np.bincount(codes, bottom)
-    total = float(lower.sum())
+    total, squares = float(lower.sum()), float((lower**2).sum())
     if not total > 0:
         return np.nan, np.nan, np.nan
-    p, groups = float(upper.sum()) / total, len(lower)
-    variance = float(((upper - p * lower) ** 2).sum()) / total**2 * groups / max(groups - 1, 1)
-    return p, *_wilson(p, variance, total**2 / float((lower**2).sum()), level)
+    p, groups, worth = float(upper.sum()) / total, len(lower), total**2 / squares
+    q = (p * worth + 0.5) / (worth + 1)  # one more customer, half of whom is an event
+    spread, more = q * (1 - q), (q**2 + (1 - q) ** 2) / 2 * squares / worth
+    within = np.divide(upper * (lower - upper), lower, out=np.zeros(groups), where=lower > 0).clip(0)
+    alike = max(1 + groups * (1 - float(within.sum()) / total / spread), 1.0) / (groups + 1) * spread / worth
+    seen = (float(((upper - q * lower) ** 2).sum()) + more) / total**2 * worth / (worth + 1)
+    rows = squares**2 / float((lower**4).sum())
+    n = spread * (rows + PRIOR) / (rows * seen + PRIOR * alike)
+    low, high = intervals.share(p * n, n, level=level)
+    return p, float(low), float(high)
