@@ -2,11 +2,13 @@
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
-from workbench.personal import is_card, personal
+from workbench.personal import is_card, masked, personal
 from workbench.reports.handoff import scan
 from workbench.reports.page import lists
+from workbench.warehouse.clear import kinds, mask
 
 
 def check_digit(first):
@@ -72,6 +74,32 @@ def test_lists_and_bundles_judge_a_number_alike(text, tmp_path):
         except lists.WorkbenchError:
             refused.append(True)
     assert refused == [bool(personal(text))] * 2
+
+
+@pytest.mark.parametrize(
+    ("text", "clear"),
+    [
+        ("打139.1234.5678。", "打[number]。"),
+        ("打139·1234·5678", "打[number]"),
+        ("打139—1234—5678/138_1234_5678", "打[number]/[number]"),
+        ("打１３９．１２３４．５６７８", "打[number]"),
+        ("证110105 19491231 002X", "证[number]"),
+        ("证110 105 1949 1231 002x号", "证[number]号"),
+        ("单20260101 11010519491231002X", "单20260101 [number]"),
+        ("价139.12345678", "价139.12345678"),
+        ("价139.1234.5678.9", "价139.1234.5678.9"),
+        ("单110105 19491331 002X", "单110105 19491331 002X"),
+    ],
+)
+def test_numbers_in_groups_as_people_write_them(text, clear):
+    column = pa.chunked_array([[text]])
+    assert mask(column)[0].to_pylist() == [clear] == [masked(text)[0]]
+    assert bool(personal(text)) == (text != clear)
+
+
+def test_an_identifier_in_groups_is_one_in_clear():
+    found = kinds(pa.chunked_array([["139.1234.5678", "110105 19491231 002X", "139.12345678", "139-1234-5678"]]))
+    assert found.to_pylist() == ["phone", "card", None, "phone"]
 
 
 def test_a_whole_value_is_told_from_a_text_that_holds_it():

@@ -18,17 +18,20 @@ BEFORE, AFTER = r"(?<![0-9A-Za-z])(?<!\d\.)", r"(?![0-9A-Za-z]|\.\d*[1-9])"
 PHONE, CARD, _MAIL = "a telephone number", "an identity card", "an e-mail address"
 _FIXED = "the number of a fixed line"
 _ABROAD, _AT = r"(?:(?:\+|00)86[- ]{0,2}[(]?0?|0)", r"[)]?[- ]{0,2}[2-8]"
+_SIGNS = ".·_/‐‑–—−"  # between the groups of a number, the same one twice: 139.12345678 is an amount
 _KINDS = {
-    PHONE: BEFORE + r"(?:(?:\+|00)?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}" + AFTER,
+    PHONE: BEFORE
+    + rf"(?:(?:\+|00)?86[- ]?)?1[3-9]\d(?:[- ]?\d{{4}}[- ]?|(?P<s>[{_SIGNS}])\d{{4}}(?P=s))\d{{4}}"
+    + AFTER,
     "an IMSI": BEFORE + r"460\d{12}" + AFTER,
     _FIXED: BEFORE
     + rf"[(]?{_ABROAD}(?:(?:10|2\d){_AT}\d{{3}}|[3-9]\d\d{_AT}\d{{2,3}})[- ]?\d{{4}}(?:-\d{{1,5}})?"
     + AFTER,
-    CARD: BEFORE + r"[1-9]\d{16}[\dXx]" + AFTER,
+    CARD: BEFORE + r"[1-9]\d\d[- ]?\d{3}[- ]?\d{4}[- ]?\d{4}[- ]?\d{3}[\dXx]" + AFTER,
     _MAIL: r"(?<=[\w.%+-])@(?:[A-Za-z0-9-]{1,63}\.){1,8}[A-Za-z]{2,24}\b",
 }
 _FORMS = {kind: re.compile(pattern) for kind, pattern in _KINDS.items()}
-_MAYBE = re.compile(r"@|(?:\d[- ()]{0,3}){11}")
+_MAYBE = re.compile(rf"@|(?:\d[- (){_SIGNS}]{{0,3}}){{11}}")
 _ADDRESS = re.compile(r"[A-Za-z0-9._%+-]{1,64}" + _KINDS[_MAIL].partition(")")[2])
 # The first two digits of a card: the province, region or city that issued it (GB/T 2260).
 _ISSUERS = re.compile("1[1-5]|2[1-3]|3[1-7]|4[1-6]|5[0-4]|6[1-5]|71|8[1-3]|91")
@@ -89,11 +92,12 @@ def masked(text: str) -> tuple[str, int]:
 
 
 def is_card(number: str) -> bool:
-    """Say whether 18 characters can be the number of an identity card (GB 11643; check character: ISO 7064, MOD 11-2).
+    """Say whether 18 characters, in groups or not, can be an identity card's (GB 11643; check: ISO 7064, MOD 11-2).
 
-    >>> is_card("11010519491231002X"), is_card("110105194912310021"), is_card("11010519491331002X")
+    >>> is_card("110105 19491231 002X"), is_card("110105194912310021"), is_card("11010519491331002X")
     (True, False, False)
     """
+    number = re.sub("[- ]", "", number)
     if not re.fullmatch(r"[1-9][0-9]{16}[0-9Xx]", number) or not _ISSUERS.match(number):
         return False
     try:

@@ -4,8 +4,10 @@ import csv
 import gzip
 import json
 import shutil
+import sqlite3
 import stat
 import zipfile
+from contextlib import closing
 
 import pandas as pd
 import pytest
@@ -19,6 +21,7 @@ from workbench.reports.page.lists import write_list
 from workbench.reports.privacy.forget import _repairs as named_in_repairs
 from workbench.reports.privacy.forget import forget
 from workbench.reports.privacy.search import log, reidentify, scan
+from workbench.reports.runs.ledger import Ledger
 from workbench.warehouse import open_warehouse
 from workbench.warehouse.ingest import ingest
 from workbench.warehouse.ingest.mapping import read_mapping
@@ -188,6 +191,32 @@ def test_a_customer_is_forgotten(root):
         assert clear not in everything(root)
     account = after.full_account()
     assert account.balanced and account.frame["set_aside"].tolist() == [1, 1, 1, 3] and not account.excess()
+
+
+def test_the_page_of_who_is_forgotten_goes_with_what_the_ledger_says_of_it(root):
+    with Ledger(root):
+        pass
+    file = root / "reports/runs/ledger.sqlite"
+    kept = {"customer=CUST-02": ("shop", "CUST-02"), "source=other": ("other", "CUST-01"), "all": ("shop", "")}
+    with closing(sqlite3.connect(file)) as con, con:
+        for slot, (source, customer) in (kept | {"customer=CUST-01": ("shop", "CUST-01")}).items():
+            said = json.dumps({"source": source, "customer": customer})
+            values = {"study": "customer", "slot": slot, "period": "", "plan": "", "parameters": said, "state": "done"}
+            values |= {"fingerprint": "f", "headline": slot, "token": slot, "inputs": "{}"}
+            ended = values | {"error": "", "kind": "", "quantities": "[]"}
+            for table, row in (("slot", values), ("history", ended)):
+                places = ", ".join("?" * len(row))
+                con.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", list(row.values()))
+            page = root / "reports/site/customer" / slot
+            page.mkdir(parents=True)
+            (page / "manifest.json").write_text(said)
+    gone = forget("shop", "CUST-01", root)
+    assert "reports/site/customer/customer=CUST-01" in gone.lists
+    assert {path.name for path in (root / "reports/site/customer").iterdir()} == kept.keys()
+    with closing(sqlite3.connect(file)) as con:
+        for table in ("slot", "history"):
+            assert {slot for (slot,) in con.execute(f"SELECT slot FROM {table}")} == kept.keys()
+    assert b"customer=CUST-01" not in b"".join(path.read_bytes() for path in file.parent.glob("ledger*"))
 
 
 def test_who_is_forgotten_stays_so(root):

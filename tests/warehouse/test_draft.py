@@ -2,9 +2,11 @@
 
 import datetime as dt
 import gzip
+import io
 import json
 import random
 import shlex
+import zipfile
 from pathlib import Path
 
 import openpyxl
@@ -228,6 +230,67 @@ def test_two_rows_of_names_below_a_title(root):
         drafted(root, {"账单.csv": lacking})
 
 
+def zipped(files):
+    """Give a zip as Windows packs it in China: names of members in GBK, which nothing says."""
+
+    class Member(zipfile.ZipInfo):
+        def _encodeFilenameFlags(self):
+            return self.named.encode("gb18030"), self.flag_bits & ~0x800
+
+        def __init__(self, named):
+            super().__init__(named)
+            self.named = named
+
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(Member(name), content)
+    return packed.getvalue()
+
+
+def test_a_zip_is_drafted_like_the_files_in_it(root):
+    customers = [f"K{i:04}" for i in range(40)]
+    table = "客户编号,姓名,性别,省份,入网日期\n" + "".join(f"{k},王,男,广东,2019-05-06\n" for k in customers)
+    bills = {
+        m: "客户编号,账期,账单金额(元)\n" + "".join(f"{k},2026{m:02},{m}.5\n" for k in customers) for m in (4, 5, 6)
+    }
+    paid, book = io.BytesIO(), io.BytesIO()
+    pd.DataFrame({"客户编号": customers, "支付日期": "2026-06-15", "支付金额": 7.25}).to_parquet(paid)
+    sheet = {"客户编号": customers, "流量MB_202605": [str(i) for i in range(40)], "流量MB_202606": ["9"] * 40}
+    pd.DataFrame(sheet).to_excel(book, index=False)
+    files = {
+        "客户/客户 [1].csv": table.encode("gb18030"),
+        "支付/支付.parquet": paid.getvalue(),
+        "用量.xlsx": book.getvalue(),
+    }
+    files |= {f"账务/账单_2026{m:02}.csv": text.encode("gb18030") for m, text in bills.items()}
+    files |= {"用量.xlsx": book.getvalue(), "说明.pdf": b"%PDF", "__MACOSX/客户/._客户.csv": b"\0", "账务/空.csv": b""}
+    _, _, mapping, raw = drafted(root, {"交付.zip": zipped(files)})
+    assert raw == root / "in"
+    assert {block.path for block in mapping.files if block.path} >= {
+        "交付.zip/账务/账单_*.csv",
+        "交付.zip/支付/支付.parquet",
+    }
+    with tried(mapping.file, raw=raw, root=root) as made:
+        sums = {name: made.table(name).sum(numeric_only=True) for name in ("bill", "payment")}
+        assert len(made.table("customer")) == 40
+        assert (len(made.table("bill")), sums["bill"]["amount"]) == (120, 40 * (4.5 + 5.5 + 6.5))
+        assert sums["payment"]["amount"] == 40 * 7.25
+        assert len(made.table("usage_month")) == 80
+        assert made.account()["quarantined"].sum() == 0
+
+
+def test_zips_of_months_and_a_name_with_brackets(root):
+    """A browser calls a second download `a[1].csv`, which is no pattern."""
+    month = "客户编号,账期,账单金额(元)\n" + "".join(f"K{i},2026{{m:02}},{{m}}\n" for i in range(30))
+    files = {f"2026{m:02}.zip": zipped({"账单/账单.csv": month.format(m=m)}) for m in (4, 5)}
+    head = "客户编号,姓名,入网日期\n" + "".join(f"K{i},王,2019-05-06\n" for i in range(30))
+    _, _, mapping, raw = drafted(root, files | {"客户[1].csv": head})
+    assert {block.path for block in mapping.files} == {"*.zip/账单/账单.csv", "客户[[]1].csv"}
+    with tried(mapping.file, raw=raw, root=root) as made:
+        assert made.table("bill")["amount"].sum() == 30 * 9
+
+
 def test_a_hidden_sheet_is_read_only_where_it_is_named(root):
     """A draft leaves it out and says so; a mapping that names no sheet does not read one that nobody sees."""
     book = openpyxl.Workbook()
@@ -260,6 +323,9 @@ def test_a_hidden_sheet_is_read_only_where_it_is_named(root):
         ("x.jsonl", b"[" * 100_000 + b"\n", "can't be read"),
         ("wide.csv", b"a,b\n" + b'"' + b"x" * 200_000 + b'",1\n', "can't be read"),
         ("cut.csv.gz", gzip.compress(b"a,b\n1,2\n" * 99, mtime=0)[:-12], "can't be read"),
+        ("x.zip", b"PK\3\4", "can't be read as a zip archive"),
+        ("x.zip", b"PK\5\6" + b"\0" * 18, "x.zip holds no file with one of the endings '.csv'"),
+        ("x.db", b"x", r"ndjson' \(.gz behind\)"),
         ("new\nline.csv", b"a,b\n1,2\n", "Rename the file"),
         ("x.csv", b"a,b\n1,2\n", "no canonical table fits 'x.csv'"),
     ],

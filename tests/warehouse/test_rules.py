@@ -258,6 +258,16 @@ def test_a_file_in_another_unit_than_the_others_is_told(door):
     assert plausible(account)["bill.amount.scale"] == said
 
 
+def test_payments_in_another_unit_than_the_bills_are_told(door):
+    """Each bill is paid, in fen by a system that names no bill."""
+    paid = [f"p{i},c1,,2026-05-01,{{}},cash" for i in range(60)]
+    for size, told in ((4966, "100 times"), (49.66, ""), (0.4966, "one 100th of")):
+        pay = "id,c,b,on,fee,how\n" + "\n".join(paid).format(*[size] * 60) + "\n"
+        said = f"amount is typically {told} that of a bill: is one in fen (scale = 0.01)?"
+        account, _ = door(bill=bills([1] * 6), pay=pay)
+        assert plausible(account) == ({"payment.amount.scale": said} if told else {})
+
+
 def test_a_month_with_a_tenth_or_ten_times_the_rows_is_told(door):
     """Also one without any; but not the first one, which may begin late, nor that of as_of, which is not over."""
     text = bills([1] * 6).splitlines()

@@ -15,11 +15,11 @@ from workbench.personal import CARD, PHONE, masked, personal
 
 _SHORTEST = 11  # digits of a mobile number
 _SHORTEST_MAIL = 6
-_IN_TEXT = f"[@＠]|(?:[0-9０-９][- －()（）]{{0,3}}){{{_SHORTEST}}}"
+_IN_TEXT = f"[@＠]|(?:[0-9０-９][- －()（）.．·_/／‐‑–—−]{{0,3}}){{{_SHORTEST}}}"
 # What may be one as a whole; of cards those with a possible birthday: many a customer's number has eighteen digits.
 _WHOLE = (
-    r"^(?:(?:\+|00)?86[- ]?)?1[3-9]\d[- ]?\d{4}[- ]?\d{4}$|"
-    r"^[1-9]\d{5}(?:1[89]|20)\d\d(?:0[1-9]|1[0-2])[0-3]\d{4}[0-9Xx]$"
+    r"^(?:(?:\+|00)?86[- ]?)?1[3-9]\d[- .·_/‐‑–—−]?\d{4}[- .·_/‐‑–—−]?\d{4}$|"
+    r"^[1-9]\d\d[- ]?\d{3}[- ]?(?:1[89]|20)\d\d[- ]?(?:0[1-9]|1[0-2])[0-3]\d[- ]?\d{3}[0-9Xx]$"
 )
 _KIND = {PHONE: "phone", CARD: "card"}
 

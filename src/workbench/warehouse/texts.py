@@ -70,7 +70,7 @@ def one_form(text: str, kind: str | None) -> str:
         Of all kinds white space, unseen signs, width and case are taken off; of a phone number also the signs between
         digits and China's country code, of a card the signs between digits, of a name the form of the dot.
 
-    >>> {one_form(text, "phone") for text in ("12000000000", "+86 120-0000-0000", "００８６12000000000")}
+    >>> {one_form(text, "phone") for text in ("12000000000", "+86 120-0000-0000", "００８６120·0000·0000")}
     {'12000000000'}
     >>> one_form("11010019000101001x", "card"), one_form("阿依古丽•买买提", "name")
     ('11010019000101001X', '阿依古丽·买买提')
@@ -85,5 +85,5 @@ def one_form(text: str, kind: str | None) -> str:
 
 _UNSEEN = re.compile(f"[{re.escape(UNSEEN)}]")
 _DOTS = re.compile("[·•・∙⋅．.]")
-_BETWEEN = re.compile(r"(?<=[0-9A-Z)])[-‐-―−()/.](?=[0-9(])|^\((?=[+\d])|(?<=\d)\)(?=\d)")
+_BETWEEN = re.compile(r"(?<=[0-9A-Z)])[-‐-―−()/.·_](?=[0-9(])|^\((?=[+\d])|(?<=\d)\)(?=\d)")
 _COUNTRY = re.compile(r"^(\+|00)?86(?=1\d{10}$)")

@@ -27,9 +27,7 @@ from workbench.methods.plspm.model import PathModel
 def first_moments(first: PathModel, moment: Moments) -> Moments:
     """Give the moments of the items alone, without their products."""
     p = len(first.items)
-    return Moments(
-        moment.mean[:, :p], moment.sd[:, :p], moment.correlation[:, :p, :p], moment.cell_mean[:, :, :p]
-    )  # fmt: skip
+    return Moments(moment.mean[:, :p], moment.sd[:, :p], moment.correlation[:, :p, :p], moment.cell_mean[:, :, :p])
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,7 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import re
+import shutil
+import sqlite3
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -41,28 +44,14 @@ _SHORTEST = 6  # signs of an identifier that a text can be searched for
 
 @dataclass(frozen=True)
 class Gone:
-    """What was done to forget a customer.
+    """What was done to forget a customer."""
 
-    Attributes
-    ----------
-    version : str
-        The version in force, which lacks them.
-    rows : int
-        Rows that stood in the tables of the version before.
-    repaired, lists : tuple of str
-        Files out of which their rows were taken.
-    naming : tuple of str
-        Files that still name them: reports to be rendered again, and what else was made by hand.
-    held : tuple of str
-        Versions that a run still reads.
-    """
-
-    version: str
-    rows: int
-    repaired: tuple[str, ...]
-    lists: tuple[str, ...]
-    naming: tuple[str, ...]
-    held: tuple[str, ...]
+    version: str  # the one in force, which lacks them
+    rows: int  # that stood in the tables of the version before
+    repaired: tuple[str, ...]  # files out of which their rows were taken
+    lists: tuple[str, ...]  # also their own page, and what the ledger of runs said of it
+    naming: tuple[str, ...]  # files that still name them: reports to be rendered again, and what was made by hand
+    held: tuple[str, ...]  # versions that a run still reads
 
 
 def forget(
@@ -110,7 +99,7 @@ def forget(
     folder = warehouse_folder(source, root)
     with one_writer(folder):
         held = keep_only(folder, account.version)
-    lists = _lists(root, theirs)
+    lists = _lists(root, theirs) + _pages(root, source, forms | theirs["customer_id"])
     naming = _naming(root, forms.union(*theirs.values()))
     log(root, "forget", source, account.version, 1)
     mended = tuple(path.relative_to(root).as_posix() for path in (*repairs, *decided))
@@ -209,6 +198,24 @@ def _lists(root: Path, theirs: dict[str, set[str]]) -> list[str]:
             write_list(frame[~gone], path.parent, name=ours.pop("list"), **ours)
         changed.append(path.relative_to(root).as_posix())
     return changed
+
+
+def _pages(root: Path, source: str, numbers: set[str]) -> list[str]:
+    """Remove the page of one customer, and take it out of the ledger of runs."""
+    ledger, gone, both = root / "reports" / "runs" / "ledger.sqlite", set[str](), ("slot", "history")
+    if not ledger.is_file():
+        return []
+    with closing(sqlite3.connect(ledger, timeout=60, isolation_level=None)) as con:
+        asked = " UNION ".join(f"SELECT study, slot, parameters FROM {table}" for table in both)
+        for study, slot, said in con.execute(asked).fetchall():
+            if (of := json.loads(said)).get("source") == source and of.get("customer") and of["customer"] in numbers:
+                for table in both:
+                    con.execute(f"DELETE FROM {table} WHERE study = ? AND slot = ?", [study, slot])
+                shutil.rmtree(root / "reports" / "site" / study / slot, ignore_errors=True)
+                gone.add(f"reports/site/{study}/{slot}")
+        con.execute("VACUUM")  # what is deleted stays in the file until it is written anew
+        con.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return sorted(gone)
 
 
 def _naming(root: Path, theirs: set[str]) -> list[str]:

@@ -94,9 +94,7 @@ class OwnStanding(Result):
             else say("{index} {span}", **_points(row))
             for row in self.table.to_dict("records")
         ]
-        yield self.say(
-            "{construct} of {own}, of 100 points: {found}.", own=self.own, found=Listed(found[:PLACES], ";")
-        )  # fmt: skip
+        yield self.say("{construct} of {own}, of 100 points: {found}.", own=self.own, found=Listed(found[:PLACES], ";"))
         if not isinstance(self.gaps, Refusal) and len(self.gaps.table) > 1:
             yield say(
                 "Ahead and behind are said of gaps that are significant over all {n} pairs together (Holm, {alpha}).",

@@ -12,7 +12,7 @@ from typing import Any
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse.draft.propose import Proposal, propose
-from workbench.warehouse.draft.sample import samples
+from workbench.warehouse.draft.sample import delivered, samples
 from workbench.warehouse.draft.write import as_patterns, doubts, mapping_text
 
 __all__ = ["Proposal", "doubts", "draft_mapping"]
@@ -26,6 +26,7 @@ def draft_mapping(
     Parameters
     ----------
     files : sequence of Path
+        A zip archive stands for the files in it.
     name : str
         Of the source.
     root : Path
@@ -48,16 +49,18 @@ def draft_mapping(
     files = list(dict.fromkeys(file.resolve() for file in files))
     if not files:
         raise WorkbenchError("name the files to draft a mapping of.")
+    folder = Path(os.path.commonpath([file.parent for file in files]))
+    files = [one for file in files for one in delivered(file)]
     if odd := next((file for file in files if not str(file).isprintable()), None):
         raise WorkbenchError("the name of {odd} has signs that no text can hold. Rename the file.").of(repr(str(odd)))
-    folder = Path(os.path.commonpath([file.parent for file in files]))
     found = [one for file in files for one in samples(file)]
     models = {file.stem: _items(file) for file in sorted((root / "data" / "models").glob("*.toml"))}
     asked: dict[str, Any] = {"models": models, "today": today, "operator": name, "until": until}
     made = propose(as_patterns([one.fresh() for one in found], folder), **asked)
     if apart := {re.sub(r"[?]+", "*", block.sample.at) for block in made.blocks if block.lacks()}:
         made = propose(as_patterns(found, folder, apart), **asked)
-    return made, mapping_text(made, title=name, operator=name), files[0] if len(files) == 1 else folder
+    raw = files[0] if [file.parent for file in files] == [folder] else folder
+    return made, mapping_text(made, title=name, operator=name), raw
 
 
 def _items(file: Path) -> list[str]:

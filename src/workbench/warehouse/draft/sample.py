@@ -24,9 +24,10 @@ import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
 from workbench.messages import as_message
+from workbench.warehouse.ingest.archives import inside, opened, size
 from workbench.warehouse.ingest.decode import UTF16, unpacked
 from workbench.warehouse.ingest.headers import joined
-from workbench.warehouse.ingest.read import check_size
+from workbench.warehouse.ingest.read import check_size, no_delivery
 from workbench.warehouse.ingest.reading import FORMATS, format_of
 
 BYTES = 4 << 20
@@ -41,41 +42,18 @@ NOTHING = ("NULL", "null", "N/A", "NA", "n/a", "-", "--", "\\N", "无", "#N/A", 
 
 @dataclass(frozen=True)
 class Sample:
-    """A piece of a file, or of a sheet of it.
-
-    Attributes
-    ----------
-    path : Path
-    options : dict
-        Keys of a `[[file]]` block that say how it is written, where that is not the usual way.
-    columns : dict of str to list of str
-        Texts of the records, "" for none, by name of column.
-    whole : bool
-        Whether that is all there is.
-    doubts : tuple of str
-        What is not sure about how it is written.
-    misfits : dict of str to str
-        Why a column fills none of the columns that it is called like.
-    links : list
-        Where its customers are found by another key: one `Link`, or none.
-    unit : str
-        What a title above the names says of the unit; "" for nothing.
-    at : str
-        Its path in the delivery, or the pattern of several.
-    wide : Wide or None
-        Which columns of the file were months, where this has a row a month instead.
-    """
+    """A piece of a file, or of a sheet of it."""
 
     path: Path
-    options: dict[str, Any]
-    columns: dict[str, list[str]]
-    whole: bool
-    doubts: tuple[str, ...] = ()
-    misfits: dict[str, str] = field(default_factory=dict)
-    links: list[Any] = field(default_factory=list)
-    unit: str = ""
-    at: str = ""
-    wide: Any = None
+    options: dict[str, Any]  # keys of a `[[file]]` block that say how it is written, where that is not the usual way
+    columns: dict[str, list[str]]  # texts of the records, "" for none, by name of column
+    whole: bool  # whether that is all there is
+    doubts: tuple[str, ...] = ()  # what is not sure about how it is written
+    misfits: dict[str, str] = field(default_factory=dict)  # why a column fills none that it is called like
+    links: list[Any] = field(default_factory=list)  # a `Link`, where its customers are found by another key, or none
+    unit: str = ""  # what a title above the names says of the unit; "" for nothing
+    at: str = ""  # its path in the delivery, or the pattern of several
+    wide: Any = None  # a `Wide`: which columns of the file were months, where this has a row a month instead
     _texts: dict[str, list[str]] = field(default_factory=dict)
 
     def fresh(self) -> Sample:
@@ -98,6 +76,16 @@ class Sample:
         return sorted({text for texts in self.columns.values() for text in texts} & set(NOTHING))
 
 
+def delivered(path: Path) -> list[Path]:
+    """A file; of a zip archive those in it that are read; what else it holds, ingest tells."""
+    if path.suffix.lower() != ".zip" or not path.is_file():
+        return [path]
+    files = [one for one in inside(path) if format_of(one.name) in _READ and not no_delivery(one)]
+    if not files:
+        raise WorkbenchError("{path} holds no file with one of the endings {names}. Name the files.").of(path, _ENDINGS)
+    return files
+
+
 def samples(path: Path) -> list[Sample]:
     """Read a bounded piece of a file; of a workbook a piece of each sheet that holds a table.
 
@@ -106,11 +94,10 @@ def samples(path: Path) -> list[Sample]:
     WorkbenchError
         If it is no file, of no known form, damaged, or has no record.
     """
-    if not path.is_file():
+    if size(path) is None:
         raise WorkbenchError("there is no file {path}. Name the files themselves.").of(path)
-    read = {"csv": _csv, "jsonl": _json, "parquet": _parquet, "excel": _excel}.get(format_of(path.name))
-    if read is None:
-        raise WorkbenchError("{path} has none of the endings {names} (.gz behind). Give it its own.").of(path, FORMATS)
+    if (read := _READ.get(format_of(path.name))) is None:
+        raise WorkbenchError("{path} has none of the endings {names} (.gz behind). Give it its own.").of(path, _ENDINGS)
     try:
         found = [one for one in read(path) if any(map(any, one.columns.values()))]
     except _DAMAGE as error:
@@ -234,7 +221,7 @@ def _json(path: Path) -> list[Sample]:
 
 
 def _parquet(path: Path) -> list[Sample]:
-    with pq.ParquetFile(path) as file:
+    with opened(path) as stream, pq.ParquetFile(stream) as file:
         batch = next(file.iter_batches(ROWS), None)
         whole = file.metadata.num_rows <= ROWS
     cells = batch.to_pydict() if batch is not None else {}
@@ -249,7 +236,8 @@ def _plain(value: Any) -> str:
 
 def _excel(path: Path) -> list[Sample]:
     check_size(path)
-    book, found, hidden = fastexcel.read_excel(path.read_bytes()), list[Sample](), list[Sample]()
+    with opened(path) as stream:
+        book, found, hidden = fastexcel.read_excel(stream.read()), list[Sample](), list[Sample]()
     for sheet in book.sheet_names:
         loaded = book.load_sheet(sheet, header_row=None, skip_rows=0, n_rows=ROWS, dtypes="string")
         cells = loaded.to_arrow()
@@ -270,6 +258,10 @@ def _excel(path: Path) -> list[Sample]:
         (found if seen else hidden).append(made)
     doubts = tuple(f"the hidden sheet {one.options['sheet']} is {'left out' if found else 'read'}" for one in hidden)
     return [replace(one, doubts=doubts) for one in found or hidden]
+
+
+_READ = {"csv": _csv, "jsonl": _json, "parquet": _parquet, "excel": _excel}
+_ENDINGS = [ending for ending, form in FORMATS.items() if form in _READ]
 
 
 def bare(name: str) -> str:

@@ -126,7 +126,7 @@ def as_patterns(samples: Sequence[Sample], folder: Path, apart: Collection[str] 
     A pattern takes no other file; those in `apart`, which lack a column that others need, are named each, and those
     with columns of months without a year, which each may mean another.
     """
-    samples = [replace(sample, at=sample.path.relative_to(folder).as_posix()) for sample in samples]
+    samples = [replace(one, at=re.sub(r"([*?[])", r"[\1]", one.path.relative_to(folder).as_posix())) for one in samples]
     groups: dict[tuple[str, str], list[Sample]] = {}
     for sample in samples:
         key = re.sub(r"\d+", "*", sample.at), repr(sample.options | {"encoding": ""})
@@ -140,7 +140,7 @@ def as_patterns(samples: Sequence[Sample], folder: Path, apart: Collection[str] 
                 groups.setdefault((key[0], key[1] + repr(list(one.columns))), []).append(one)
     kept = []
     for (pattern, _), group in groups.items():
-        named, others = {one.at for one in group}, {one.at for one in samples}
+        named, others = ({one.path.relative_to(folder).as_posix() for one in these} for these in (group, samples))
         narrow = re.sub(r"\d", "?", group[0].at)
         patterns = [p for p in (pattern, narrow) if {one for one in others if fnmatchcase(one, p)} == named]
         if len(group) > 1 and patterns:

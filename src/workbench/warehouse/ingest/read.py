@@ -53,7 +53,7 @@ def raw_files(mapping: Mapping, folder: Path) -> tuple[list[tuple[FileBlock, lis
             continue
         paths = matching(folder, block.path) if block.is_glob else [folder / block.path]
         if block.is_glob:
-            others = {path: why for path in paths if (why := _is_no_delivery(path))}
+            others = {path: why for path in paths if (why := no_delivery(path))}
             notes += [
                 say("{path} is passed over: {why}", path=readable(path.relative_to(folder)), why=Term(why))
                 for path, why in others.items()
@@ -82,7 +82,7 @@ def readable(path: PurePath) -> str:
         return name.decode("gb18030", "replace")
 
 
-def _is_no_delivery(path: Path) -> str:
+def no_delivery(path: Path) -> str:
     """Why a file that a pattern takes is none that somebody delivered; "" if it is one."""
     if path.name.startswith("~$"):
         return "it is the lock of a workbook that somebody has open"

@@ -131,6 +131,4 @@ def _dialect(raw: dict, where: str) -> dict[str, Any]:
         )
     if len(set(names)) < len(names):
         raise WorkbenchError("names holds a name twice. Make them unique.").of(at=where)
-    return {
-        "encoding": encoding, "delimiter": delimiter, "quote": quote, "escape": escape, "names": names or None,
-    }  # fmt: skip
+    return {"encoding": encoding, "delimiter": delimiter, "quote": quote, "escape": escape, "names": names or None}

@@ -303,9 +303,7 @@ def _unread(mapping: Mapping, taken: set[Path], raw: Path, passed: list[str]) ->
     return [f"files of the raw folder that no [[file]] block names: {shown}"]
 
 
-def _other_key(
-    source: str, root: Path, before: list[str], pseudonyms: Pseudonyms | None, known: Looks
-) -> list[str]:  # fmt: skip
+def _other_key(source: str, root: Path, before: list[str], pseudonyms: Pseudonyms | None, known: Looks) -> list[str]:
     if not before or pseudonyms is None or known.key in ("", pseudonyms.fingerprint):
         return []
     try:

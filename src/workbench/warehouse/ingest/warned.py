@@ -76,6 +76,14 @@ class Watch:
             if seen[name]["rows"].sum() >= FEWEST:
                 columns = [c.name for c in table.columns if c.is_identifier and table.key != (c.name,)]
                 self.identifiers(table, name, columns)
+        if {"bill", "payment"} <= filled.keys():
+            paid, billed = (_typical(seen[name].assign(all=0), "all", "amount") for name in ("payment", "bill"))
+            for ratio in (paid["size"] / billed["size"]).dropna():
+                times = _times(ratio)
+                said = say("amount is typically {times} that of a bill: is one in fen (scale = 0.01)?", times=times)
+                if not 1 / APART < ratio < APART:
+                    of = int(seen["payment"]["rows"].sum())
+                    self.warn("payment", "payment.amount.scale", int(paid["rows"].sum()), of, said)
 
     def rules(
         self, table: str, relation: str, filled: dict[str, str], told: Callable[[str], list[list[Any]]] | None = None
