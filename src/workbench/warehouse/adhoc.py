@@ -26,6 +26,7 @@ from workbench.warehouse.features import SUBJECTS, as_date, features_sql, requir
 from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.pseudonyms import VARIABLE
 from workbench.warehouse.sandbox import ALL_FEATURES, ANSWER, RESULT, TOO_MUCH, files_named
+from workbench.warehouse.sql import require_text
 
 SECONDS = 60.0
 
@@ -103,6 +104,7 @@ def select(
     seconds: float = SECONDS,
 ) -> Selection:
     """Do what `sql` does, and say whether there are more rows than the limit."""
+    require_text(statement)
     if not statement.isascii() and statement != statement.encode(errors="replace").decode():
         raise WorkbenchError("the statement holds a sign that is no text (a lone surrogate). Take it out.")
     given = {"as_of": warehouse.as_of} | dict(parameters or {})

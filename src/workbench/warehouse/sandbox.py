@@ -308,10 +308,14 @@ TOO_MUCH = say(
 
 
 def _said(error: Exception, con: duckdb.DuckDBPyConnection, tables: Iterable[str] | None = None) -> Message:
+    if isinstance(error, (duckdb.OutOfMemoryException, pa.ArrowMemoryError)) or "Out of Memory" in str(error):
+        return TOO_MUCH
+    return why_refused(error, con, tables)
+
+
+def why_refused(error: Exception, con: duckdb.DuckDBPyConnection, tables: Iterable[str] | None = None) -> Message:
     """Say in a sentence why DuckDB refused."""
     text = str(error)
-    if isinstance(error, (duckdb.OutOfMemoryException, pa.ArrowMemoryError)) or "Out of Memory" in text:
-        return TOO_MUCH
     file = re.search(r"""Cannot access (?:file|directory) "(.+?)\"""", text)
     table = _NO_TABLE.search(text)
     if file or (table and re.search(r"[/\\.:*]", table[1])):
@@ -321,6 +325,10 @@ def _said(error: Exception, con: duckdb.DuckDBPyConnection, tables: Iterable[str
         if tables is not None:
             near, names = nearest(table[1], tables), quoted(tables)
             return say("no input '{name}'.{near} There are: {names}.", name=table[1], near=near, names=names)
+        if (ours := table[1].lower() in tables_named()) and text.startswith("Binder"):
+            return say("the query reads no table '{name}', or reads it under another name.", name=table[1])
+        if ours:
+            return say("'{name}' is a view or feature, no table. Read it with wb.sql or workbench sql.", name=table[1])
         near = nearest(table[1].lower(), tables_named())
         return say("no table '{name}'.{near} See: workbench data describe.", name=table[1], near=near)
     column = re.search(r'[Cc]olumn "?(\w[^"\n]*?)"? not found', text) or re.search(r'have a column named "(.+?)"', text)

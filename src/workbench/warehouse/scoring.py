@@ -141,7 +141,9 @@ def records_of(
         try:
             yield from con.sql(query, params=parameters or None).to_arrow_reader(batch)
         except duckdb.Error as error:
-            raise WorkbenchError("the query failed: {error}").of(error) from None
+            from workbench.warehouse.sandbox import why_refused
+
+            raise WorkbenchError(why_refused(error, con)) from None
 
 
 def _predictor(model: Any) -> Callable[[pd.DataFrame], Any]:

@@ -4,8 +4,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from workbench.errors import WorkbenchError
+
 if TYPE_CHECKING:
     import duckdb
+
+
+def require_text(statement: object) -> None:
+    """Refuse what is no text, or an empty one, in place of a statement."""
+    if not isinstance(statement, str) or not statement.strip():
+        raise WorkbenchError("a statement is a text, such as 'SELECT * FROM customer', not {given}.").of(
+            repr(statement)
+        )
 
 
 def literal(text: str) -> str:
