@@ -25,8 +25,8 @@ from workbench.warehouse.digests import note_reads
 from workbench.warehouse.features import SUBJECTS, as_date, features_sql, require_coverage
 from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.pseudonyms import VARIABLE
-from workbench.warehouse.sandbox import ALL_FEATURES, ANSWER, RESULT, TOO_MUCH, files_named
-from workbench.warehouse.sql import require_text
+from workbench.warehouse.sandbox import ANSWER, RESULT, TOO_MUCH
+from workbench.warehouse.sql import ALL_FEATURES, files_named, require_text
 
 SECONDS = 60.0
 
@@ -78,12 +78,9 @@ def sql(
     source : str
     parameters : mapping, optional
         Values of the parameters of features and views, such as ``days``; ``as_of`` is the warehouse's unless given.
-    limit : int, optional
-        Rows at most; all if None.
-    seconds : float
-        Time that it may take.
-    root : path, optional
-        Folder of the project.
+    limit : Rows at most; all if None.
+    seconds : Time that it may take.
+    root : Folder of the project.
 
     Raises
     ------

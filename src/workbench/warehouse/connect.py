@@ -27,7 +27,7 @@ from workbench.warehouse import schema, sqlfiles, stored
 from workbench.warehouse.account import Account
 from workbench.warehouse.digests import note_reads
 from workbench.warehouse.features import STORED, tables_stored
-from workbench.warehouse.sql import literal, quoted, require_text, without_bar
+from workbench.warehouse.sql import literal, quoted, require_text, why_refused, without_bar
 
 FACTS = {"title", "operator", "currency", "as_of", "key_fingerprint", "notes"}
 
@@ -186,8 +186,6 @@ class Warehouse:
             try:
                 return con.execute(sql, parameters or None).df()
             except duckdb.Error as error:
-                from workbench.warehouse.sandbox import why_refused
-
                 raise WorkbenchError(why_refused(error, con)) from None
 
     def account(self) -> pd.DataFrame:
@@ -332,8 +330,7 @@ def locked_down(place: Path, limits: Mapping[str, str]) -> duckdb.DuckDBPyConnec
 
     Parameters
     ----------
-    place : Path
-        Folder of the version.
+    place : Folder of the version.
     limits : Settings of DuckDB, with their values.
     """
     con = duckdb.connect()

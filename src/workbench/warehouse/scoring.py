@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.locks import whole
+from workbench.warehouse.sql import why_refused
 
 BATCH = 100_000
 
@@ -141,8 +142,6 @@ def records_of(
         try:
             yield from con.sql(query, params=parameters or None).to_arrow_reader(batch)
         except duckdb.Error as error:
-            from workbench.warehouse.sandbox import why_refused
-
             raise WorkbenchError(why_refused(error, con)) from None
 
 
