@@ -162,7 +162,7 @@ def require_warehouse(warehouse: object) -> None:
     """Refuse the name of a source, or another thing, in place of its warehouse."""
     if isinstance(warehouse, str):
         raise WorkbenchError("'{name}' is a name, not a warehouse. Open it: workbench.open('{name}').").of(warehouse)
-    if not hasattr(warehouse, "query") or hasattr(warehouse, "columns"):
+    if not hasattr(warehouse, "query") or hasattr(warehouse, "iloc"):  # a DataFrame has one, too
         kind = type(warehouse).__name__
         raise WorkbenchError("a {kind} is no warehouse. Open one: workbench.open('sample').").of(kind)
 
