@@ -5,11 +5,13 @@ Each damage says to which columns it is done, by their meaning; a function that 
 
 import datetime as dt
 
+import doors
 import numpy as np
 import pandas as pd
 import pytest
 from doors import BY_NAME, CASES, ROLE, Case, Names, answered
 
+import workbench as wb
 from workbench.errors import WorkbenchError
 
 NUMBERS = ("number", "money", "item", "weight")
@@ -74,6 +76,59 @@ def test_a_file_name_is_no_table(name):
     for table in case.tables():
         with pytest.raises(WorkbenchError, match="is a str: give a DataFrame"):
             case.call(case.tables() | {table: "bills.csv"}, Names())
+
+
+SURVEY, MEMBERS, AMOUNTS_PAID = (doors.survey()["survey"], doors.members()["members"], doors.purchases()["purchases"])
+ARMS = {"treatment": "t", "outcome": "y"}
+PAID = {"customer": "id", "when": "on", "amount": "yuan", "as_of": "2026-01-01"}
+COST = {"score": "score", "margin": 0.5, "contact_cost": 1.0}
+LIFE = {"started": "on", "left": "off", "margin": "margin", "horizon": 12, "discount": 0.1, "since": None}
+# door of the package: a call with something else in one of its places
+ELSEWHERE = {
+    "arms": lambda odd: wb.arms(odd, "may", arm="call", as_of="2026-07-01"),
+    "customer_view": lambda odd: wb.customer_view(odd, "2026-07-01"),
+    "effect": lambda odd: wb.effect(odd, **ARMS),
+    "effect, outcome": lambda odd: wb.effect(MEMBERS, **ARMS | {"outcome": odd}),
+    "effect, treatment": lambda odd: wb.effect(MEMBERS, **ARMS | {"treatment": odd}),
+    "features": lambda odd: wb.features(odd, "2026-07-01"),
+    "ingest": lambda odd: wb.ingest(odd),
+    "lifetime_value": lambda odd: wb.lifetime_value(odd, **LIFE, as_of="2026-01-01"),
+    "open": lambda odd: wb.open(odd),
+    "rfm": lambda odd: wb.rfm(odd, **PAID),
+    "rfm, amount": lambda odd: wb.rfm(AMOUNTS_PAID, **PAID | {"amount": odd}),
+    "rfm, as_of": lambda odd: wb.rfm(AMOUNTS_PAID, **PAID | {"as_of": odd}),
+    "satisfaction": lambda odd: wb.satisfaction(odd, doors.model(Names())),
+    "satisfaction, model": lambda odd: wb.satisfaction(SURVEY, odd),
+    "segment": lambda odd: wb.segment(odd),
+    "sql": lambda odd: wb.sql(odd),
+    "targeting": lambda odd: wb.targeting(odd, **ARMS, **COST),
+    "tiers": lambda odd: wb.tiers(odd, customer="id", value="yuan"),
+    "tiers, rules": lambda odd: wb.tiers(doors.monthly()["values"], customer="id", value="yuan", rules=odd),
+    "uplift": lambda odd: wb.uplift(odd, **ARMS, features=["x"]),
+    "voice": lambda odd: wb.voice(odd, [doors.voice.net_promoter("likely")], by=["operator"]),
+    "voice, measures": lambda odd: wb.voice(SURVEY, odd, by=["operator"]),
+}
+
+
+@pytest.mark.parametrize("odd", ["tcsi", 1, ["x"], {}], ids=["name", "number", "list", "mapping"])
+@pytest.mark.parametrize("door", ELSEWHERE)
+def test_every_door_of_the_package_says_what_it_takes(door, odd):
+    """A name, number, list or mapping where a table, warehouse, model, rules or column belongs: one sentence."""
+    with pytest.raises(WorkbenchError) as said:
+        ELSEWHERE[door](odd)
+    assert "\n" not in str(said.value)
+
+
+def test_every_door_of_the_package_is_tried():
+    """But the errors themselves and `ask`, which calls what it is given."""
+    assert {door.partition(",")[0] for door in ELSEWHERE} == {*wb.__all__} - {"Refusal", "WorkbenchError", "ask"}
+
+
+def test_a_name_in_place_of_a_model_says_how_to_read_the_model():
+    """The line that it gives is the one that reads it."""
+    with pytest.raises(WorkbenchError) as said:
+        wb.satisfaction(SURVEY, "tcsi")
+    assert "Make one: PathModel.from_toml(workbench.project.model_file('tcsi'))." in str(said.value)
 
 
 @pytest.mark.parametrize(("name", "table", "column"), COLUMNS, ids=["-".join(c) for c in COLUMNS])

@@ -320,17 +320,21 @@ def keep_ticking(plans: tuple[str, ...], every: int) -> None:
 @click.option(
     "--format", "form", default="cron", show_default=True, help="cron, systemd, k8s, airflow, dolphinscheduler."
 )
-def show(form: str) -> None:
+def show(form: str) -> int:
     """Show the plans with their next time, and what makes another clock the heartbeat."""
     from workbench.reports.runs.schedule import snippet, upcoming
 
     root = project_root()
+    rows, bad = upcoming(root)
     print_table(
         heads("plan", "next time", "period then", "dealt with until"),
-        ([*row[:-1], word(row[-1], spoken())] for row in upcoming(root)),
+        ([*row[:-1], word(row[-1], spoken())] for row in rows),
     )
+    for why in bad:
+        echo(why, err=True)
     click.echo()
     click.echo(snippet(form, root=root, language=spoken()), nl=False)
+    return 2 if bad else 0
 
 
 def _slots(

@@ -426,8 +426,8 @@ def _tried(mapping: Path, raw: Path | None, root: Path) -> tuple[list[str], int,
 
     with tried(mapping, raw=raw, root=root) as made:
         account, known = made.full_account(), [b for _, b in spans(made).values()]
-        for table in ("bill", "usage_month"):  # what is billed or used in a month is known of all of it
-            known += made.query(f"SELECT last_day(max(month)) AS day FROM {table}")["day"].dropna().dt.date.tolist()
+        billed = made.query("SELECT last_day(max(month)) AS day FROM bill")["day"]
+        known += billed.dropna().dt.date.tolist()  # what is billed in a month is known of all of it
         last = max(known, default=None)
         day = str(made.as_of)
         head = say("{source}: tried as of {day}; nothing of it is kept", source=mapping.stem, day=day)

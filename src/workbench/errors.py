@@ -92,6 +92,13 @@ def require_known(what: str, name: str, known: Iterable[str], where: str = "") -
         raise unknown(what, name, known, where)
 
 
+def require_kind(value: object, kind: type, name: str, how: str) -> None:
+    """Refuse what is of another kind, and say how one is made."""
+    if not isinstance(value, kind):
+        what = (name, type(value).__name__, kind.__name__, how)
+        raise WorkbenchError("{name} is a {given}, not a {kind}. Make one: {how}.").of(*what)
+
+
 def require_columns(table: pd.DataFrame, columns: Iterable[str], name: str, *, hint: str = "") -> None:
     """Refuse what is no DataFrame, or lacks a column, naming what it has, or has it twice, or holds lists in it.
 
@@ -105,6 +112,8 @@ def require_columns(table: pd.DataFrame, columns: Iterable[str], name: str, *, h
     if not hasattr(table, "columns"):
         raise WorkbenchError("{name} is a {kind}: give a DataFrame, one row a unit.").of(name, type(table).__name__)
     columns = list(columns)
+    if (odd := next(filter(_is_several, columns), None)) is not None:
+        raise WorkbenchError("a column of {name} is one name, not {given}.").of(name, repr(odd))
     missing = [c for c in columns if c not in table.columns]
     if missing:
         has = [str(c) for c in table.columns]

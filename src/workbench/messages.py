@@ -403,7 +403,7 @@ def quoted(names: Iterable[object]) -> Listed | Message:
     return shown if names else say("nothing")
 
 
-def suggestion(name: str, names: Iterable[str]) -> Message:
+def suggestion(name: object, names: Iterable[str]) -> Message:
     """Ask whether a mistyped name meant the nearest of some, or a province by its pinyin; empty where none is near.
 
     >>> suggestion("uplit", ["uplift"]).said("zh"), suggestion("x", ["uplift"])
@@ -411,7 +411,7 @@ def suggestion(name: str, names: Iterable[str]) -> Message:
     >>> suggestion("gd", ["北京", "广东"]), suggestion("ｈｎ", ["河南", "广东", "海南"]).said("zh")
     ("Did you mean '广东'?", '是否指“河南”、“海南”之一？')
     """
-    text, names = unicodedata.normalize("NFKC", name), [str(one) for one in names]
+    text, names = unicodedata.normalize("NFKC", str(name)), [str(one) for one in names]
     near = typed_as(text, names) or list(filter(None, [closest(text, names)]))
     if len(near) > 1:
         return say("Did you mean one of {names}?", names=quoted(near))

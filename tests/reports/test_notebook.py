@@ -110,6 +110,25 @@ def test_a_refusal_decides_nothing_and_leads_with_its_first_sentence(said):
     assert read(decision["sentences"][0]).startswith("Decide nothing")
 
 
+def test_a_decision_without_an_answer_fits_the_headline(said):
+    """Where another part leads, the decision is on the part without an answer, and says why."""
+    month = say("not answerable: all bought in one month.")
+    notebook.answer(Told((3,)), Refusal(month))
+    notebook.decide(Refusal(month), Refusal(month))
+    assert said[1][0]["text/plain"].splitlines() == [
+        "Decide nothing on the part that has no answer.",
+        "Not answerable: all bought in one month.",
+        "What would change this: more data, or what that reason names.",
+    ]
+    assert said[1][1]["do"] == 2
+    notebook.answer(Refusal(month), Told((3,)))
+    notebook.decide(Refusal(month))
+    assert said[3][0]["text/plain"].splitlines() == [
+        "Decide nothing on these data: they do not answer the question.",
+        "What would change this: more data, or what the refusal above names.",
+    ]
+
+
 def test_a_list_and_a_model_say_what_they_are_in_both_languages(said, tmp_path, monkeypatch):
     """The English is as it was; the definition is a message, or a text with an entry."""
     monkeypatch.setenv("WORKBENCH_OUTPUT", str(tmp_path))

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from nbformat.v4 import new_code_cell, new_notebook
 
+from workbench import cli
 from workbench.errors import WorkbenchError
 from workbench.reports.runs.ledger import Ledger
 from workbench.reports.runs.plans import Plan, load_plan
@@ -256,5 +257,26 @@ def test_every_heartbeat_calls_the_one_command(form, tmp_path):
 
 
 def test_what_comes_next_is_shown(root):
-    """In the plan's own time zone."""
-    assert upcoming(root, NOW) == [["monthly", "2026-12-01 06:00 CST", "2026-11", "never"]]
+    """In the plan's own time zone; a plan that can't be read is named with its reason, and hides no other."""
+    line = ["monthly", "2026-12-01 06:00 CST", "2026-11", "never"]
+    assert upcoming(root, NOW) == ([line], [])
+    plans = root / "reports" / "plans"
+    (plans / "a.toml").write_text('cron = "0 6 1 * *"\n[[study]]\nname = "chep"\n', "utf-8")
+    (plans / "z.toml").write_text("cron = 0 6", "utf-8")
+    (plans / "folder.toml").mkdir()
+    rows, bad = upcoming(root, NOW)
+    assert rows == [line]
+    assert bad[0].startswith("plan 'a': no study 'chep'. Did you mean 'cheap'?") and "folder.toml': " in bad[1]
+    assert bad[2].startswith("plan 'z' is not a TOML file in UTF-8: ") and len(bad) == 3
+
+
+def test_show_names_a_bad_plan_and_shows_the_others(root, monkeypatch, capsys):
+    """The others stand in the table, the heartbeat follows, and the exit code says that something is wrong."""
+    (root / "data" / "mappings").mkdir(parents=True)
+    monkeypatch.setenv("WORKBENCH_HOME", str(root))
+    (root / "reports" / "plans" / "a.toml").write_text("cron = 0 6", "utf-8")
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["schedule", "show"])
+    said = capsys.readouterr()
+    assert ended.value.code == 2 and "monthly" in said.out and "schedule tick" in said.out
+    assert said.err.startswith("plan 'a' is not a TOML file in UTF-8")

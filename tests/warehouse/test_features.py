@@ -74,6 +74,25 @@ def test_a_stray_row_of_long_ago_begins_nothing():
     assert begins(held, "detail_record") == date(2003, 5, 1)  # 4 of 62 are no stray rows
 
 
+def test_a_stray_row_of_the_future_ends_nothing():
+    """By hand: 57 calls to June 2026 and strays of 2031 and 2040: a later as_of is refused, as without them."""
+    calls = [f"c,s,2026-0{1 + k % 6}-09,call,local,0" for k in range(57)]
+    stray = ["c,s,2031-05-02,call,local,0", "c,s,2040-01-31,call,local,0"]
+    over = "customer_id,subscription_id,started_at,kind,zone,charge\n"
+    months = "customer_id,subscription_id,month\n" + "\n".join(f"c{k},s,2026-0{1 + k % 5}-01" for k in range(40))
+    held = Tables({"detail_record": over + "\n".join(calls + stray), "usage_month": months + "\nd,s,2031-02-01"})
+    held.insert("ticket", pd.DataFrame({"ticket_id": ["a"], "customer_id": ["c"], "opened_at": ["2026-02-03"]}))
+    ends = {fact: last for fact, (_, last) in spans(held).items()}
+    assert ends == {"detail_record": date(2026, 6, 9), "usage_month": date(2026, 5, 31), "ticket": date(2026, 2, 3)}
+    with pytest.raises(CannotAnswer, match="Choose a day from 2026-01-02 to 2026-06-10"):
+        customer_features(held, "2029-01-01")
+    with pytest.raises(CannotAnswer, match="those on record run from 2026-01-09 to 2026-06-09"):
+        features.require_use(held, "2026-08-01")
+    for _ in range(2):
+        held.execute("INSERT INTO detail_record SELECT * FROM detail_record WHERE started_at > DATE '2039-01-01'")
+    assert spans(held)["detail_record"] == (date(2026, 1, 9), date(2040, 1, 31))  # 4 of 62 are no stray rows
+
+
 def holds(frame: pd.DataFrame, expected: str) -> None:
     """Compare with a table of text: customer_id and the columns it names; an empty cell is missing."""
     lines = "\n".join(line.split("#")[0].strip().replace(" ", "") for line in expected.strip().splitlines())

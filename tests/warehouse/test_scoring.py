@@ -98,7 +98,7 @@ def test_interrupted_leaves_what_stood_there(tmp_path):
     ("query", "model", "words"),
     [
         ("SELECT a, b FROM people", len, "lacks the key 'who'. It gives: a, b"),
-        ("SELECT who, c FROM people", len, "the query failed"),
+        ("SELECT who, c FROM people", len, "^no column 'c' in what the query reads"),
         (QUERY, lambda f: f["a"][:-1], r"a batch of 300 rows got 'score' \(299,\)"),
         (QUERY, lambda f: np.zeros((len(f), 2)), "the model gives one score a row"),
         (QUERY, lambda f: f["a"].mean(), r"got 'score' \(\)"),

@@ -46,7 +46,7 @@ def plain(survey: pd.DataFrame, by: Sequence[str]) -> pd.DataFrame:
     >>> [c.tolist() for _, c in plain(table, ["wave", "operator"]).items()]
     [[2026, 2025], ['B', 'A']]
     """
-    require_columns(survey, [column for column in by if column in survey], "survey")
+    require_columns(survey, [column for column in by if column in getattr(survey, "columns", ())], "survey")
     return survey.assign(**{column: _plain(survey[column]) for column in dict.fromkeys(by) if column in survey})
 
 

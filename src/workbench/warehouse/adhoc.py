@@ -25,7 +25,8 @@ from workbench.warehouse.digests import note_reads
 from workbench.warehouse.features import SUBJECTS, as_date, features_sql, require_coverage
 from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.pseudonyms import VARIABLE
-from workbench.warehouse.sandbox import ALL_FEATURES, ANSWER, RESULT, TOO_MUCH, files_named
+from workbench.warehouse.sandbox import ANSWER, RESULT, TOO_MUCH
+from workbench.warehouse.sql import ALL_FEATURES, files_named, require_text
 
 SECONDS = 60.0
 
@@ -77,12 +78,9 @@ def sql(
     source : str
     parameters : mapping, optional
         Values of the parameters of features and views, such as ``days``; ``as_of`` is the warehouse's unless given.
-    limit : int, optional
-        Rows at most; all if None.
-    seconds : float
-        Time that it may take.
-    root : path, optional
-        Folder of the project.
+    limit : Rows at most; all if None.
+    seconds : Time that it may take.
+    root : Folder of the project.
 
     Raises
     ------
@@ -103,6 +101,7 @@ def select(
     seconds: float = SECONDS,
 ) -> Selection:
     """Do what `sql` does, and say whether there are more rows than the limit."""
+    require_text(statement)
     if not statement.isascii() and statement != statement.encode(errors="replace").decode():
         raise WorkbenchError("the statement holds a sign that is no text (a lone surrogate). Take it out.")
     given = {"as_of": warehouse.as_of} | dict(parameters or {})

@@ -27,7 +27,7 @@ from workbench.warehouse import schema, sqlfiles, stored
 from workbench.warehouse.account import Account
 from workbench.warehouse.digests import note_reads
 from workbench.warehouse.features import STORED, tables_stored
-from workbench.warehouse.sql import literal, quoted, without_bar
+from workbench.warehouse.sql import literal, quoted, require_text, why_refused, without_bar
 
 FACTS = {"title", "operator", "currency", "as_of", "key_fingerprint", "notes"}
 
@@ -175,8 +175,9 @@ class Warehouse:
         Raises
         ------
         WorkbenchError
-            If the query is wrong; the message says where.
+            If the query is wrong: what `workbench.sql` says of it.
         """
+        require_text(sql)
         made_of = "detail_record" if any(name in sql for name in STORED) else ""
         note_reads(self.source, self.version, f"{sql} {made_of}", (*schema.tables(), "account", "quarantine"))
         with self.connect() as con:
@@ -185,7 +186,7 @@ class Warehouse:
             try:
                 return con.execute(sql, parameters or None).df()
             except duckdb.Error as error:
-                raise WorkbenchError("the query failed: {error}").of(error) from None
+                raise WorkbenchError(why_refused(error, con)) from None
 
     def account(self) -> pd.DataFrame:
         """Give what became of each file's records, with the columns of `Account.frame`."""
@@ -329,8 +330,7 @@ def locked_down(place: Path, limits: Mapping[str, str]) -> duckdb.DuckDBPyConnec
 
     Parameters
     ----------
-    place : Path
-        Folder of the version.
+    place : Folder of the version.
     limits : Settings of DuckDB, with their values.
     """
     con = duckdb.connect()

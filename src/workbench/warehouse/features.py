@@ -35,13 +35,13 @@ STORED = ("customer_day", "customer_month", "counterpart_month")
 PARTIALS = (*STORED, "recent_use")
 DETAIL_DAYS = 90
 
-_FIRST_LAST = {
-    "detail_record": ("started_at", "MAX(started_at)"),
-    "usage_month": ("month", "MAX(month) + INTERVAL '1' MONTH - INTERVAL '1' DAY"),
-    "bill": ("issued_on", "MAX(issued_on)"),
-    "payment": ("paid_on", "MAX(paid_on)"),
-    "contact": ("contacted_at", "MAX(contacted_at)"),
-    "ticket": ("opened_at", "MAX(opened_at)"),
+_DATED = {
+    "detail_record": "started_at",
+    "usage_month": "month",
+    "bill": "issued_on",
+    "payment": "paid_on",
+    "contact": "contacted_at",
+    "ticket": "opened_at",
 }
 
 
@@ -159,9 +159,12 @@ def dictionary_markdown(language: str = "en") -> str:
 
 
 def require_warehouse(warehouse: object) -> None:
-    """Refuse the name of a source in place of its warehouse."""
+    """Refuse the name of a source, or another thing, in place of its warehouse."""
     if isinstance(warehouse, str):
         raise WorkbenchError("'{name}' is a name, not a warehouse. Open it: workbench.open('{name}').").of(warehouse)
+    if not hasattr(warehouse, "query") or hasattr(warehouse, "iloc"):  # a DataFrame has one, too
+        kind = type(warehouse).__name__
+        raise WorkbenchError("a {kind} is no warehouse. Open one: workbench.open('sample').").of(kind)
 
 
 def as_date(as_of: date | str) -> date:
@@ -235,29 +238,34 @@ def require_use(warehouse: Queryable, as_of: date | str) -> None:
         ).of(day, DETAIL_DAYS, first, last)
 
 
-def spans(warehouse: Queryable, tables: Iterable[str] = tuple(_FIRST_LAST)) -> dict[str, tuple[date, date]]:
+def spans(warehouse: Queryable, tables: Iterable[str] = tuple(_DATED)) -> dict[str, tuple[date, date]]:
     """First and last day on record, by table of dated facts; tables without rows are left out.
 
-    The first is in a month that another follows, unless over a twentieth of the rows stand before: no stray begins it.
+    Both are in months beside which another has rows, unless over a twentieth of the rows stand outside: no stray begins
+    or ends them.
     """
     require_warehouse(warehouse)
     parts = [
-        f"SELECT '{table}' AS fact, CAST(MIN({day}) AS DATE) AS first_on, CAST({last} AS DATE) AS last_on FROM {table}"
-        for table, (day, last) in _FIRST_LAST.items()
+        f"SELECT '{table}' AS fact, CAST(MIN({day}) AS DATE) AS first_on, CAST(MAX({day}) AS DATE) AS last_on "
+        f"FROM {table}"
+        for table, day in _DATED.items()
         if table in tables
     ]
     frame = warehouse.query(" UNION ALL ".join(parts)).dropna() if parts else pd.DataFrame()
-    found = {fact: (pd.Timestamp(a).date(), pd.Timestamp(b).date()) for fact, a, b in frame.itertuples(index=False)}
-    alone = [fact for fact, (first, last) in found.items() if _following(first) <= last]
-    while alone:  # one query asks of all whether the month after their first holds a row
-        parts = [
-            f"SELECT '{fact}' AS fact, COUNT(*) AS rows_there FROM (SELECT 1 AS one FROM {fact} WHERE {day} >= CAST("
-            f"'{month}' AS DATE) AND {day} < CAST('{_following(month)}' AS DATE) LIMIT 1) AS month"
-            for fact, day, month in ((fact, _FIRST_LAST[fact][0], _following(found[fact][0])) for fact in alone)
+    found = {fact: [pd.Timestamp(a).date(), pd.Timestamp(b).date()] for fact, a, b in frame.itertuples(index=False)}
+    ends = [(fact, end) for fact in found for end in (0, 1)]
+    while ends := [(fact, end) for fact, end in ends if _following(found[fact][0]) <= found[fact][1]]:
+        parts = [  # one query asks of all whether the month beside that of their end holds a row
+            f"SELECT '{fact}' AS fact, {end} AS side, COUNT(*) AS rows_there FROM (SELECT 1 AS one FROM {fact} WHERE "
+            f"{_within(_DATED[fact], _beside(found[fact][end], end))} LIMIT 1) AS month"
+            for fact, end in ends
         ]
-        there = dict(warehouse.query(" UNION ALL ".join(parts)).itertuples(index=False))
-        alone = [fact for fact in alone if not there[fact] and _moved_on(warehouse, fact, found)]
-    return found
+        there = warehouse.query(" UNION ALL ".join(parts)).itertuples(index=False)
+        alone = {(fact, end) for fact, end, rows in there if not rows}
+        ends = [one for one in ends if one in alone and _moved_in(warehouse, *one, found)]
+    for fact in {"usage_month"} & found.keys():
+        found[fact][1] = _following(found[fact][1]) - timedelta(days=1)
+    return {fact: (first, last) for fact, (first, last) in found.items()}
 
 
 def _following(day: date) -> date:
@@ -265,18 +273,28 @@ def _following(day: date) -> date:
     return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
 
 
-def _moved_on(warehouse: Queryable, table: str, found: dict[str, tuple[date, date]]) -> bool:
-    """Begin a table with the next month that has rows, if what stands before is few; whether that may be alone too."""
-    column, (first, last) = _FIRST_LAST[table][0], found[table]
-    later = f"{column} >= CAST('{_following(first)}' AS DATE)"
-    day, before, rows = warehouse.query(
-        f"SELECT CAST(MIN(CASE WHEN {later} THEN {column} END) AS DATE) AS day, "
-        f"SUM(CASE WHEN {later} THEN 0 ELSE 1 END) AS before, COUNT(*) AS rows_there FROM {table}"
+def _beside(day: date, end: int) -> date:
+    """First day of the month after that of a first day (end 0), or before that of a last day (1)."""
+    return (day.replace(day=1) - timedelta(days=1)).replace(day=1) if end else _following(day)
+
+
+def _within(column: str, month: date) -> str:
+    return f"{column} >= CAST('{month}' AS DATE) AND {column} < CAST('{_following(month)}' AS DATE)"
+
+
+def _moved_in(warehouse: Queryable, table: str, end: int, found: dict[str, list[date]]) -> bool:
+    """Move an end to the next month that has rows, if what stands outside is few; whether that may be alone too."""
+    column, day = _DATED[table], found[table][end]
+    inner = (
+        f"{column} < CAST('{day.replace(day=1)}' AS DATE)" if end else f"{column} >= CAST('{_following(day)}' AS DATE)"
+    )
+    moved, outside, rows = warehouse.query(
+        f"SELECT CAST({'MAX' if end else 'MIN'}(CASE WHEN {inner} THEN {column} END) AS DATE) AS day, "
+        f"SUM(CASE WHEN {inner} THEN 0 ELSE 1 END) AS outside, COUNT(*) AS rows_there FROM {table}"
     ).iloc[0]
-    if before > MOST_ASIDE * rows:
-        return False
-    found[table] = pd.Timestamp(day).date(), last
-    return _following(found[table][0]) <= last
+    if outside <= MOST_ASIDE * rows:
+        found[table][end] = pd.Timestamp(moved).date()
+    return outside <= MOST_ASIDE * rows
 
 
 def begins(warehouse: Queryable, table: str) -> date | None:

@@ -19,22 +19,20 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workbench.errors import WorkbenchError, nearest
-from workbench.messages import Message, Term, as_message, quoted, say
+from workbench.errors import WorkbenchError
+from workbench.messages import Message, Term, as_message, say
 from workbench.rules import nodes, syntax_tree
-from workbench.warehouse import schema, sqlfiles
+from workbench.warehouse import sqlfiles
 from workbench.warehouse.connect import lock, locked_down
 from workbench.warehouse.features import STORED, features_sql
-from workbench.warehouse.sql import literal
+from workbench.warehouse.sql import ALL_FEATURES, NO_TABLE, literal, tables_named, why_refused
 
 RESULT, ANSWER = "result.arrow", "answer.json"
-ALL_FEATURES = "customer_features"
 GIGABYTE = 1_000_000_000
 MEMORY, PROCESS, SPILL, LARGEST = GIGABYTE, 3 * GIGABYTE, 4 * GIGABYTE, GIGABYTE // 2
 LARGEST_PREPARED = 20 * GIGABYTE
 ONE_SELECT = Term("give one statement that reads: SELECT, WITH, DESCRIBE or SHOW")
 _BATCH = 10_000
-_NO_TABLE = re.compile(r"Table with name (.+?) does not exist")
 
 
 def main() -> None:
@@ -61,15 +59,12 @@ def answer(
 
     Parameters
     ----------
-    folder : Path
-        For the result, and for what does not fit into memory.
-    place : Path
-        Folder of the version.
+    folder : For the result, and for what does not fit into memory.
+    place : Folder of the version.
     statement : str
     parameters : mapping of str to str
         Values of what stands as `$name` in the views and features.
-    limit : int or None
-        Rows to give.
+    limit : Rows to give.
 
     Returns
     -------
@@ -131,16 +126,6 @@ def transform(asked: Mapping[str, Any]) -> dict[str, Any]:
                 _without_data(error, _said(error, con, known)), at=_place(error, asked)
             ) from None
     return {}
-
-
-def tables_named() -> list[str]:
-    """Name what a statement may read: canonical tables, the account, features and views."""
-    return [*schema.tables(), "account", "quarantine", "facts", ALL_FEATURES, *files_named()]
-
-
-def files_named() -> list[str]:
-    """Name the features and views, with the partials that they read."""
-    return [name for folder in sqlfiles.FOLDERS for name in sqlfiles.names(folder)]
 
 
 def _limits(folder: Path, threads: int) -> dict[str, str]:
@@ -256,7 +241,7 @@ def _bind(
                 raise WorkbenchError("the statement gives no rows: {one_select}.").of(ONE_SELECT)
             return found, read
         except duckdb.CatalogException as error:
-            lacking = _NO_TABLE.search(str(error))
+            lacking = NO_TABLE.search(str(error))
             name = lacking[1].lower() if lacking else ""
             if name not in tables_named() or name in read:
                 raise
@@ -308,29 +293,9 @@ TOO_MUCH = say(
 
 
 def _said(error: Exception, con: duckdb.DuckDBPyConnection, tables: Iterable[str] | None = None) -> Message:
-    """Say in a sentence why DuckDB refused."""
-    text = str(error)
-    if isinstance(error, (duckdb.OutOfMemoryException, pa.ArrowMemoryError)) or "Out of Memory" in text:
+    if isinstance(error, (duckdb.OutOfMemoryException, pa.ArrowMemoryError)) or "Out of Memory" in str(error):
         return TOO_MUCH
-    file = re.search(r"""Cannot access (?:file|directory) "(.+?)\"""", text)
-    table = _NO_TABLE.search(text)
-    if file or (table and re.search(r"[/\\.:*]", table[1])):
-        name = (file or table)[1]  # type: ignore[index]
-        return say("a query reads no file and no network, so not '{name}'. Name a table instead.", name=name)
-    if table or (table := re.search(r'Referenced table "(.+?)" not found', text)):
-        if tables is not None:
-            near, names = nearest(table[1], tables), quoted(tables)
-            return say("no input '{name}'.{near} There are: {names}.", name=table[1], near=near, names=names)
-        near = nearest(table[1].lower(), tables_named())
-        return say("no table '{name}'.{near} See: workbench data describe.", name=table[1], near=near)
-    column = re.search(r'[Cc]olumn "?(\w[^"\n]*?)"? not found', text) or re.search(r'have a column named "(.+?)"', text)
-    if column:
-        known = {name for (name,) in con.execute("SELECT column_name FROM information_schema.columns").fetchall()}
-        close = re.findall(r'"(?:\w+\.)?([^".]+)"', text.partition("Candidate")[2]) or known
-        near = nearest(column[1], close)
-        return say("no column '{name}' in what the query reads.{near}", name=column[1], near=near)
-    first = next(iter(text.splitlines()), type(error).__name__).partition(' Use "SET')[0]
-    return say("the query failed: {why}.", why=re.sub(r"^[A-Z][A-Za-z ]* Error: ", "", first).rstrip(".!"))
+    return why_refused(error, con, tables)
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ import pyarrow.parquet as pq
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.locks import whole
+from workbench.warehouse.sql import why_refused
 
 BATCH = 100_000
 
@@ -141,7 +142,7 @@ def records_of(
         try:
             yield from con.sql(query, params=parameters or None).to_arrow_reader(batch)
         except duckdb.Error as error:
-            raise WorkbenchError("the query failed: {error}").of(error) from None
+            raise WorkbenchError(why_refused(error, con)) from None
 
 
 def _predictor(model: Any) -> Callable[[pd.DataFrame], Any]:

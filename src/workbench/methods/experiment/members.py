@@ -21,6 +21,7 @@ MOST_CATEGORIES = 250
 
 def require_members(members: pd.DataFrame, columns: Iterable[str]) -> None:
     """Refuse a table that is empty, lacks a column or repeats a row label."""
+    require_columns(members, (), "members")
     if len(members) == 0:
         raise WorkbenchError("members is empty: one row a member of the campaign is needed.")
     require_columns(members, columns, "members")

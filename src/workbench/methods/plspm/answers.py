@@ -19,7 +19,7 @@ import pandas as pd
 from workbench import columns
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.messages import Listed, Message, Number, as_message, say
-from workbench.methods.plspm.model import USUAL, PathModel
+from workbench.methods.plspm.model import USUAL, PathModel, require_model
 from workbench.methods.resampling import canonical_order
 
 Missing = Literal["mean", "pairwise", "listwise"]
@@ -129,8 +129,7 @@ def read_answers(
 
     Parameters
     ----------
-    by : sequence of str
-        Columns whose combinations are the cells.
+    by : Columns whose combinations are the cells.
     within : DataFrame, optional
         Further columns (strata, clusters) that take part in the order; same rows as `survey`.
 
@@ -140,6 +139,7 @@ def read_answers(
         If a column is missing, an item is text, constant, never answered or off its scale, or a weight is
         negative or missing; the item, the value and what to do are named.
     """
+    require_model(model)
     if missing not in get_args(Missing):
         raise WorkbenchError("missing={missing} is unknown. Choose 'mean', 'pairwise' or 'listwise'.").of(repr(missing))
     require_columns(survey, model.items, "survey", hint="Items are named in the model.")

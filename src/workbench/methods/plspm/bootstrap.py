@@ -211,8 +211,7 @@ def bootstrap_pls(
         "bca" leaves out one respondent at a time (beyond 500, one of 500 random groups) for its acceleration.
         Below 100 respondents (clusters) the ends are moved out to Student's t, and R2, rho_A and HTMT have none:
         resamples of so few shift them.
-    level : float
-        Coverage of the intervals, 0-1.
+    level : Coverage of the intervals, 0-1.
     strata, clusters : str, list of str, or array, optional
         Columns of `survey` (or one code a respondent): respondents are drawn within strata; clusters are
         drawn whole.

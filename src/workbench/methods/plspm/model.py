@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from workbench.errors import WorkbenchError, nearest, require_known
+from workbench.errors import WorkbenchError, nearest, require_kind, require_known
 from workbench.messages import Name, Named, Value, say
 
 Mode = Literal["A", "B"]
@@ -27,15 +27,13 @@ class Construct:
 
     Parameters
     ----------
-    items : sequence of str
-        Columns of the survey.
+    items : Columns of the survey.
     mode : {"A", "B"}
         "A": items reflect the construct (correlation weights); "B": items form it (regression weights).
     low, high : float, or one for each item
         Ends of the scale as printed in the questionnaire, not as observed. An end that is not given is taken for 1 or
         10, and `assumed` names it: only answers that show this scale make an index (see `fit_pls`).
-    reversed : sequence of str
-        Items scored the other way round; they are turned before anything is computed.
+    reversed : Items scored the other way round; they are turned before anything is computed.
     label : mapping of item to text, or to its English and its Chinese text
         What an item asks about, in a few words, as sentences and pictures name it; its code where none is given.
 
@@ -136,8 +134,7 @@ class HigherOrder:
 
     Parameters
     ----------
-    dimensions : sequence of str
-        Constructs of the model, two or more; paths lead to and from the higher-order construct, not to them.
+    dimensions : Constructs of the model, two or more; paths lead to and from the higher-order construct, not to them.
     mode : {"A", "B"}
         As for items: dimensions reflect the construct, or form it.
     """
@@ -416,3 +413,9 @@ def _known_keys(table: Mapping[str, object], known: Sequence[str], where: str) -
             raise WorkbenchError("{where} has an unknown key '{key}'.{near} Known: {names}.").of(
                 where, key, nearest(key, known), known
             )
+
+
+def require_model(model: object) -> None:
+    """Refuse what is no path model, such as the name of one."""
+    name = model if isinstance(model, str) else "tcsi"
+    require_kind(model, PathModel, "model", f"PathModel.from_toml(workbench.project.model_file('{name}'))")

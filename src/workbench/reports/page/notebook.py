@@ -72,6 +72,9 @@ def begin(source: str) -> Warehouse:
     return open_warehouse(source)
 
 
+_LEAD: list[Message] = []  # the first sentence of the answer, which the decision must fit
+
+
 def answer(*results: Result | Refusal | str) -> None:
     """Display the answer: the headline of each result, a sentence a line; a refusal of several of them once.
 
@@ -81,6 +84,7 @@ def answer(*results: Result | Refusal | str) -> None:
     sentences = list(dict.fromkeys(as_message(r if isinstance(r, str) else r.headline()) for r in results))
     if not sentences:
         raise WorkbenchError("answer() was given no result. Pass the results whose headlines are the answer.")
+    _LEAD[:] = sentences[:1]
     shown = [(t, term_of(type(r).__name__)) for r in results if isinstance(r, Result) for t in r.tiles()]
     said = [tile.as_json() for tile, _ in shown]
     shown = [one for place, one in enumerate(shown) if said[place] not in said[:place]][:TILES]
@@ -100,12 +104,17 @@ def decide(*decisions: Decision | Refusal) -> None:
     """Display what is advised, which the page shows beside the answer and the index below it.
 
     Of several decisions first what to do, then what would change each; a refusal among them stands for its part. Where
-    all are refused nothing is decided. The page shows the first two things to do and what would change the first, and
-    folds the others.
+    all are refused nothing is decided; where the answer leads with another part, why is said with it. The page shows
+    the first two things to do and what would change the first, and folds the others.
     """
     if not any(isinstance(d, Decision) for d in decisions):
-        nothing = say("Decide nothing on these data: they do not answer the question.")
-        decisions = (Decision((nothing,), say("more data, or what the refusal above names.")),)
+        why = [as_message(d.headline()) for d in decisions if isinstance(d, Refusal)]
+        if _LEAD and _LEAD[0] not in why:
+            nothing = say("Decide nothing on the part that has no answer.")
+            decisions = (Decision((nothing, *why), say("more data, or what that reason names.")),)
+        else:
+            nothing = say("Decide nothing on these data: they do not answer the question.")
+            decisions = (Decision((nothing,), say("more data, or what the refusal above names.")),)
     do = [said for d in decisions for said in ((d.headline(),) if isinstance(d, Refusal) else d.do)]
     change = [d.said()[-1] for d in decisions if isinstance(d, Decision)]
     sentences = [as_message(sentence) for sentence in dict.fromkeys([*do, *change])]

@@ -129,12 +129,9 @@ class Plan:
         Parameters
         ----------
         period : Period or None
-        studies : iterable of str
-            Only these of its studies; all if empty.
-        given : mapping, optional
-            Values that replace the plan's, in every study that has the parameter.
-        languages_asked : iterable of str
-            In place of the plan's.
+        studies : Only these of its studies; all if empty.
+        given : Values that replace the plan's, in every study that has the parameter.
+        languages_asked : In place of the plan's.
 
         Raises
         ------

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from workbench.errors import WorkbenchError, require_known
+from workbench.errors import WorkbenchError, by_system, require_known
 from workbench.locks import locked
 from workbench.messages import Listed, Message, Term, as_message, say
 from workbench.reports.runs.hooks import call_hooks
@@ -104,8 +104,7 @@ def find_due(plan: Plan, since: dt.datetime | None, now: dt.datetime) -> Due | N
     ----------
     since : datetime or None
         The fire time that was last dealt with; None if the plan never was: then only its last one counts.
-    now : datetime
-        With time zone.
+    now : With time zone.
 
     Returns
     -------
@@ -141,14 +140,10 @@ def tick(
 
     Parameters
     ----------
-    names : iterable of str
-        Plans; all of the project if empty.
-    root : Path
-        The project.
-    now : datetime, optional
-        With time zone; the clock's if None.
-    run : callable, optional
-        Runs the slots of a plan through the ledger; `render.run_slots` if None.
+    names : Plans; all of the project if empty.
+    root : The project.
+    now : With time zone; the clock's if None.
+    run : Runs the slots of a plan through the ledger; `render.run_slots` if None.
 
     Returns
     -------
@@ -185,12 +180,9 @@ def keep_ticking(names: Iterable[str] = (), *, root: Path, every: int = HEARTBEA
 
     Parameters
     ----------
-    names : iterable of str
-        Plans; all if empty.
-    root : Path
-        The project.
-    every : int
-        Seconds between ticks.
+    names : Plans; all if empty.
+    root : The project.
+    every : Seconds between ticks.
     """
     import subprocess
 
@@ -212,17 +204,27 @@ def keep_ticking(names: Iterable[str] = (), *, root: Path, every: int = HEARTBEA
             at_work.wait()
 
 
-def upcoming(root: Path, now: dt.datetime | None = None) -> list[list[str]]:
-    """Give name, next time, period then and last time dealt with of each plan that has a cron expression."""
-    now, rows = now or dt.datetime.now(dt.UTC), []
-    for plan in (load_plan(name, root) for name in plan_names(root)):
-        if plan.cron:
+def upcoming(root: Path, now: dt.datetime | None = None) -> tuple[list[list[str]], list[Message]]:
+    """Give name, next time, period then and last time dealt with of each plan that has a cron expression.
+
+    Beside them stands of each plan that can't be read why.
+    """
+    now = now or dt.datetime.now(dt.UTC)
+    rows: list[list[str]] = []
+    bad: list[Message] = []
+    for name in plan_names(root):
+        try:
+            if not (plan := load_plan(name, root)).cron:
+                continue
             fires = next(_fires(plan.trigger(), now))
             period, until = plan.period_of(now=fires), _dealt_with(root, plan.name)
-            until = until.astimezone(fires.tzinfo) if until else None
-            dealt = f"{until:%Y-%m-%d %H:%M %Z}" if until else say("never")
-            rows.append([plan.name, f"{fires:%Y-%m-%d %H:%M %Z}", period.label if period else "", dealt])
-    return rows
+        except (WorkbenchError, OSError) as error:
+            bad.append(by_system(error) if isinstance(error, OSError) else as_message(error.args[0]))
+            continue
+        until = until.astimezone(fires.tzinfo) if until else None
+        dealt = f"{until:%Y-%m-%d %H:%M %Z}" if until else say("never")
+        rows.append([plan.name, f"{fires:%Y-%m-%d %H:%M %Z}", period.label if period else "", dealt])
+    return rows, bad
 
 
 def snippet(format: str, *, root: Path, language: str = "en") -> str:
@@ -230,12 +232,9 @@ def snippet(format: str, *, root: Path, language: str = "en") -> str:
 
     Parameters
     ----------
-    format : str
-        One of `FORMATS`.
-    root : Path
-        The project.
-    language : str
-        Of its comments.
+    format : One of `FORMATS`.
+    root : The project.
+    language : Of its comments.
 
     Raises
     ------

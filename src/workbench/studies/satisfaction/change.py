@@ -21,6 +21,7 @@ from workbench.methods.plspm.answers import read_answers
 from workbench.methods.plspm.batch import Layout, index_points
 from workbench.methods.plspm.bootstrap import check_resampling
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
+from workbench.methods.plspm.model import require_model
 from workbench.methods.resampling import Rng, seeds, standard_error
 from workbench.methods.survey import Design, SurveyMean, gaps_of, joined, mean_intervals, reaches
 from workbench.result import Quantity, Result
@@ -182,10 +183,8 @@ def wave_change(
 
     Parameters
     ----------
-    survey : DataFrame
-        Two waves, one row a respondent.
-    by : sequence of str
-        Columns that make the cells.
+    survey : Two waves, one row a respondent.
+    by : Columns that make the cells.
     mix : sequence of str
         Columns whose combinations are the strata of a cell; their shares (by weight) are its mix, and *answers* are
         item means within them. Strata with fewer than 10 respondents in a wave (or none) are pooled in their
@@ -193,10 +192,8 @@ def wave_change(
     strata : sequence of str
         All columns within whose combinations respondents were drawn, those of `by` among them if they were: a mix by
         them has only the weights' error. If not given, the respondents of a cell are drawn alike.
-    clusters : sequence of str
-        Columns whose combinations were drawn as a whole (within strata).
-    wave : str
-        Column of the wave; the first in time is *before*.
+    clusters : Columns whose combinations were drawn as a whole (within strata).
+    wave : Column of the wave; the first in time is *before*.
     weight, construct, resamples, level, minimum, rng
         As for `satisfaction_index`. Resamples are drawn in each wave independently.
 
@@ -214,6 +211,7 @@ def wave_change(
     by, mix, strata, clusters = listed(by), listed(mix), listed(strata), listed(clusters)
     distinct(by, "by=")
     check_resampling(resamples, level)
+    require_model(model)
     low, _ = model.construct(construct).ends()
     columns = [*dict.fromkeys([*by, *mix, *strata, *clusters, wave])]
     require_columns(survey, [*columns, *([weight] if weight else [])], "survey")

@@ -135,8 +135,7 @@ def competitor_map(
         With the operator among the columns of `by`.
     against : sequence of str, optional
         All others if not given.
-    of : mapping, optional
-        The part of the market, like ``{"service": "mobile"}``.
+    of : The part of the market, like ``{"service": "mobile"}``.
 
     Raises
     ------

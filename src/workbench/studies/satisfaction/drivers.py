@@ -202,8 +202,7 @@ def path_effects(
     ----------
     survey, model, weight, resamples, level, rng
         As for `satisfaction_index`.
-    by : sequence of str
-        Columns whose combinations are the strata of the resampling; none to draw from all alike.
+    by : Columns whose combinations are the strata of the resampling; none to draw from all alike.
     interval : {"percentile", "bc", "bca", "normal"}
     """
     by = listed(by)

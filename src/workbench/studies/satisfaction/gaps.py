@@ -156,8 +156,7 @@ def operator_gaps(
 
     Parameters
     ----------
-    operator : str
-        Column of the cells that names the operator.
+    operator : Column of the cells that names the operator.
     invariance : MeasurementInvariance, optional
         What `measurement_invariance` (group = the operator's column) found: where a construct lacks compositional
         invariance (step 2), no p is given for the pair.

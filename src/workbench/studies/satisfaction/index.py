@@ -18,6 +18,7 @@ from workbench.methods.plspm.answers import Answers, moments, read_answers
 from workbench.methods.plspm.batch import Layout, index_points
 from workbench.methods.plspm.bootstrap import check_resampling
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
+from workbench.methods.plspm.model import require_model
 from workbench.methods.plspm.replicates import resample
 from workbench.methods.resampling import BLOCK, Rng, bootstrap_weights, one_thread, standard_error
 from workbench.methods.survey import Design, SurveyMean, joined, mean_intervals
@@ -222,23 +223,17 @@ def satisfaction_index(
 
     Parameters
     ----------
-    survey : DataFrame
-        One row a respondent of one wave (of several, if "wave" is in `by`), one numeric column an item.
-    by : sequence of str
-        Columns whose combinations are the cells; none for one index of the whole survey.
-    weight : str or None
-        Column of the survey weight.
+    survey : One row a respondent of one wave (of several, if "wave" is in `by`), one numeric column an item.
+    by : Columns whose combinations are the cells; none for one index of the whole survey.
+    weight : Column of the survey weight.
     strata : sequence of str
         All columns within whose combinations respondents were drawn, those of `by` among them if they were. If not
         given, the cells are taken as the strata (with clusters: one stratum). Strata of one unit are put together.
     clusters : sequence of str
         Columns whose combinations were drawn as a whole (within strata): schools, households, interviewers' points.
-    construct : str
-        The one to put into words and picture.
-    level : float
-        Coverage of the intervals, 0-1.
-    minimum : int
-        Cells with fewer respondents are not shown, but named.
+    construct : The one to put into words and picture.
+    level : Coverage of the intervals, 0-1.
+    minimum : Cells with fewer respondents are not shown, but named.
     margins, cap : optional
         Known margins of the population, as for `rake`: the survey and every resample are raked to them, on top of
         the survey weight. Of several waves each has its own: {("wave", "age"): …}.
@@ -260,6 +255,7 @@ def satisfaction_index(
     Fornell, Johnson, Anderson, Cha & Bryant (1996), The American Customer Satisfaction Index, Journal of
     Marketing 60(4).
     """
+    require_model(model)
     model.construct(construct)
     check_resampling(resamples, level)
     if minimum < 1:

@@ -159,8 +159,7 @@ def index_precision(index: SatisfactionIndex, *, limit: float = 4.0) -> IndexPre
 
     Parameters
     ----------
-    limit : float
-        Points; EPSI asks for 95% intervals of at most 4.
+    limit : Points; EPSI asks for 95% intervals of at most 4.
 
     Raises
     ------
@@ -212,8 +211,7 @@ def shrunken_index(index: SatisfactionIndex, *, toward: Sequence[str] = ("operat
     ----------
     index : SatisfactionIndex
         Its `minimum` decides which cells there are: lower it to have thin ones.
-    toward : sequence of str
-        Some of the cells' columns: their combinations are the parents; none for one parent.
+    toward : Some of the cells' columns: their combinations are the parents; none for one parent.
 
     Raises
     ------

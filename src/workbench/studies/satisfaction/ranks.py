@@ -251,8 +251,7 @@ def own_weights(
 
     Parameters
     ----------
-    operator : str
-        Column of `by` that names the operator.
+    operator : Column of `by` that names the operator.
     survey, model, by, weight, strata, clusters, construct, resamples, level, minimum, margins, rng
         As for `satisfaction_index`.
 

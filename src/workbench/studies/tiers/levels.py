@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.columns import written_periods
-from workbench.errors import CannotAnswer, require_columns
+from workbench.errors import CannotAnswer, require_columns, require_kind
 from workbench.figures import Axes, axes, flows
 from workbench.messages import Day, Label, Listed, Message, Named, Number, Share, Span, Term, join, quoted, say, spelt
 from workbench.methods.rows import checked
@@ -251,6 +251,7 @@ def tiers(
     ['vip', 'vip', 'rest', 'rest']
     """
     rules = tier_rules() if rules is None else rules
+    require_kind(rules, TierRules, "rules", "tier_rules(FILE)")
     table = checked(values, [customer, *([period] if period else [])], [value], "values")
     row, ids = pd.factorize(table[customer], sort=True)
     when = written_periods(table[period], period) if period else pd.Series(0, table.index)

@@ -37,8 +37,7 @@ def respondent_scores(survey: pd.DataFrame, fit: PlsFit, *, construct: str = "Sa
 
     Parameters
     ----------
-    survey : DataFrame
-        One row a respondent, also of another wave than the fit's.
+    survey : One row a respondent, also of another wave than the fit's.
 
     Raises
     ------
@@ -224,12 +223,9 @@ def satisfaction_outcome(
 
     Parameters
     ----------
-    linked : DataFrame
-        One row a respondent, a customer once: score 0-100 and what followed (`survey_outcomes` of the warehouse).
-    covariates : sequence of str
-        Numbers and categories known before the interview, to hold constant.
-    unit : str
-        Of revenue, for people.
+    linked : One row a respondent, a customer once: score 0-100 and what followed (`survey_outcomes` of the warehouse).
+    covariates : Numbers and categories known before the interview, to hold constant.
+    unit : Of revenue, for people.
 
     Raises
     ------

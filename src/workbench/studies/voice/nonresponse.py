@@ -96,14 +96,10 @@ def nonresponse(
 
     Parameters
     ----------
-    invited : DataFrame
-        One row an invitation.
-    by : sequence of str
-        Columns known of everyone invited.
-    answered : str
-        Column that says who answered: True, or "answered"; rows with "ineligible" are left out and counted.
-    minimum : int
-        Fewest invited of a group that a page shows.
+    invited : One row an invitation.
+    by : Columns known of everyone invited.
+    answered : Column that says who answered: True, or "answered"; rows with "ineligible" are left out and counted.
+    minimum : Fewest invited of a group that a page shows.
 
     Raises
     ------

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from workbench import columns
-from workbench.errors import CannotAnswer, WorkbenchError, require_columns, require_known, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns, require_kind, require_known, unknown
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Listed, Message, Number, Span, Word, join, say, spelt
 from workbench.methods.cells import (
@@ -296,24 +296,19 @@ def voice_scores(
 
     Parameters
     ----------
-    survey : DataFrame
-        One row a respondent of one wave.
+    survey : One row a respondent of one wave.
     measures : sequence of Measure
         From `net_promoter`, `top_boxes`, `mean_answer`; each with a name of its own.
-    by : sequence of str
-        Columns whose combinations are the cells; none for the whole survey.
-    weight : str or None
-        Column of the survey weight; respondents of weight 0 do not count.
+    by : Columns whose combinations are the cells; none for the whole survey.
+    weight : Column of the survey weight; respondents of weight 0 do not count.
     strata : sequence of str
         All columns within whose combinations respondents were drawn, those of `by` among them if they were. A cell
         that is part of a stratum has a size that is due to chance, and its error holds that. If not given, the cells
         are taken as the strata.
     clusters : sequence of str
         Columns whose combinations were drawn as a whole (within strata): schools, households, interviewers' points.
-    level : float
-        Coverage of the intervals, 0-1.
-    minimum : int
-        Fewest answers shown.
+    level : Coverage of the intervals, 0-1.
+    minimum : Fewest answers shown.
 
     Raises
     ------
@@ -330,6 +325,9 @@ def voice_scores(
     """
     by, strata, clusters = listed(by), listed(strata), listed(clusters)
     names = [*dict.fromkeys([*by, *strata, *clusters])]
+    given: list[object] = [*measures] if isinstance(measures, (list, tuple)) else [measures]
+    for measure in given:
+        require_kind(measure, Measure, "a measure", "net_promoter(), top_boxes(ITEM) or mean_answer(ITEM)")
     require_columns(survey, [*names, *([weight] if weight else []), *(m.item for m in measures)], "survey")
     survey = plain(survey, names)
     refuse_mixed_waves(survey, by)
