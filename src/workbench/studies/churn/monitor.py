@@ -45,7 +45,7 @@ class ChurnMonitor(Result):
     verdict : {"holds", "level", "order"}
     listed : DataFrame
         Customers over the threshold, most at risk first: the customer, probability, value, value_at_risk (probability x
-        value), reasons.
+        value), tier (as given), reasons.
     threshold : float
     horizon : int
         Months within which a departure counts.
@@ -133,6 +133,7 @@ def churn_monitor(
     threshold: float | None = None,
     share: float = 0.1,
     value: str | None = None,
+    tier: str | None = None,
 ) -> ChurnMonitor:
     """Hold the formula against months it was not fitted to, and list the customers over a threshold.
 
@@ -146,8 +147,8 @@ def churn_monitor(
         Probability from which a customer is listed; if None, that which the likeliest `share` reach.
     share : float
         Of the customers, above 0; what pays best is `ChurnProfit.share`.
-    value : str, optional
-        Column of `customers`: what they are worth.
+    value, tier : str, optional
+        Columns of `customers`: what they are worth, and the service tier they are due.
 
     Raises
     ------
@@ -210,9 +211,11 @@ def churn_monitor(
     last = panel[(when == months[-1]).to_numpy()]
     known = [f for f in formula.tenths if f != "score" and last[f].notna().any()]
     shifts = pd.DataFrame([{"fact": f, **_shift(formula, f, last[f])} for f in known])
-    columns = [customer, "probability", *([value, "value_at_risk"] if value else []), "reasons"]
+    worth = [value, "value_at_risk"] if value else []
+    columns = [customer, "probability", *worth, *([tier] if tier else []), "reasons"]
     listed, count = pd.DataFrame(columns=columns), 0
     if customers is not None:
+        require_table(customers, [name for name in (customer, value, tier) if name], "customers")
         count, (listed, threshold) = len(customers), _listed(formula, customers, customer, value, threshold, share)
     return ChurnMonitor(table, shifts, verdict, listed[columns], threshold or 0.0, count, formula.horizon)
 
@@ -226,7 +229,6 @@ def _listed(
     share: float,
 ) -> tuple[pd.DataFrame, float]:
     """Customers over the threshold, most at risk first, and the threshold."""
-    require_table(customers, [customer, *([value] if value else [])], "customers")
     if customers[customer].isna().any() or customers[customer].duplicated().any():
         raise WorkbenchError("customers has a gap in '{customer}', or a customer twice: give one row each.").of(
             customer
