@@ -124,17 +124,32 @@ def test_few_buyers_do_not_make_a_finding(ratio, buyers, heavy):
     assert np.mean(low > 0) < 0.037 and np.mean(high < 0) < 0.037
 
 
-def test_a_share_of_a_sum_holds_where_few_owe_most():
-    """Debts as uneven as accounts', 90% of them lost: 95% of intervals hold it, in units of any size (75% did)."""
+@pytest.mark.parametrize(("p", "n"), [(0.9, 48), (0.5, 48)])
+def test_a_share_of_a_sum_holds_where_few_owe_most(p, n):
+    """Debts as uneven as accounts', lost whole: 95% of intervals hold the share, in units of any size (75% did)."""
     held = []
-    for seed in range(400):
+    for seed in range(1_000):
         rng = np.random.default_rng(seed)
-        owed = np.exp(rng.normal(3, 1.5, 48))
-        lost = owed * (rng.random(48) < 0.9)
-        _, low, high = clusters.ratio(lost, owed, np.arange(48) % 30)
-        held.append(low <= 0.9 <= high)
-        assert clusters.ratio(1e6 * lost, 1e6 * owed, np.arange(48) % 30)[1:] == pytest.approx((low, high))
+        owed = np.exp(rng.normal(3, 1.5, n))
+        lost = owed * (rng.random(n) < p)
+        _, low, high = clusters.ratio(lost, owed, np.arange(n) % 30)
+        held.append(low <= p <= high)
+    assert clusters.ratio(1e6 * lost, 1e6 * owed, np.arange(n) % 30)[1:] == pytest.approx((low, high))
     assert 0.93 <= np.mean(held) <= 0.985
+
+
+def test_a_share_of_a_sum_is_narrow_where_all_lose_the_same_part():
+    """40 customers lose half each: 40 who lose all or nothing would leave 35 to 65% open."""
+    low, high = clusters.ratio(np.full(40, 0.5), np.ones(40), np.arange(40))[1:]
+    assert 0.47 < low < 0.5 < high < 0.53
+
+
+def test_a_share_of_a_sum_sees_that_the_large_differ_more():
+    """2,000 small customers lose half each, ten of twenty large ones all: it counts as some 3,000, not 13,000."""
+    owed = np.r_[np.full(20, 10.0), np.ones(2_000)]
+    lost = np.r_[np.repeat([10.0, 0.0], 10), np.full(2_000, 0.5)]
+    low, high = clusters.ratio(lost, owed, np.arange(2_020))[1:]
+    assert 0.03 < high - low < 0.045
 
 
 def test_a_share_of_equal_parts_is_wilsons():
