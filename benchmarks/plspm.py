@@ -61,9 +61,13 @@ def main() -> None:
             print(f"{said}; no ratio, {reason}")
     rng = np.random.default_rng(1)
     panel = simulated(tcsi, 93_000).assign(
-        operator=rng.integers(0, 3, 93_000), service=rng.integers(0, 4, 93_000), province=rng.integers(0, 31, 93_000),
-        weight=rng.uniform(0.5, 2, 93_000), age=rng.integers(0, 6, 93_000), sex=rng.integers(0, 2, 93_000),
-    )  # fmt: skip
+        operator=rng.integers(0, 3, 93_000),
+        service=rng.integers(0, 4, 93_000),
+        province=rng.integers(0, 31, 93_000),
+        weight=rng.uniform(0.5, 2, 93_000),
+        age=rng.integers(0, 6, 93_000),
+        sex=rng.integers(0, 2, 93_000),
+    )
     cells = ("operator", "service", "province")
     national = cpu(lambda: satisfaction_index(panel, tcsi, by=cells, resamples=1000))
     print(f"93,000 respondents, 372 cells, 1,000 stratified replicates, 8 indices a cell: {national:.1f} CPU s")

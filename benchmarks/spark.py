@@ -39,18 +39,22 @@ def by_hand(session, folder: Path) -> pd.DataFrame:
     events = read["detail_record"].where(f.col("started_at") < f.lit(AS_OF)).withColumn("on", f.to_date("started_at"))
     begin, hour = f.lit(AS_OF - timedelta(days=DAYS)), f.hour("started_at")
     flags = {
-        "night": (hour >= 22) | (hour < 6), "weekend": f.weekday("on") >= 5, "on_net": f.col("on_net"),
-        "net_known": f.col("on_net").isNotNull(), "roaming": f.col("zone") == "roaming",
+        "night": (hour >= 22) | (hour < 6),
+        "weekend": f.weekday("on") >= 5,
+        "on_net": f.col("on_net"),
+        "net_known": f.col("on_net").isNotNull(),
+        "roaming": f.col("zone") == "roaming",
         "international": f.col("zone") == "international",
-    }  # fmt: skip
+    }
     days = events.groupBy("customer_id", "on").agg(
         f.count("*").alias("events"), *(f.count_if(flag).alias(name) for name, flag in flags.items())
     )
     recent = f.col("on") >= begin
     use = days.groupBy("customer_id").agg(
-        f.max("on").alias("last_on"), f.count_if(recent).alias("frequency"),
+        f.max("on").alias("last_on"),
+        f.count_if(recent).alias("frequency"),
         *(f.sum(f.when(recent, f.col(name))).alias(name) for name in ("events", *flags)),
-    )  # fmt: skip
+    )
     others = events.where(recent & f.col("counterpart_key").isNotNull()).select("customer_id", "counterpart_key")
     others = others.distinct().groupBy("customer_id").agg(f.count("*").alias("counterparts"))
     known = read["usage_month"].where(f.col("month").isin(*MONTHS))
@@ -73,11 +77,13 @@ def by_hand(session, folder: Path) -> pd.DataFrame:
         for name in ("night", "weekend", "roaming", "international")
     }
     columns = {
-        "recency_days": f.datediff(f.lit(AS_OF), "last_on"), "frequency": f.coalesce("frequency", f.lit(0)),
+        "recency_days": f.datediff(f.lit(AS_OF), "last_on"),
+        "frequency": f.coalesce("frequency", f.lit(0)),
         **{f"{n}_month": f.coalesce(n, f.lit(0)) / f.col("months") for n in ("call_min", "data_mb", "messages")},
-        **share, "on_net_share": f.col("on_net") / f.nullif("net_known", f.lit(0)),
+        **share,
+        "on_net_share": f.col("on_net") / f.nullif("net_known", f.lit(0)),
         "counterparts": f.coalesce("counterparts", f.lit(0)),
-    }  # fmt: skip
+    }
     chosen = whole.select("customer_id", *(value.cast("double").alias(name) for name, value in columns.items()))
     return chosen.orderBy("customer_id").toPandas()
 
@@ -112,8 +118,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         tables(folder, asked.rows, asked.customers)
-        said = {"title": "t", "operator": "o", "currency": "yuan", "as_of": AS_OF,
-            "engine": f"local[{asked.threads}]", "schema": str(folder)}  # fmt: skip
+        said = {
+            "title": "t",
+            "operator": "o",
+            "currency": "yuan",
+            "as_of": AS_OF,
+            "engine": f"local[{asked.threads}]",
+            "schema": str(folder),
+        }
         warehouse = open_live("lake", said, folder)
         session = warehouse.engine._connected()
         java = Path(f"/proc/{session.sparkContext._gateway.proc.pid}/stat")

@@ -96,7 +96,7 @@ FILES = {
     "missing file": (CUSTOMERS, lambda _: None, INGEST, "lacks crm/客户资料.csv, which fills customer. Did you mean"),
     "no bytes": (CUSTOMERS, lambda _: b"", INGEST, "crm/客户资料.csv is empty. Deliver it again"),
     "no rows": (CUSTOMERS, lambda c: c.split(b"\n")[0] + b"\n", INGEST, "table customer would be empty"),
-    "wrong encoding": (CUSTOMERS, _in_utf8, INGEST, 'is not in gb18030: line 1 is valid utf-8. If the file is in'),
+    "wrong encoding": (CUSTOMERS, _in_utf8, INGEST, "is not in gb18030: line 1 is valid utf-8. If the file is in"),
     "UTF-16": (CUSTOMERS, lambda c: c.decode("gb18030").encode("utf-16"), INGEST, "is in UTF-16. Declare it"),
     "column renamed": (CUSTOMERS, _replaced("客户编号", "顾客编号", "gb18030"), INGEST, "Did you mean '顾客编号'?"),
     "not Excel": (TARIFFS, lambda _: b"a,b\n1,2\n", INGEST, "billing/资费.xlsx can't be read as Excel"),
@@ -111,7 +111,7 @@ FILES = {
     "unknown table": (MAPPING, _replaced('"customer"', '"custmer"'), INGEST, "[[file]] 1: no table 'custmer'."),
     "no version": (CURRENT, lambda _: None, CHECK, "Run: workbench data ingest sample"),
     "odd version": (CURRENT, lambda _: b"\xff\xfe\0../..", CHECK, "Run: workbench data ingest sample"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", FILES.values(), ids=list(FILES))

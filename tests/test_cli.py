@@ -65,11 +65,13 @@ def _publish(root):
         (["score", "none.json", "l.csv"], "no uplift model at none.json. Fit one and keep it there with save()."),
         (["list", "--period", "2026-13"], "'2026-13' is no period: there is no such month or year."),
         (["status", "--period", "2026-13"], "'2026-13' is no period: there is no such month or year."),
-        (["handoff", "verify", "none.zip"], "'none.zip': No such file or directory. Check the path, its permissions "
-         "and the room on the disk."),
+        (
+            ["handoff", "verify", "none.zip"],
+            "'none.zip': No such file or directory. Check the path, its permissions and the room on the disk.",
+        ),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
-)  # fmt: skip
+)
 def test_a_wrong_value_is_one_plain_sentence(arguments, said, root, call):
     """It names the value, in school English, and leaves nothing behind."""
     assert call(*arguments) == (2, "", f"workbench: {said}\n")

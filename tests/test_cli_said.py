@@ -210,8 +210,12 @@ def test_not_covered_is_said_in_chinese():
     inside = say("period '{period}'", period="2026-10")
     said = say(
         "study '{study}': {what} is not covered: the data of '{source}' end with {last} (as_of = {as_of}).",
-        study="uplift", what=inside, source="sample", last=Name("2026-06-30"), as_of=Name("2026-07-01"),
-    )  # fmt: skip
+        study="uplift",
+        what=inside,
+        source="sample",
+        last=Name("2026-06-30"),
+        as_of=Name("2026-07-01"),
+    )
     expected = "研究“uplift”：数据未覆盖时期“2026-10”：“sample”的数据到2026-06-30为止（as_of = 2026-07-01）。"
     assert said.said("zh") == expected
     framed = say("plan '{name}': {error}", name="all", error=unknown("key", "x", ["y"]))
@@ -232,8 +236,9 @@ def test_what_machines_read_is_the_same_in_every_language(root, call, monkeypatc
 
 def _run(*arguments, **environment):
     environment = {k: v for k, v in os.environ.items() if k != "WORKBENCH_LANG"} | {
-        "PYTHONPATH": str(SOURCE), **environment
-    }  # fmt: skip
+        "PYTHONPATH": str(SOURCE),
+        **environment,
+    }
     return subprocess.run([sys.executable, "-m", "workbench", *arguments], env=environment, capture_output=True)
 
 

@@ -20,11 +20,15 @@ MADE = shutil.ignore_patterns(
 )
 MODEL, FORMULA = "reports/site/uplift/default/data_upgrade.model.json", "reports/site/churn/default/churn.model.toml"
 STANDS_FOR = {
-    "MODEL LIST": f"{MODEL} october.csv", "data_upgrade.uplift.json october.parquet": f"{MODEL} october.csv",
-    "churn.toml sample": f"{FORMULA} sample", "churn.toml crm": f"{FORMULA} sample", "2026-10-01": "2026-07-01",
-    "satisfaction/2026-06": "satisfaction/wave=2025", "FILE": "dist/handoff-satisfaction.zip",
+    "MODEL LIST": f"{MODEL} october.csv",
+    "data_upgrade.uplift.json october.parquet": f"{MODEL} october.csv",
+    "churn.toml sample": f"{FORMULA} sample",
+    "churn.toml crm": f"{FORMULA} sample",
+    "2026-10-01": "2026-07-01",
+    "satisfaction/2026-06": "satisfaction/wave=2025",
+    "FILE": "dist/handoff-satisfaction.zip",
     "~/Downloads/churn.csv": "churn.csv",
-}  # fmt: skip
+}
 NOT_HERE = {
     "status --watch": "watches until it is stopped",
     "schedule run": "runs until it is stopped",

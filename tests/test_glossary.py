@@ -90,9 +90,14 @@ def test_pinned_reports_count_the_same_customers():
             counted.setdefault(path.stem, set()).add(here)
     assert len(said["2026-07-01"]) >= 8
     assert all(len(set(by_report.values())) == 1 for by_report in said.values()), said
-    for name, answer in (("tiers", "of {} customers are in a tier"), ("potential", "{} customers bring"),
-        ("customer_view", "of {} active customers"), ("churn", "of {} customers are at"),
-        ("segmentation", "Of {} customers, "), ("segmentation", "{} customers fall into")):  # fmt: skip
+    for name, answer in (
+        ("tiers", "of {} customers are in a tier"),
+        ("potential", "{} customers bring"),
+        ("customer_view", "of {} active customers"),
+        ("churn", "of {} customers are at"),
+        ("segmentation", "Of {} customers, "),
+        ("segmentation", "{} customers fall into"),
+    ):
         text = "\n".join(_pinned(ROOT / "notebooks" / f"{name}.ipynb"))
         assert any(answer.format(n) in text for n in counted[name]), (name, counted[name])
 
@@ -166,8 +171,11 @@ def test_every_pair_of_reports_says_the_same(operator, tmp_path, monkeypatch):
     results = {study: {row["name"]: row["value"] for row in of} for study, of in rows.items()}
     shared = [name for a, b in combinations(results, 2) for name in results[a].keys() & results[b].keys()]
     pages = {"zh": "index.html", "en": "index.en.html"}
-    long = {(slot.study, tongue): length((slot.folder / page).read_text("utf-8"), tongue)
-            for slot in made for tongue, page in pages.items()}  # fmt: skip
+    long = {
+        (slot.study, tongue): length((slot.folder / page).read_text("utf-8"), tongue)
+        for slot in made
+        for tongue, page in pages.items()
+    }
     assert {of: n for of, n in long.items() if n > LONGEST[of[1]]} == {}
     assert len(set(shared)) > 20 and same_in_every_pair(results) == []
     lost = {slot.study: nowhere_below(read(slot.folder / "report.ipynb")) for slot in made}

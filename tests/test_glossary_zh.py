@@ -8,9 +8,7 @@ import pytest
 from workbench.catalogue import CATALOGUES, _entries, _labels
 
 GLOSSARY = (Path(__file__).parent / "reference" / "glossary_zh.tsv").read_text("utf-8").splitlines()[1:]
-SAID = [
-    *_entries("zh.po").items(), *_entries("zh.prose.po").items(), *map(tuple, _labels()["labels"].values())
-]  # fmt: skip
+SAID = [*_entries("zh.po").items(), *_entries("zh.prose.po").items(), *map(tuple, _labels()["labels"].values())]
 
 
 @pytest.mark.parametrize(("english", "chinese"), [line.split("\t") for line in GLOSSARY])

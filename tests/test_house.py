@@ -9,7 +9,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 PACKAGE = SOURCE / "workbench"
-LARGEST_FILE, LARGEST_PACKAGE = 600, 74_553
+LARGEST_FILE, LARGEST_PACKAGE = 625, 76_746
 
 
 def room(module):

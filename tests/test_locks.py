@@ -217,8 +217,12 @@ def test_nothing_asks_for_what_windows_lacks():
 def test_no_file_of_the_project_has_a_name_that_windows_refuses():
     """Nor two that differ by their case alone."""
     root = PACKAGE.parents[1]
-    names = [p.relative_to(root).as_posix() for part in ("src", "tests", "docs", "data/mappings", "notebooks")
-             for p in (root / part).rglob("*") if "__pycache__" not in p.parts]  # fmt: skip
+    names = [
+        p.relative_to(root).as_posix()
+        for part in ("src", "tests", "docs", "data/mappings", "notebooks")
+        for p in (root / part).rglob("*")
+        if "__pycache__" not in p.parts
+    ]
     assert not [n for n in names if set(n) & set('<>:"|?*\\') or n.endswith((".", " "))]
     assert not [n for n in names if Path(n).stem.upper() in {"CON", "PRN", "AUX", "NUL", "COM1", "LPT1"}]
     assert len({n.lower() for n in names}) == len(names)

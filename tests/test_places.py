@@ -9,10 +9,18 @@ from workbench.catalogue import catalogue, places
 
 ENTRIES = {key: said for key, said in catalogue("zh").items() if "{" in key and len(places(key)) > 1}
 PAIRS = [
-    ("low", "high"), ("first", "last"), ("before", "after"), ("begin", "end"), ("since", "until"),
+    ("low", "high"),
+    ("first", "last"),
+    ("before", "after"),
+    ("begin", "end"),
+    ("since", "until"),
     ("earliest", "latest"),
-    ("source", "target"), ("treated", "control"), ("first", "second"), ("early", "late"), ("before", "now"),
-]  # fmt: skip
+    ("source", "target"),
+    ("treated", "control"),
+    ("first", "second"),
+    ("early", "late"),
+    ("before", "now"),
+]
 """Places whose order is the same in both languages: exchanged, they would say the opposite."""
 OF = re.compile(r"\{(\w+)\} of (?:the |its |these |those )?\{(all|members|n|rows|customers|campaigns|arms|accepted)\}")
 FROM = re.compile(r"(?:from|between) \{(\w+)\}[^{}.;]{0,30} (?:to|and) \{(\w+)\}")
@@ -32,9 +40,11 @@ def order(template, *names):
 def misplaced(key, said):
     """The pairs of places that stand the wrong way round in an entry."""
     wrong = [
-        pair for pair in PAIRS if {*pair} <= {*places(key)} and (order(key, *pair) == sorted(order(key, *pair)))
-        != (order(said, *pair) == sorted(order(said, *pair)))
-    ]  # fmt: skip
+        pair
+        for pair in PAIRS
+        if {*pair} <= {*places(key)}
+        and (order(key, *pair) == sorted(order(key, *pair))) != (order(said, *pair) == sorted(order(said, *pair)))
+    ]
     parts = [(part, whole) for part, whole in OF.findall(key) if part not in NOT_A_PART and part != whole]
     wrong += [pair for pair in parts if order(said, *pair) == sorted(order(said, *pair))]
     return wrong + [pair for pair in FROM.findall(key) if order(said, *pair) != sorted(order(said, *pair))]

@@ -52,11 +52,13 @@ REFUSALS = [
     WorkbenchError("delimiter must be one to four ASCII characters other than the quote, not {delimiter}.").of(
         "'ab'", at="crm.toml (bill.csv)"
     ),
-    WorkbenchError("{path} lacks the column {names} of the mapping.{near} It has: {others}. Mend the mapping; if names "
-                   "look garbled, see delimiter and encoding.").of("bill.csv", ["fee"], "", ["fees", "id"]),
+    WorkbenchError(
+        "{path} lacks the column {names} of the mapping.{near} It has: {others}. Mend the mapping; if names "
+        "look garbled, see delimiter and encoding."
+    ).of("bill.csv", ["fee"], "", ["fees", "id"]),
     WorkbenchError("plan '{name}': {error}").of("month", unknown("format", "pfd", ["pdf"])),
     WorkbenchError(join(say("'{churned}' must be 0 or 1.", churned="x"), say("It has: {names}.", names=quoted("ab")))),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize("refusal", REFUSALS, ids=str)

@@ -87,8 +87,14 @@ def test_what_a_condition_may_not_say(text, words):
 
 def test_a_condition_is_judged_as_it_reads():
     """By hand: missing values and a division by zero are unknown; names of any script, a constant by its name."""
-    table = pd.DataFrame({"calls": [6, 1, 4, np.nan], "numbers": [2, 1, 0, 1], "kind": ["a", None, "b", "a"],
-                          "号码数": [True, False, True, True]})  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "calls": [6, 1, 4, np.nan],
+            "numbers": [2, 1, 0, 1],
+            "kind": ["a", None, "b", "a"],
+            "号码数": [True, False, True, True],
+        }
+    )
     found = judge(
         {
             "ratio": (condition("calls / numbers >= threshold", "r", COLUMNS), {"threshold": 3}),
@@ -96,8 +102,9 @@ def test_a_condition_is_judged_as_it_reads():
             "known": (condition("coalesce(calls, -1) % 2 = 0 and kind is not null", "r", COLUMNS), {}),
             "all": (condition("1 < 2", "r", COLUMNS), {}),
         },
-        table, "lines",
-    )  # fmt: skip
+        table,
+        "lines",
+    )
     assert found["ratio"].tolist() == [1, 0, -1, -1]
     assert found["words"].tolist() == [1, -1, 0, 1]
     assert found["known"].tolist() == [1, 0, 1, 0]
@@ -109,8 +116,10 @@ def test_a_condition_as_sql_means_the_same():
     written = condition("calls / numbers >= threshold and kind = 'it''s'", "r").sql({"threshold": 3.5})
     assert written == "(((calls / NULLIF(numbers, 0)) >= 3.5) AND (kind = 'it''s'))"
     assert condition(written.replace("NULLIF", "greatest"), "r").columns == (
-        "calls", "numbers", "kind",
-    )  # fmt: skip
+        "calls",
+        "numbers",
+        "kind",
+    )
 
 
 def test_judging_keeps_the_order_of_many_rows():

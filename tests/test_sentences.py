@@ -22,10 +22,25 @@ matplotlib.use("Agg")
 
 # Rooms whose sentences are messages
 SAID = {
-    "arrears", "campaign_effect", "campaign_planning", "churn", "customer_view", "data_quality", "departures",
-    "experiment", "fraud", "lifetime_value", "potential", "observational", "uplift", "plspm", "satisfaction",
-    "segmentation", "tiers", "voice",
-}  # fmt: skip
+    "arrears",
+    "campaign_effect",
+    "campaign_planning",
+    "churn",
+    "customer_view",
+    "data_quality",
+    "departures",
+    "experiment",
+    "fraud",
+    "lifetime_value",
+    "potential",
+    "observational",
+    "uplift",
+    "plspm",
+    "satisfaction",
+    "segmentation",
+    "tiers",
+    "voice",
+}
 
 BAD = re.compile(r"\bnan\b|\bNone\b|[{}]|\binf\b|\bNaT\b")
 NUMBER = r"[−+-]?[\d,]*\.?\d+"

@@ -198,9 +198,15 @@ def quarantine(
 @click.option("--undo", multiple=True, metavar="CASE", help="Take back what was decided of it; ingests.")
 @click.option("--rows", type=click.IntRange(min=0), default=20, show_default=True, help="How many to show.")
 def identity(
-    source: str, united: bool, export: Path | None, take_back: Path | None, confirm: tuple[str, ...],
-    reject: tuple[str, ...], undo: tuple[str, ...], rows: int,
-) -> int:  # fmt: skip
+    source: str,
+    united: bool,
+    export: Path | None,
+    take_back: Path | None,
+    confirm: tuple[str, ...],
+    reject: tuple[str, ...],
+    undo: tuple[str, ...],
+    rows: int,
+) -> int:
     """Show and decide which customers of SOURCE are one.
 
     Rules of the mapping ([[identity]]) find them. Decisions are kept in data/private/identity/SOURCE, and hold for
@@ -217,7 +223,7 @@ def identity(
         identity_folder,
         or_as_before,
         write_cases,
-    )  # fmt: skip
+    )
 
     root = project_root()
     warehouse = open_warehouse(source, root=root)
@@ -240,8 +246,13 @@ def identity(
     if export is not None:
         write_cases(found.dropna(subset="customer_id"), export)
         n = exact(found.dropna(subset="customer_id")["case_id"].nunique())
-        echo(say("{n} cases written to {file}. Write same or different under decision, then: --take-back {file}",
-                 n=n, file=str(export)))  # fmt: skip
+        echo(
+            say(
+                "{n} cases written to {file}. Write same or different under decision, then: --take-back {file}",
+                n=n,
+                file=str(export),
+            )
+        )
         return 0
     for name, case in list(found.groupby("case_id", sort=False))[:rows]:
         ids, rules = case["customer_id"].dropna(), case["rule"][case["rule"] != ""].unique()
@@ -281,9 +292,11 @@ def forget(source: str, raw: Path | None) -> int:
     for name in done.naming:
         echo(say("  NAMED STILL in {name}", name=name))
     echo(
-        say("The extracts in {folder} may name them: they are left out of every ingest from now on.",
-            folder=f"data/raw/{source}")
-    )  # fmt: skip
+        say(
+            "The extracts in {folder} may name them: they are left out of every ingest from now on.",
+            folder=f"data/raw/{source}",
+        )
+    )
     if done.naming:
         echo(say("Render those reports again (workbench run STUDY --force), and delete what else was made by hand."))
     for version in done.held:
@@ -435,9 +448,12 @@ def _tried(mapping: Path, raw: Path | None, root: Path) -> tuple[list[str], int,
         lines += [say("TOO MUCH IS REFUSED: {what}", what=said) for said in account.excess()]
         if last and last >= made.as_of:
             lines.append(
-                say("  note: the data reach {last}, but no study sees what is not before as_of = {day}",
-                    last=str(last), day=day)
-            )  # fmt: skip
+                say(
+                    "  note: the data reach {last}, but no study sees what is not before as_of = {day}",
+                    last=str(last),
+                    day=day,
+                )
+            )
         lines += fit_lines(fits(made, root, mapping=mapping), mapping.stem, shown(mapping, root))
     return lines, 1 if account.excess() else 0, last
 

@@ -119,9 +119,12 @@ def require_columns(table: pd.DataFrame, columns: Iterable[str], name: str, *, h
         has = [str(c) for c in table.columns]
         shown = quoted(has[:30])
         raise WorkbenchError("{name} lacks {missing}.{near} It has: {names}.{hint}").of(
-            name, missing, nearest(missing[0], has), say("{names} …", names=shown) if len(has) > 30 else shown,
+            name,
+            missing,
+            nearest(missing[0], has),
+            say("{names} …", names=shown) if len(has) > 30 else shown,
             say(" {text}", text=as_message(hint)) if hint else "",
-        )  # fmt: skip
+        )
     for column in dict.fromkeys(columns):
         if table.columns.tolist().count(column) > 1:
             raise WorkbenchError("{name} has the column '{column}' more than once: keep one, or rename the others.").of(

@@ -107,8 +107,12 @@ def dot_and_interval(
     first are drawn, and the label says so.
     """
     if len(table) > MOST_ROWS:
-        label = say("{label} (the first {n} of {all}; the others stand in the table)", label=as_message(label),
-            n=MOST_ROWS, all=len(table))  # fmt: skip
+        label = say(
+            "{label} (the first {n} of {all}; the others stand in the table)",
+            label=as_message(label),
+            n=MOST_ROWS,
+            all=len(table),
+        )
         names, table = list(names)[:MOST_ROWS], table[:MOST_ROWS]
     ax, names = axes(ax), [in_lines(name, 48) for name in names]
     digits = _ZERO.sub(r"\g<0>z", digits)
@@ -170,9 +174,16 @@ def ink_on(colour: Any) -> str:
 
 
 def flows(
-    counts: pd.DataFrame, before: Sequence[str], after: Sequence[str], ax: Axes | None = None, *,
-    least: float = 0, shares: bool = False, ends: tuple[str, str] = ("", ""), label: str = "",
-) -> Axes:  # fmt: skip
+    counts: pd.DataFrame,
+    before: Sequence[str],
+    after: Sequence[str],
+    ax: Axes | None = None,
+    *,
+    least: float = 0,
+    shares: bool = False,
+    ends: tuple[str, str] = ("", ""),
+    label: str = "",
+) -> Axes:
     """Draw how many go from each on the left (index) to each on the right (columns), as bands in the left one's colour.
 
     Rows and columns are called `before` and `after`; blocks stand as far apart as that takes. A name on both sides has

@@ -28,8 +28,10 @@ def hold(place: Path, *, wait: bool = True, shared: bool = False) -> int:
     ----------
     place : Path
         Must exist.
-    wait : Wait for who holds it.
-    shared : Hold it together with others who do so, as readers.
+    wait : bool
+        Wait for who holds it.
+    shared : bool
+        Hold it together with others who do so, as readers.
 
     Raises
     ------

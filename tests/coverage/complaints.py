@@ -16,8 +16,16 @@ RUNS = 600
 SINCE, AS_OF = pd.Timestamp("2024-01-01"), pd.Timestamp("2025-01-01")
 RATIOS, SHARES = {"recovered": 0.8, "late": 1.4, "failed": 2.2}, (0.5, 0.2, 0.3)
 OFFERED, LONGEST, WINDOW = 0.7, 11, 90
-CASES = {"customer": "id", "started": "on", "left": "off", "opened": "opened", "due": "due", "closed": "closed",
-    "outcome": "outcome", "lot": "arm"}  # fmt: skip
+CASES = {
+    "customer": "id",
+    "started": "on",
+    "left": "off",
+    "opened": "opened",
+    "due": "due",
+    "closed": "closed",
+    "outcome": "outcome",
+    "lot": "arm",
+}
 
 
 @dataclass(frozen=True)
@@ -44,11 +52,16 @@ class Complaints:
         closed = on + pd.to_timedelta(length, unit="D")
         shut = (closed <= off) & (closed < AS_OF)
         people = pd.DataFrame({"id": range(n), "on": SINCE - pd.Timedelta(days=9), "off": off.where(off < AS_OF)})
-        cases = pd.DataFrame({
-            "id": range(n), "opened": on, "closed": closed.where(shut), "arm": np.where(offered, "offered", "control"),
-            "due": closed - pd.to_timedelta(np.where(state == "late", 1, 0), unit="D"),
-            "outcome": pd.Series(np.where(state == "failed", "rejected", "solved")).where(shut),
-        })  # fmt: skip
+        cases = pd.DataFrame(
+            {
+                "id": range(n),
+                "opened": on,
+                "closed": closed.where(shut),
+                "arm": np.where(offered, "offered", "control"),
+                "due": closed - pd.to_timedelta(np.where(state == "late", 1, 0), unit="D"),
+                "outcome": pd.Series(np.where(state == "failed", "rejected", "solved")).where(shut),
+            }
+        )
         try:
             found = recovery(people, cases, since=SINCE, as_of=AS_OF, window=WINDOW, **CASES)
         except CannotAnswer:
@@ -88,11 +101,18 @@ class Bills:
         due = pd.Series(AS_OF - pd.to_timedelta(rng.integers(2, 122, n), unit="D"))
         paid_on, left_on = (due + pd.to_timedelta(rng.geometric(h, n), unit="D") for h in (pays, 0.004))
         known = (paid_on < AS_OF) & (paid_on <= left_on)
-        bills = pd.DataFrame({
-            "bill_id": range(n), "customer_id": np.repeat(np.arange(self.count), 2), "due_on": due, "amount": 10.0,
-            "paid": np.where(known, 10.0, 0.0), "paid_on": paid_on.where(known),
-            "left_on": left_on.where((left_on < AS_OF) & ~known), "written_off": False,
-        })  # fmt: skip
+        bills = pd.DataFrame(
+            {
+                "bill_id": range(n),
+                "customer_id": np.repeat(np.arange(self.count), 2),
+                "due_on": due,
+                "amount": 10.0,
+                "paid": np.where(known, 10.0, 0.0),
+                "paid_on": paid_on.where(known),
+                "left_on": left_on.where((left_on < AS_OF) & ~known),
+                "written_off": False,
+            }
+        )
         found = cure(bills, as_of=AS_OF, days=[30, 90], rng=seed).table.set_index("days")
         for days in (30, 90):
             each = [h / (h + 0.004 * (1 - h)) * (1 - ((1 - h) * 0.996) ** days) for h in (0.05, 0.01)]
@@ -120,10 +140,18 @@ class Debts:
         worse, owed = rng.random(n) < 0.3, np.exp(rng.normal(3, 1.5, n)) if self.uneven else rng.gamma(2, 40, n)
         when = np.repeat(months, self.count)
         open_ = owed * (rng.random(n) < np.where(worse, self.shares[1], self.shares[0]))
-        accounts = pd.DataFrame({"id": np.tile(np.arange(self.count), len(months)), "month": when, "owed": owed,
-            "state": np.where(worse, "90+", "21-30"), "open": np.where(when > months[5], np.nan, open_)})  # fmt: skip
-        found = expected_loss(accounts, customer="id", month="month", state="state", owed="owed", unpaid="open",
-            as_of=months[-1])  # fmt: skip
+        accounts = pd.DataFrame(
+            {
+                "id": np.tile(np.arange(self.count), len(months)),
+                "month": when,
+                "owed": owed,
+                "state": np.where(worse, "90+", "21-30"),
+                "open": np.where(when > months[5], np.nan, open_),
+            }
+        )
+        found = expected_loss(
+            accounts, customer="id", month="month", state="state", owed="owed", unpaid="open", as_of=months[-1]
+        )
         yield "arrears seen of what was expected, ratio", 1.0, found.low, found.high
         for share, state in zip(self.shares, ("21-30", "90+"), strict=True):
             row = found.table[found.table["state"] == state]

@@ -113,10 +113,15 @@ def test_a_new_study_never_replaces_one(root):
     assert (root / "notebooks" / "buyers.ipynb").read_bytes() == before
 
 
-@pytest.mark.parametrize(("spoken", "asked", "title"), [
-    ("zh,en", "", "# buyers_2：要回答什么问题？\n"), ("zh,en", "en", "# buyers_2: what is the question?\n"),
-    ("", "", "# buyers_2: what is the question?\n"), ("", "zh", "# buyers_2：要回答什么问题？\n"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("spoken", "asked", "title"),
+    [
+        ("zh,en", "", "# buyers_2：要回答什么问题？\n"),
+        ("zh,en", "en", "# buyers_2: what is the question?\n"),
+        ("", "", "# buyers_2: what is the question?\n"),
+        ("", "zh", "# buyers_2：要回答什么问题？\n"),
+    ],
+)
 def test_a_new_study_is_written_in_the_language_of_reports(spoken, asked, title, root, monkeypatch):
     """The first of them, or the one asked for; every cell of text is, and the code is the same."""
     monkeypatch.setenv("WORKBENCH_LANG", spoken)
@@ -154,9 +159,14 @@ def test_the_panel_is_told_of_every_study(root):
     assert "not a notebook of format 4" in broken["error"]
     assert buyers["title"] == "谁会买？" and buyers["page"] == "buyers/default/index.html"
     assert buyers["parameters"][0] == {
-        "name": "province", "type": "str", "unit": "province", "meaning": "whose", "default": "北京", "choices": [],
+        "name": "province",
+        "type": "str",
+        "unit": "province",
+        "meaning": "whose",
+        "default": "北京",
+        "choices": [],
         "label": "province",
-    }  # fmt: skip
+    }
 
 
 def test_what_may_be_chosen_is_what_the_warehouse_has(operator):

@@ -53,8 +53,9 @@ def test_invariance_in_three_steps():
 
 def test_groups_are_fitted_alone():
     """With a chain of paths, differences are those of two fits."""
-    chain = PathModel([Construct(c, [f"{c}{i}" for i in range(2)], low=-20, high=20) for c in "ABC"],
-        {"B": ["A"], "C": ["A", "B"]})  # fmt: skip
+    chain = PathModel(
+        [Construct(c, [f"{c}{i}" for i in range(2)], low=-20, high=20) for c in "ABC"], {"B": ["A"], "C": ["A", "B"]}
+    )
     table = survey([0.6, 0.2]).rename(columns={"A2": "C0", "B2": "C1"})
     found = compare_groups(table, chain, group="operator", permutations=20).table.set_index("name")
     one, two = (fit_pls(part, chain, tolerance=1e-10) for _, part in table.groupby("operator"))

@@ -92,9 +92,13 @@ def test_higher_order_equals_the_peer_s(models, mode):
     model = PathModel(constructs, paths, higher_order=[offer])
     drawn = np.random.default_rng(12).integers(0, 250, (50, 250))
     theirs = asked(
-        model, data="mobi", stop=12, indices=drawn, higher_order={"Offer": offer.dimensions},
+        model,
+        data="mobi",
+        stop=12,
+        indices=drawn,
+        higher_order={"Offer": offer.dimensions},
         formative=["Offer"] if mode == "B" else [],
-    )  # fmt: skip
+    )
     table = pd.DataFrame(theirs["values"], columns=theirs["columns"])
     fit = fit_pls(table, model, tolerance=1e-13)
     assert furthest(fit.paths, theirs["paths"], "->") < EXACT

@@ -132,13 +132,15 @@ def test_rows_that_cannot_be_adjusted_are_counted():
         ({"replicate_weights": np.ones((50, 3)), "replicate_scale": 0}, "a number above 0"),
         ({"replicate_weights": np.ones((50, 3)), "replicate_scale": [1, 2]}, "one for each replicate"),
         ({"replicate_weights": np.ones((50, 3)), "replicate_scale": 1, "strata": "region"}, "carry the design"),
-        ({"replicate_weights": np.ones((50, 3)), "replicate_scale": 1, "weights": np.eye(50)[:4].sum(axis=0)},
-         "46 respondents have weight 0"),
+        (
+            {"replicate_weights": np.ones((50, 3)), "replicate_scale": 1, "weights": np.eye(50)[:4].sum(axis=0)},
+            "46 respondents have weight 0",
+        ),
         ({"replicate_scale": 1}, "comes with replicate_weights"),
         ({"calibrate": lambda rows, position: rows[:, :3]}, "must give"),
         ({"calibrate": lambda rows, position: -rows}, "0 or more"),
     ],
-)  # fmt: skip
+)
 def test_unusable_replicates_are_refused(options, words):
     """What cannot be a replicate or an adjustment is refused with what is wanted."""
     with pytest.raises(WorkbenchError, match=words):

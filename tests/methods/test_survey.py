@@ -30,9 +30,7 @@ def test_a_part_by_hand():
     part = X > 4
     mean = np.average(X[part], weights=WEIGHT[part])
     u = np.where(part, WEIGHT * (X - mean), 0) / WEIGHT[part].sum()
-    variance = sum(
-        len(v) / (len(v) - 1) * ((v - v.mean()) ** 2).sum() for v in (u[STRATUM == 1], u[STRATUM == 2])
-    )  # fmt: skip
+    variance = sum(len(v) / (len(v) - 1) * ((v - v.mean()) ** 2).sum() for v in (u[STRATUM == 1], u[STRATUM == 2]))
     found = Design.of(WEIGHT, STRATUM).mean(np.where(part, X, np.nan))
     assert found.se == pytest.approx(variance**0.5) and found.n == 6
     # 6 units, of which 4/5 + 2/3 degrees of freedom go to the strata's means

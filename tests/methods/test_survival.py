@@ -142,8 +142,13 @@ def test_cox_counts_late_entry_strictly():
     assert abs(likelihood(best + step) - likelihood(best - step)) / (2 * step) < 1e-5
     unshifted = PHReg(exit, x[:, None], left.astype(int), entry=entry, ties="efron").fit(disp=0)
     assert abs(unshifted.params[0] - best) > 1e-4
-    again = cox(np.r_[entry, entry], np.r_[exit, exit], np.r_[left, left], pd.DataFrame({"x": np.r_[x, x]}),
-        clusters=np.tile(np.arange(n), 2))  # fmt: skip
+    again = cox(
+        np.r_[entry, entry],
+        np.r_[exit, exit],
+        np.r_[left, left],
+        pd.DataFrame({"x": np.r_[x, x]}),
+        clusters=np.tile(np.arange(n), 2),
+    )
     assert again.table.loc["x", "se"] == pytest.approx(found.table.loc["x", "se"], rel=0.35)
     assert indicators(["a", "b"], "a").to_dict("list") == {"b": [0.0, 1.0]}
 
@@ -203,8 +208,12 @@ def test_mgus2():
     )
     ill = (patients["pstat"] == 1).to_numpy()
     dead = np.where(patients["death"] == 1, 2, -1)
-    states = state_table(np.r_[0 * onset, onset[ill]], np.r_[onset, death[ill]], np.r_[0 * onset, 0 * onset[ill] + 1],
-        np.r_[np.where(ill, 1, dead), dead[ill]])  # fmt: skip
+    states = state_table(
+        np.r_[0 * onset, onset[ill]],
+        np.r_[onset, death[ill]],
+        np.r_[0 * onset, 0 * onset[ill] + 1],
+        np.r_[np.where(ill, 1, dead), dead[ill]],
+    )
     assert states.occupied()[1, 10 * at[:3] - 1] == pytest.approx([0.01600704, 0.01205167, 0.01149817], abs=1e-8)
     facts = pd.DataFrame({"age": patients["age"], "man": patients["sex"] == "M"}).astype(float)
     for cause, expected in ((0, [0.01303857, -0.02513779]), (1, [0.06482366, 0.39322586])):

@@ -20,21 +20,49 @@ from workbench.warehouse.schema import Column, TableSchema
 
 LEAP, MONTH_END = date(2024, 2, 29), date(2024, 3, 31)  # days as of which all is asked
 ROWS = {
-    "customer": 60, "tariff": 8, "subscription": 130, "detail_record": 4000, "usage_month": 900, "bill": 700,
-    "payment": 900, "collection_action": 250, "fraud_case": 60, "contact": 500, "ticket": 300, "survey_response": 150,
-    "survey_invitation": 250, "campaign": 7, "campaign_member": 250, "product": 40, "holding": 200, "market": 60,
-    "opportunity": 80, "marketing_cost": 80,
-}  # fmt: skip
+    "customer": 60,
+    "tariff": 8,
+    "subscription": 130,
+    "detail_record": 4000,
+    "usage_month": 900,
+    "bill": 700,
+    "payment": 900,
+    "collection_action": 250,
+    "fraud_case": 60,
+    "contact": 500,
+    "ticket": 300,
+    "survey_response": 150,
+    "survey_invitation": 250,
+    "campaign": 7,
+    "campaign_member": 250,
+    "product": 40,
+    "holding": 200,
+    "market": 60,
+    "opportunity": 80,
+    "marketing_cost": 80,
+}
 TEXTS = ("北京", "广东", "安徽", "O'Brien", 'a"b', "back\\slash", "semi;colon", "Z", "a", "_", "A", " ", "$x", "%s")
 ITEMS = ("Q1", "Q2", "Q10", "满意'度", 'a"b')
 AMOUNTS = (0.0, -0.0, 0.005, -0.005, 1.005, 2.675, 10.125, -12.34, 19.9, 33.3333, 0.1, 0.2, 0.3, 100.0, 1e9)
 COUNTS = (0, 1, 2, 3, 7, 28, 31)
 DAYS = (
-    *(date(2023, m, 1) for m in range(1, 13)), *(date(2024, m, 1) for m in (1, 2, 3, 4)),
-    *(date(2023, m, 1) - timedelta(days=1) for m in range(2, 13)), date(2023, 12, 31), date(2024, 1, 31),
-    date(2024, 2, 28), LEAP, MONTH_END, date(2024, 3, 30), date(2020, 2, 29), date(2019, 12, 31), date(2023, 11, 30),
-    date(2023, 12, 1), date(2023, 12, 2), date(2024, 2, 15), date(2024, 3, 15),
-)  # fmt: skip
+    *(date(2023, m, 1) for m in range(1, 13)),
+    *(date(2024, m, 1) for m in (1, 2, 3, 4)),
+    *(date(2023, m, 1) - timedelta(days=1) for m in range(2, 13)),
+    date(2023, 12, 31),
+    date(2024, 1, 31),
+    date(2024, 2, 28),
+    LEAP,
+    MONTH_END,
+    date(2024, 3, 30),
+    date(2020, 2, 29),
+    date(2019, 12, 31),
+    date(2023, 11, 30),
+    date(2023, 12, 1),
+    date(2023, 12, 2),
+    date(2024, 2, 15),
+    date(2024, 3, 15),
+)
 TIMES = ("00:00:00", "23:59:59", "05:59:59", "06:00:00", "22:00:00", "12:30:15", "23:59:59.999999")
 MONTHS = tuple(day for day in DAYS if day.day == 1)
 
@@ -99,10 +127,15 @@ def _one(
 
 def _arrow(table: TableSchema, frame: pd.DataFrame) -> pa.Table:
     types: dict[str, pa.DataType] = {
-        "text": pa.string(), "integer": pa.int64(), "double": pa.float64(), "boolean": pa.bool_(), "date": pa.date32(),
-        "timestamp": pa.timestamp("us"), "numbers": pa.map_(pa.string(), pa.float64()),
+        "text": pa.string(),
+        "integer": pa.int64(),
+        "double": pa.float64(),
+        "boolean": pa.bool_(),
+        "date": pa.date32(),
+        "timestamp": pa.timestamp("us"),
+        "numbers": pa.map_(pa.string(), pa.float64()),
         "texts": pa.map_(pa.string(), pa.string()),
-    }  # fmt: skip
+    }
     values = {c.name: [None if v is None or v is pd.NaT or v != v else v for v in frame[c.name]] for c in table.columns}
     return pa.table({c.name: pa.array(_whole(values[c.name], c.type), types[c.type]) for c in table.columns})
 

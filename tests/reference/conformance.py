@@ -80,9 +80,13 @@ class Peer:
         items = {c.name: c.items for c in self.model.constructs}
         formative = [c.name for c in self.model.constructs if c.mode == "B"]
         return ask(
-            data=self.survey, items=items, paths=self.model.paths, missing_value=self.code, stop=12,
+            data=self.survey,
+            items=items,
+            paths=self.model.paths,
+            missing_value=self.code,
+            stop=12,
             **{"formative": formative} | job,
-        )  # fmt: skip
+        )
 
 
 def satisfaction() -> Iterator[Row | str]:
@@ -177,8 +181,13 @@ def _leavers(table: pd.DataFrame) -> Iterator[tuple[str, float]]:
     yield from (("profit: expected maximum", profit.profit), ("profit: maximum at a fixed acceptance", profit.fixed))
     own = churn_profit(
         table.assign(clv=12 * table["MonthlyCharges"]),
-        "clv", left="left", incentive_share=0.05, contact=15, acceptance=0.3, resamples=20,
-    )  # fmt: skip
+        "clv",
+        left="left",
+        incentive_share=0.05,
+        contact=15,
+        acceptance=0.3,
+        resamples=20,
+    )
     yield "profit: own worth", own.profit
     for column, old, new in (("SeniorCitizen", 0, 1), ("InternetService", "DSL", "Fiber optic")):
         sides = (table[table[column] == value] for value in (old, new))

@@ -392,13 +392,22 @@ def suspected() -> Tables:
 RULES = fraud.RuleBase(
     tuple(
         fraud.FraudRule(
-            column, f"many {column}", f"{column} >= threshold and kind = 'person'", 30, bar, "high", "Ask.", "us",
-            dt.date(2026, 1, 1), {column: bar + 1, "kind": "person"}, {column: bar + 1, "kind": "company"},
+            column,
+            f"many {column}",
+            f"{column} >= threshold and kind = 'person'",
+            30,
+            bar,
+            "high",
+            "Ask.",
+            "us",
+            dt.date(2026, 1, 1),
+            {column: bar + 1, "kind": "person"},
+            {column: bar + 1, "kind": "company"},
             name_zh="过多",
         )
         for column, bar in (("calls", 70), ("numbers", 60), ("overlapping", 2))
     )
-)  # fmt: skip
+)
 
 
 def _suspected(n: Names, *more: str) -> None:
@@ -437,15 +446,31 @@ def complainers() -> Tables:
     days = np.ceil(rng.exponential(np.where(outcome == "solved", 300, 90)))
     off = pd.Series(closed + pd.to_timedelta(days, unit="D")).dt.to_period("W").dt.end_time.dt.normalize()  # few days
     gone, place = (off < "2026-01-01").to_numpy(), rng.random(n)
-    people = pd.DataFrame({"id": rng.permutation(n) + 95, "on": on, "off": off.where(gone),
-        "why": np.where(gone, np.where(place < 0.6, "port_out", "disconnect"), None),
-        "to": np.where(gone & (place < 0.6), np.where(place < 0.4, "B", "C"), None),
-        "came_from": rng.choice(["B", "C"], n), "seen": since + pd.to_timedelta(rng.integers(0, 700, n), unit="D"),
-        "kind": rng.choice(["a", "b"], n), "churned": (rng.random(n) < 0.2).astype(int)})  # fmt: skip
+    people = pd.DataFrame(
+        {
+            "id": rng.permutation(n) + 95,
+            "on": on,
+            "off": off.where(gone),
+            "why": np.where(gone, np.where(place < 0.6, "port_out", "disconnect"), None),
+            "to": np.where(gone & (place < 0.6), np.where(place < 0.4, "B", "C"), None),
+            "came_from": rng.choice(["B", "C"], n),
+            "seen": since + pd.to_timedelta(rng.integers(0, 700, n), unit="D"),
+            "kind": rng.choice(["a", "b"], n),
+            "churned": (rng.random(n) < 0.2).astype(int),
+        }
+    )
     arm = rng.choice(["offered", "not_offered"], n)
-    cases = pd.DataFrame({"id": people["id"], "opened_at": opened, "due_at": opened + pd.Timedelta(days=5),
-        "closed_at": closed, "outcome": outcome, "arm": arm,
-        "yuan": np.where(arm == "offered", 30.0, 1.0)})  # fmt: skip
+    cases = pd.DataFrame(
+        {
+            "id": people["id"],
+            "opened_at": opened,
+            "due_at": opened + pd.Timedelta(days=5),
+            "closed_at": closed,
+            "outcome": outcome,
+            "arm": arm,
+            "yuan": np.where(arm == "offered", 30.0, 1.0),
+        }
+    )
     return {"lives": people, "complaints": cases}
 
 
@@ -460,10 +485,16 @@ def bases() -> Tables:
     """Two bases of 600 customers, most of them the same, of whom more left in the second."""
     rng = np.random.default_rng(14)
     before, after = (
-        pd.DataFrame({"id": np.arange(600) + first, "tier": rng.choice(["a", "b"], 600, p=[1 - p, p]),
-            "kind": rng.choice(["x", "y"], 600), "churned": (rng.random(600) < p / 4).astype(int)})
+        pd.DataFrame(
+            {
+                "id": np.arange(600) + first,
+                "tier": rng.choice(["a", "b"], 600, p=[1 - p, p]),
+                "kind": rng.choice(["x", "y"], 600),
+                "churned": (rng.random(600) < p / 4).astype(int),
+            }
+        )
         for first, p in ((95, 0.3), (200, 0.6))
-    )  # fmt: skip
+    )
     return {"before": before, "after": after}
 
 
@@ -630,10 +661,13 @@ def overdue() -> Tables:
     amount = np.round(rng.gamma(2, 40, n), 1)
     return {
         "bills": table.assign(
-            amount=amount, paid=np.where(paid_on.notna(), amount, 0), paid_on=paid_on, left_on=left,
+            amount=amount,
+            paid=np.where(paid_on.notna(), amount, 0),
+            paid_on=paid_on,
+            left_on=left,
             written_off=left.notna() & (rng.random(n) < 0.3),
         )
-    }  # fmt: skip
+    }
 
 
 @made_once
@@ -647,12 +681,19 @@ def acted() -> Tables:
     table = pd.DataFrame({"action_id": rng.permutation(n) + 95, "bill_id": np.arange(n) % 400, "stage": stage})
     return {
         "actions": table.assign(
-            customer_id=np.arange(n) % 200, action=np.where(stage == 1, "remind", "restrict"), days=10 * stage - 9,
-            collector=np.where(held, None, rng.choice(["a", "b"], n)), arm=np.where(held, "held_out", "treated"),
-            cost=np.where(held, 0.0, 1.5), outcome=np.where(held, None, "reached"), owed=owed,
-            collected=owed * paid, settled=paid, left_90=rng.random(n) < 0.1,
+            customer_id=np.arange(n) % 200,
+            action=np.where(stage == 1, "remind", "restrict"),
+            days=10 * stage - 9,
+            collector=np.where(held, None, rng.choice(["a", "b"], n)),
+            arm=np.where(held, "held_out", "treated"),
+            cost=np.where(held, 0.0, 1.5),
+            outcome=np.where(held, None, "reached"),
+            owed=owed,
+            collected=owed * paid,
+            settled=paid,
+            left_90=rng.random(n) < 0.1,
         )
-    }  # fmt: skip
+    }
 
 
 @made_once
@@ -682,8 +723,22 @@ def ageing() -> Tables:
 
 
 BILL = ("bill_id", "customer_id", "due_on", "amount", "paid", "paid_on", "left_on", "written_off")
-ACTION = ("action_id", "bill_id", "customer_id", "stage", "action", "collector", "arm", "cost", "outcome", "days",
-    "owed", "collected", "settled", "left_90")  # fmt: skip
+ACTION = (
+    "action_id",
+    "bill_id",
+    "customer_id",
+    "stage",
+    "action",
+    "collector",
+    "arm",
+    "cost",
+    "outcome",
+    "days",
+    "owed",
+    "collected",
+    "settled",
+    "left_90",
+)
 
 
 STANDARDS = [

@@ -38,9 +38,19 @@ AS_OF = (awkward.LEAP, awkward.MONTH_END)
 FILES = tuple(name for folder in sqlfiles.FOLDERS for name in sqlfiles.names(folder))
 ALL = "features together"
 PARAMETERS: dict[str, Any] = {
-    "days": 30, "months": 3, "windows": 3, "silent_days": 20, "margin": 0.425, "share": 0.3, "premium": 1.5,
-    "province": "", "event": "complaint", "seconds": 7200, "outcome": awkward.ITEMS[3], "covariate": awkward.ITEMS[4],
-}  # fmt: skip
+    "days": 30,
+    "months": 3,
+    "windows": 3,
+    "silent_days": 20,
+    "margin": 0.425,
+    "share": 0.3,
+    "premium": 1.5,
+    "province": "",
+    "event": "complaint",
+    "seconds": 7200,
+    "outcome": awkward.ITEMS[3],
+    "covariate": awkward.ITEMS[4],
+}
 
 
 def asked(

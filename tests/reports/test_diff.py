@@ -105,9 +105,11 @@ def test_many_changes_are_judged_together():
     changed = {"gap[operator=3]": _number(6.5, 5.5, 7.5), "gap[operator=4]": _number(9, 8, 10)}
     found = compare(_reading(many), _reading(many | changed | {"index": _number(6.5, 5.5, 7.5), "n": _number(6)}))
     assert [(c.name, c.significance) for c in found.numbers if not c.good] == [
-        ("gap[operator=4]", "significant"), ("index", "significant"), ("gap[operator=3]", "not significant"),
+        ("gap[operator=4]", "significant"),
+        ("index", "significant"),
+        ("gap[operator=3]", "not significant"),
         ("n", "no interval"),
-    ]  # fmt: skip
+    ]
     assert "4 differs (2 significant)" in found.headline()
 
 
@@ -172,9 +174,12 @@ def test_causes_are_named():
         parameters=[{"name": "seed", "value": 0}], versions={"pandas": "3.0"}, data_version="a", fingerprint="1"
     )
     new = _reading(
-        parameters=[{"name": "seed", "value": 1}], versions={"pandas": "3.1"}, data_version="b", fingerprint="2",
+        parameters=[{"name": "seed", "value": 1}],
+        versions={"pandas": "3.1"},
+        data_version="b",
+        fingerprint="2",
         source=("1", "2"),
-    )  # fmt: skip
+    )
     assert compare(old, new).causes == (
         "parameter seed: 0 → 1",
         "version of pandas: 3.0 → 3.1",

@@ -256,8 +256,15 @@ def test_another_library_version_is_told(bundle, again, tmp_path, monkeypatch):
     from workbench.reports.handoff import verify as room
 
     monkeypatch.setattr(room, "_caller", lambda root: lambda *a, **_: shutil.copytree(again, root / "reports" / "site"))
-    change = _json(lambda e: e | {"python": sys.version.split(".")[0] + f".{sys.version_info[1]}.99",
-                                  "packages": e["packages"] | {"pandas": "0.1"}})  # fmt: skip
+    change = _json(
+        lambda e: (
+            e
+            | {
+                "python": sys.version.split(".")[0] + f".{sys.version_info[1]}.99",
+                "packages": e["packages"] | {"pandas": "0.1"},
+            }
+        )
+    )
     (tmp_path / "b.zip").write_bytes(_changed(bundle, "environment.json", change))
     found = verify(tmp_path / "b.zip")
     assert found.code == 1 and found.headline.startswith("same: 2 numbers") and "pandas 0.1 → " in found.headline

@@ -110,7 +110,7 @@ PLACES = [
     "~root",
     "CON",
     "nul.txt",
-    "a:b*c?d\"e<f>g|h",
+    'a:b*c?d"e<f>g|h',
     "a\0b",
     "name.html",
     "%2e%2e%2f",
@@ -121,7 +121,7 @@ PLACES = [
     "`id`; id | id && id",
     "x" * 300,
     "北" * 300,
-]  # fmt: skip
+]
 MARKS = [
     "\u202egnp.exe",
     "\u2066abc\u2069",

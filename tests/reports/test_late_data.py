@@ -156,9 +156,11 @@ def test_late_data_make_the_newest_period_again_and_failures_of_every_one(root):
     assert work.seen == [("paid", "2026-10", "v3")]
     states = {(line[0], line[1]): line[2] for line in read_status(root).lines}
     assert states == {
-        ("paid", "2026-09"): "stale", ("calls", "2026-09"): "done",
-        ("paid", "2026-10"): "done", ("calls", "2026-10"): "done",
-    }  # fmt: skip
+        ("paid", "2026-09"): "stale",
+        ("calls", "2026-09"): "done",
+        ("paid", "2026-10"): "done",
+        ("calls", "2026-10"): "done",
+    }
     (root / "reports/site/index.html").touch()
     refresh_site(root)
     page = (root / "reports/site/index.html").read_text("utf-8")

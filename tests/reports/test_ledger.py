@@ -267,8 +267,12 @@ def test_another_warehouse_with_the_same_tables_leaves_nothing_to_do(root):
     """What counts is what was read: a change of that table, or of the version where nothing tells, makes it due."""
     parameters = CELL + '\nsource: str = "sample"  # warehouse: which one'
     cells = [new_markdown_cell("# S"), new_code_cell(parameters, metadata={"tags": ["parameters"]})]
-    cells += [new_code_cell("from workbench.project import READS\nimport os\n"
-                            "open(os.environ[READS], 'a').write('sample\\tv1\\tbill\\n')")]  # fmt: skip
+    cells += [
+        new_code_cell(
+            "from workbench.project import READS\nimport os\n"
+            "open(os.environ[READS], 'a').write('sample\\tv1\\tbill\\n')"
+        )
+    ]
     nbformat.write(new_notebook(cells=cells), root / "notebooks/s.ipynb")
     (root / "data/mappings/sample.toml").touch()
     warehouse = root / "data/warehouse/sample"

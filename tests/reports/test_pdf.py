@@ -29,11 +29,13 @@ def _notebook(text: str = "北京"):
     said = [
         ({"text/plain": f"In {text} sales rose."}, {"kind": "answer"}),
         ({"text/plain": "", tables.MIME: table}, {"kind": "table"}),
-        ({"text/plain": "p", "image/png": base64.b64encode(png.getvalue()).decode()},
-         {"kind": "figure", "caption": text, "alt": "nothing", "width": 20, "height": 10}),
+        (
+            {"text/plain": "p", "image/png": base64.b64encode(png.getvalue()).decode()},
+            {"kind": "figure", "caption": text, "alt": "nothing", "width": 20, "height": 10},
+        ),
         ({"text/plain": "x", "text/markdown": f"- **{text}** {MARKDOWN}"}, {}),
         ({"text/plain": text}, {}),
-    ]  # fmt: skip
+    ]
     outputs = [new_output("display_data", data=d, metadata={"workbench": m}) for d, m in said]
     outputs.append(new_output("stream", name="stdout", text=text))
     cells = [new_markdown_cell(f"# {text}\n\n## B *c*"), new_code_cell("1", outputs=outputs)]
@@ -112,9 +114,17 @@ def test_a_table_of_thousands_of_columns_is_cut_with_a_note(tmp_path):
 def test_the_ends_of_an_interval_stand_with_their_estimate():
     """In its cell, also before its error; an end alone is said, a suppressed row stays, other ends stay columns."""
     frame = pd.DataFrame(
-        {"group": ["a", "b", "c"], "n": [20, 20, 5], "rate": [0.5, 0.4, 0.3], "se": 0.1, "low": [0.25, None, 0.2],
-         "high": [0.75, 0.5, 0.4], "null_low": [-1.0, -2.0, -3.0], "null_high": [1.0, 2.0, 3.0]}
-    )  # fmt: skip
+        {
+            "group": ["a", "b", "c"],
+            "n": [20, 20, 5],
+            "rate": [0.5, 0.4, 0.3],
+            "se": 0.1,
+            "low": [0.25, None, 0.2],
+            "high": [0.75, 0.5, 0.4],
+            "null_low": [-1.0, -2.0, -3.0],
+            "null_high": [1.0, 2.0, 3.0],
+        }
+    )
     formats = dict.fromkeys(["rate", "low", "high"], "{:.0%}")
     (made,) = pdf._table(tables.payload(frame, name="t", caption="c", formats=formats, counts="n", totals=None))
     assert [row[2] for row in made["rows"]] == ["50% (25%\xa0to\xa075%)", "40% (at\xa0most\xa050%)", "–"]

@@ -237,8 +237,11 @@ def test_a_notebook_that_ends_before_its_end_is_no_report(tmp_path):
     nbformat.write(notebook, path)
     ended = {slot.study: slot for slot in run(root=tmp_path, progress=False).slots}
     assert {name: slot.status for name, slot in ended.items()} == {
-        "bare": "failed", "zero": "failed", "three": "failed", "whole": "done"
-    }  # fmt: skip
+        "bare": "failed",
+        "zero": "failed",
+        "three": "failed",
+        "whole": "done",
+    }
     for name in ("bare", "zero", "three"):
         assert ended[name].message == "the cell ends the notebook (SystemExit), so nothing below it ran."
         assert "in cell 2" in (ended[name].folder / "failure.html").read_text("utf-8")
@@ -277,11 +280,19 @@ def test_what_the_machine_refuses_costs_the_report(tmp_path):
     assert write._costs(lambda path: 1 / 0, tmp_path / "x") == "ZeroDivisionError: division by zero"
 
 
-@pytest.mark.parametrize(("name", "printed", "traceback", "said"), [
-    ("CellExecutionError", "UsageError: Line magic function `%nope` not found.\n", "", "function `%nope` not found."),
-    ("AssertionError", "", "In[1], line 1\n----> 1 assert any(x)", "AssertionError, raised by: assert any(x)"),
-    ("KeyboardInterrupt", "", "", "KeyboardInterrupt"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "printed", "traceback", "said"),
+    [
+        (
+            "CellExecutionError",
+            "UsageError: Line magic function `%nope` not found.\n",
+            "",
+            "function `%nope` not found.",
+        ),
+        ("AssertionError", "", "In[1], line 1\n----> 1 assert any(x)", "AssertionError, raised by: assert any(x)"),
+        ("KeyboardInterrupt", "", "", "KeyboardInterrupt"),
+    ],
+)
 def test_an_error_without_a_text_says_its_cause(name, printed, traceback, said):
     """What the cell printed where a magic does not exist, else the line that raised it."""
     from types import SimpleNamespace

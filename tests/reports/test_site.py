@@ -192,9 +192,13 @@ def test_each_period_and_each_province_has_a_page_of_its_own(tmp_path):
     index = write_site(tmp_path).read_text("utf-8")
     site = tmp_path / "reports" / "site"
     assert re.findall(r'<a href="([\w-]+\.html)"', index)[:6] == [
-        "glossary.html", "index.html", "period-2026-06.html", "period-2026-05.html", "province-11.html",
+        "glossary.html",
+        "index.html",
+        "period-2026-06.html",
+        "period-2026-05.html",
+        "province-11.html",
         "province-35.html",
-    ]  # fmt: skip
+    ]
     assert 'href="index.html" aria-current="page"' in index and "2026-05: 70" in index
     earlier, later = ((site / f"period-2026-0{n}.html").read_text("utf-8") for n in (5, 6))
     assert "<b>70</b>" in earlier and "<b>72</b>" not in earlier and "old/2026-05/index.html" in earlier

@@ -195,8 +195,9 @@ def test_a_scheduler_stopped_while_something_starts_ends_in_order(root, until, s
         _, said = process.communicate()
         said = [line for line in said.splitlines() if line and not line.startswith("ticking every")]
         assert (process.returncode, set(said)) in (
-            (0, set()), (0, {"workbench: stopped; what was published before stands."})
-        ), said  # fmt: skip
+            (0, set()),
+            (0, {"workbench: stopped; what was published before stands."}),
+        ), said
         assert (root / "ran").exists() == (stage == "no stage")
         assert not (root / "reports/runs/ledger.sqlite").exists() or set(_states(root)) <= {"due"}
         until(lambda: not _group(process.pid))

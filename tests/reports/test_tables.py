@@ -162,8 +162,15 @@ def test_provinces_stand_in_the_order_of_their_codes():
     grouped = pd.DataFrame({"operator": operators, "province": names * 2, "n": range(8)})
     rows = tables.payload(grouped, name="t", caption="c")["rows"]
     assert [row[1:] for row in rows] == [
-        ["北京", 3], ["内蒙古", 2], ["上海", 0], ["云南", 1], ["北京", 7], ["内蒙古", 6], ["上海", 4], ["云南", 5],
-    ]  # fmt: skip
+        ["北京", 3],
+        ["内蒙古", 2],
+        ["上海", 0],
+        ["云南", 1],
+        ["北京", 7],
+        ["内蒙古", 6],
+        ["上海", 4],
+        ["云南", 5],
+    ]
     alone = grouped.loc[:3, ["province", "n"]].set_index("province")
     assert [row[0] for row in tables.payload(alone, name="t", caption="c")["rows"]] == [
         "北京",

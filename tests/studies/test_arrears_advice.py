@@ -56,8 +56,9 @@ def test_what_is_not_known_is_held_back(work):
     said = study.decision(blind, NO, NO, NO)
     assert all("Hold back a tenth by lot at stage" in sentence for sentence in said.do)
     assert study.decision(NO, NO, NO, NO).do[0].startswith("Hold back a tenth of the bills")
-    card = study.credit_card(debtors()["customers"], "churned", customer="id", state="late_days",
-        features=["late", "late_days"], bill="yuan")  # fmt: skip
+    card = study.credit_card(
+        debtors()["customers"], "churned", customer="id", state="late_days", features=["late", "late_days"], bill="yuan"
+    )
     better = card.order.assign(low=[0.7, 0.6, 0.01])
     for order, advised in ((better, True), (better.assign(low=[0.7, 0.6, -0.01]), False)):
         said = study.decision(NO, dataclasses.replace(card, order=order), NO, NO).do

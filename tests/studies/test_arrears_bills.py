@@ -15,8 +15,16 @@ def bills(**columns):
     n = len(next(iter(columns.values())))
     if "paid_on" in columns:
         columns = {"paid": np.where(pd.isna(pd.Series(columns["paid_on"])), 0.0, 100.0)} | columns
-    whole = {"bill_id": np.arange(n), "customer_id": np.arange(n), "due_on": ["2026-01-20"] * n, "amount": [100.0] * n,
-        "paid": [0.0] * n, "paid_on": [None] * n, "left_on": [None] * n, "written_off": [None] * n}  # fmt: skip
+    whole = {
+        "bill_id": np.arange(n),
+        "customer_id": np.arange(n),
+        "due_on": ["2026-01-20"] * n,
+        "amount": [100.0] * n,
+        "paid": [0.0] * n,
+        "paid_on": [None] * n,
+        "left_on": [None] * n,
+        "written_off": [None] * n,
+    }
     table = pd.DataFrame(whole | columns)
     return table.assign(**{c: pd.to_datetime(table[c]) for c in ("due_on", "paid_on", "left_on")})
 
@@ -38,19 +46,27 @@ def test_incidence_by_hand():
 def test_bills_that_are_not_overdue_are_counted():
     """Paid in time, not due yet, of customers gone, credit notes; payments over the bill are said."""
     n = 40
-    table = pd.concat([
-        bills(paid_on=["2026-01-25"] * n, paid=[120.0] * n),
-        bills(paid_on=["2026-01-20"] * 3), bills(due_on=["2026-03-05"] * 2), bills(left_on=["2026-01-10"] * 4),
-        bills(amount=[-5.0]), bills(due_on=[None, None]),
-    ], ignore_index=True)  # fmt: skip
+    table = pd.concat(
+        [
+            bills(paid_on=["2026-01-25"] * n, paid=[120.0] * n),
+            bills(paid_on=["2026-01-20"] * 3),
+            bills(due_on=["2026-03-05"] * 2),
+            bills(left_on=["2026-01-10"] * 4),
+            bills(amount=[-5.0]),
+            bills(due_on=[None, None]),
+        ],
+        ignore_index=True,
+    )
     table["bill_id"] = np.arange(len(table))
     found = cure(table, as_of="2026-03-01", resamples=20)
     assert found.bills == n and found.set_aside == {
-        "paid by the due day": 3, "due on the day before as_of or later": 2,
-        "of customers who had left by the due day": 4, "bills of 0 or less": 1,
+        "paid by the due day": 3,
+        "due on the day before as_of or later": 2,
+        "of customers who had left by the due day": 4,
+        "bills of 0 or less": 1,
         "bills without a due day, or due before they were issued": 2,
         "paid over the bill (counted in full as paid)": n,
-    }  # fmt: skip
+    }
     assert "40 are paid over the bill" in found.headline()
     assert found.caption().endswith("Not among them are 4 bills of customers who had left by the due day.")
     with pytest.raises(CannotAnswer, match=r"0 bills were overdue, .*: 40$|: 40\."):

@@ -19,10 +19,16 @@ def people(rng, n=6_000):
     state = np.where(rng.random(n) < late, rng.integers(1, 60, n), 0)
     logit = -4 + 5 * late - 0.01 * tenure + 0.03 * state
     chance = 1 / (1 + np.exp(-logit))
-    return pd.DataFrame({
-        "id": rng.permutation(n), "late": late, "tenure": tenure, "state": state, "bill": 60.0,
-        "bad": rng.random(n) < chance,
-    }), chance  # fmt: skip
+    return pd.DataFrame(
+        {
+            "id": rng.permutation(n),
+            "late": late,
+            "tenure": tenure,
+            "state": state,
+            "bill": 60.0,
+            "bad": rng.random(n) < chance,
+        }
+    ), chance
 
 
 def card_of(table, **given):
@@ -145,11 +151,15 @@ def test_arrears_of_long_ago_are_not_todays():
 def test_ends_of_the_ratio_by_hand():
     """Half of 40,000 equal debts was lost: of 100 later ones 40, so .8 of what was expected, and Wilson's ends / .5."""
     sizes, lost = [20_000, 20_000, 100, 100, 0, 0, 100], [10_000, 10_000, 50, 40, 0, 0, 0]
-    table = pd.DataFrame({
-        "id": np.arange(sum(sizes)), "month": np.repeat(pd.date_range("2025-01-01", periods=7, freq="MS"), sizes),
-        "state": "90+", "owed": 10.0,
-        "open": 10.0 * np.concatenate([np.arange(n) < k for n, k in zip(sizes, lost, strict=True)]),
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "id": np.arange(sum(sizes)),
+            "month": np.repeat(pd.date_range("2025-01-01", periods=7, freq="MS"), sizes),
+            "state": "90+",
+            "owed": 10.0,
+            "open": 10.0 * np.concatenate([np.arange(n) < k for n, k in zip(sizes, lost, strict=True)]),
+        }
+    )
     idle = pd.DataFrame({"id": -1, "month": pd.date_range("2025-05-01", periods=2, freq="MS"), "state": "paid up"})
     table["open"] = table["open"].mask(table["month"] == "2025-07-01")
     table = pd.concat([table, idle.assign(owed=0.0)], ignore_index=True)
@@ -164,10 +174,15 @@ def test_a_month_without_variation_counts_as_all_months_do_for_a_hundred_rows():
     """Of 40,000 equal debts half was lost whole, of 100 later ones each by half: Wilson's ends at 200 rows."""
     sizes = [20_000, 20_000, 100, 100, 100, 100, 100]
     lost = [10.0 * (np.arange(n) < n / 2) if n > 100 else np.full(n, 5.0) for n in sizes]
-    table = pd.DataFrame({
-        "id": np.arange(sum(sizes)), "month": np.repeat(pd.date_range("2025-01-01", periods=7, freq="MS"), sizes),
-        "state": "90+", "owed": 10.0, "open": np.concatenate(lost),
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "id": np.arange(sum(sizes)),
+            "month": np.repeat(pd.date_range("2025-01-01", periods=7, freq="MS"), sizes),
+            "state": "90+",
+            "owed": 10.0,
+            "open": np.concatenate(lost),
+        }
+    )
     table["open"] = table["open"].mask(table["month"] > "2025-04-01")
     names = {"customer": "id", "month": "month", "state": "state", "owed": "owed", "unpaid": "open"}
     found, z = expected_loss(table, **names, as_of="2025-07-20"), 1.959964
@@ -182,9 +197,9 @@ def draws(count, runs, **world):
     import complaints
 
     one = complaints.Debts(count, **world)
-    ends = np.array([
-        found[2:] for seed in range(runs) for found in one.measured(seed) if found[0].startswith("arrears seen")
-    ])  # fmt: skip
+    ends = np.array(
+        [found[2:] for seed in range(runs) for found in one.measured(seed) if found[0].startswith("arrears seen")]
+    )
     told = ends[~np.isnan(ends).any(axis=1)]
     return (told[:, 1] < 1).mean(), (told[:, 0] > 1).mean(), len(told)
 

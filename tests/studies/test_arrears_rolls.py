@@ -17,18 +17,23 @@ def card(shared_data):
     """The real card accounts: one row an account and month, April to August 2005; 1 or less is current."""
     wide = pd.read_csv(shared_data / "card_arrears.csv.gz")
     parts = [
-        pd.DataFrame({
-            "account": wide["account"], "month": f"2005-{4 + k:02d}", "bill": wide[f"bill_{m}"],
-            "state": pd.cut(wide[f"state_{m}"], [-9, 1, 2, 3, 9], labels=CARD).astype(str),
-        })
+        pd.DataFrame(
+            {
+                "account": wide["account"],
+                "month": f"2005-{4 + k:02d}",
+                "bill": wide[f"bill_{m}"],
+                "state": pd.cut(wide[f"state_{m}"], [-9, 1, 2, 3, 9], labels=CARD).astype(str),
+            }
+        )
         for k, m in enumerate(["apr", "may", "jun", "jul", "aug"])
-    ]  # fmt: skip
+    ]
     return pd.concat(parts, ignore_index=True)
 
 
 def rolled(table, states=CARD, horizon=4, out=(), **given):
-    return roll_rates(table, customer="account", month="month", state="state", states=states, out=out, horizon=horizon,
-        **given)  # fmt: skip
+    return roll_rates(
+        table, customer="account", month="month", state="state", states=states, out=out, horizon=horizon, **given
+    )
 
 
 def test_card_accounts_are_the_published_table(card):
@@ -88,10 +93,14 @@ def test_a_first_order_chain_is_rarely_refused():
 
 def test_by_hand_with_ways_out_and_accounts_that_vanish():
     """Three accounts: one pays, one is written off, one vanishes; yuan beside accounts."""
-    table = pd.DataFrame({
-        "account": ["a", "b", "c", "a", "b"], "month": ["2026-01"] * 3 + ["2026-02"] * 2,
-        "state": ["late", "late", "late", "ok", "written off"], "owed": [10.0, 30.0, 60.0, -5.0, 30.0],
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "account": ["a", "b", "c", "a", "b"],
+            "month": ["2026-01"] * 3 + ["2026-02"] * 2,
+            "state": ["late", "late", "late", "ok", "written off"],
+            "owed": [10.0, 30.0, 60.0, -5.0, 30.0],
+        }
+    )
     found = rolled(table, ["ok", "late"], 1, ["written off"], owed="owed")
     rows = found.table.set_index("destination")
     assert rows["customers"].to_dict() == {"ok": 1, "written off": 1, VANISHED: 1}

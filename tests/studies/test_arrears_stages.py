@@ -20,13 +20,25 @@ def acted(rng, n=9_000, *, held=0.1, bad=-0.08):
         chance = 0.25 + BRINGS[stage] * ~out + bad * ((collector == 4) & ~out & (stage > 0))
         paid = rng.random(len(at)) < chance
         left = rng.random(len(at)) < 0.06 + LEAVES * ((stage == 2) & ~out)
-        rows.append(pd.DataFrame({
-            "bill_id": at, "customer_id": at // 2, "stage": stage + 1, "action": ["remind", "call", "restrict"][stage],
-            "collector": np.where(out | (stage == 0), None, np.array(list("abcde"))[collector]),
-            "arm": np.where(out, "held_out", "treated"), "cost": np.where(out, 0.0, COST[stage]),
-            "outcome": np.where(out | (stage == 0), None, np.where(paid, "promised", "not_reached")),
-            "days": 1 + 10 * stage, "owed": owed[at], "collected": owed[at] * paid, "settled": paid, "left_90": left,
-        }))  # fmt: skip
+        rows.append(
+            pd.DataFrame(
+                {
+                    "bill_id": at,
+                    "customer_id": at // 2,
+                    "stage": stage + 1,
+                    "action": ["remind", "call", "restrict"][stage],
+                    "collector": np.where(out | (stage == 0), None, np.array(list("abcde"))[collector]),
+                    "arm": np.where(out, "held_out", "treated"),
+                    "cost": np.where(out, 0.0, COST[stage]),
+                    "outcome": np.where(out | (stage == 0), None, np.where(paid, "promised", "not_reached")),
+                    "days": 1 + 10 * stage,
+                    "owed": owed[at],
+                    "collected": owed[at] * paid,
+                    "settled": paid,
+                    "left_90": left,
+                }
+            )
+        )
         at = at[~paid]
     return pd.concat(rows, ignore_index=True).assign(action_id=lambda t: np.arange(len(t)))
 
@@ -60,10 +72,12 @@ def test_intervals_of_effects_cover():
         rows = collection(acted(rng, 4_000, bad=0.0), resamples=2).table
         truth = np.array(BRINGS)
         fee, bring = np.array(COST), truth * 91
-        hits.append([
-            ((rows["more_paid_low"] <= truth) & (truth <= rows["more_paid_high"])).mean(),
-            ((rows["net_earned_low"] <= bring - fee) & (bring - fee <= rows["net_earned_high"])).mean(),
-        ])  # fmt: skip
+        hits.append(
+            [
+                ((rows["more_paid_low"] <= truth) & (truth <= rows["more_paid_high"])).mean(),
+                ((rows["net_earned_low"] <= bring - fee) & (bring - fee <= rows["net_earned_high"])).mean(),
+            ]
+        )
     assert (np.abs(np.mean(hits, axis=0) - 0.95) < 0.02).all(), np.mean(hits, axis=0)
 
 
@@ -76,11 +90,24 @@ def test_the_bad_collector_ranks_last(found):
 
 def test_shares_by_hand():
     """Four bills: two of three acted on paid, at 4 yuan each; reached of those tried."""
-    table = pd.DataFrame({
-        "action_id": range(4), "bill_id": range(4), "customer_id": range(4), "stage": 2, "action": "call",
-        "collector": "a", "arm": [None] * 4, "cost": 4.0, "outcome": ["reached", "promised", "not_reached", "reached"],
-        "days": [11, 11, 11, -2], "owed": 50.0, "collected": [50, 50, 0, 0], "settled": [1, 1, 0, 0], "left_90": None,
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "action_id": range(4),
+            "bill_id": range(4),
+            "customer_id": range(4),
+            "stage": 2,
+            "action": "call",
+            "collector": "a",
+            "arm": [None] * 4,
+            "cost": 4.0,
+            "outcome": ["reached", "promised", "not_reached", "reached"],
+            "days": [11, 11, 11, -2],
+            "owed": 50.0,
+            "collected": [50, 50, 0, 0],
+            "settled": [1, 1, 0, 0],
+            "left_90": None,
+        }
+    )
     found = collection(table)
     row = found.table.iloc[0]
     assert (row["actions"], row["settled"], row["per_cost"]) == (3, pytest.approx(2 / 3), pytest.approx(100 / 12))
@@ -106,10 +133,18 @@ def test_too_few_held_out_is_no_effect(table):
 
 def test_the_next_stage_goes_by_expected_net(table, found):
     """12 points of 400 yuan less 2 of cost and 2 points of a customer's worth; small debts are left alone."""
-    bills = pd.DataFrame({
-        "bill_id": [10**6, 10**6 + 1, 10**6 + 2], "customer_id": ["u", "u", "v"], "amount": [400.0, 30.0, 20.0],
-        "paid": 0.0, "due_on": pd.Timestamp("2026-06-01"), "paid_on": pd.NaT, "left_on": pd.NaT, "written_off": None,
-    })  # fmt: skip
+    bills = pd.DataFrame(
+        {
+            "bill_id": [10**6, 10**6 + 1, 10**6 + 2],
+            "customer_id": ["u", "u", "v"],
+            "amount": [400.0, 30.0, 20.0],
+            "paid": 0.0,
+            "due_on": pd.Timestamp("2026-06-01"),
+            "paid_on": pd.NaT,
+            "left_on": pd.NaT,
+            "written_off": None,
+        }
+    )
     done = pd.DataFrame({"bill_id": [10**6] * 2 + [10**6 + 2], "stage": [1, 2, 1]})
     told = found.next_stage(bills, done, as_of="2026-07-01", worth=300.0).set_index("customer_id")
     assert told["days"].tolist() == [30, 30], "from the due day to as_of, as everywhere"
@@ -134,10 +169,18 @@ def test_what_is_refused(table, change, said):
 
 def last_month(owed, at, n=60):
     """Bills of customers of their own that have been through a stage."""
-    bills = pd.DataFrame({
-        "bill_id": np.arange(n) + 10**6, "customer_id": np.arange(n) + 10**6, "amount": owed, "paid": 0.0,
-        "due_on": pd.Timestamp("2026-06-01"), "paid_on": pd.NaT, "left_on": pd.NaT, "written_off": None,
-    })  # fmt: skip
+    bills = pd.DataFrame(
+        {
+            "bill_id": np.arange(n) + 10**6,
+            "customer_id": np.arange(n) + 10**6,
+            "amount": owed,
+            "paid": 0.0,
+            "due_on": pd.Timestamp("2026-06-01"),
+            "paid_on": pd.NaT,
+            "left_on": pd.NaT,
+            "written_off": None,
+        }
+    )
     return bills, pd.DataFrame({"bill_id": bills["bill_id"], "stage": at})
 
 

@@ -158,9 +158,13 @@ def test_the_sample_operator_is_recovered(operator):
             assert abs(stayed.kept.estimate) < 3 * (stayed.kept.high - stayed.kept.estimate) / 1.96
     called = members.assign(treatment=(members["arm"] != "control").astype(int))
     tiring = contact_fatigue(
-        called, outcome="revenue_90", treatment="treatment", dose="contacts_before", strata="offers_before",
+        called,
+        outcome="revenue_90",
+        treatment="treatment",
+        dose="contacts_before",
+        strata="offers_before",
         covariates=["revenue_before"],
-    )  # fmt: skip
+    )
     assert tiring.randomised
 
 

@@ -73,9 +73,15 @@ def test_size_and_power_equal_statsmodels(share, effect):
 def test_money_by_hand():
     """Contact 2 and incentive 10 for a fifth, at margin 0.5, break even at 8; holding out 1,000 foregoes 1,000 yuan."""
     plan = plan_campaign(
-        spread=Spread(50, 30), members=10_000, holdouts=[0.1], margin=0.5, contact_cost=2, incentive_cost=10,
-        redemption=0.2, expected_effect=10,
-    )  # fmt: skip
+        spread=Spread(50, 30),
+        members=10_000,
+        holdouts=[0.1],
+        margin=0.5,
+        contact_cost=2,
+        incentive_cost=10,
+        redemption=0.2,
+        expected_effect=10,
+    )
     row = plan.table.iloc[0]
     assert (row["break_even"], row["holdout_cost"]) == (8, 1_000)
     assert row["worth_in_all"] == pytest.approx(0.5 * row["detectable"] * 9_000)

@@ -349,8 +349,16 @@ def test_the_card_is_whole_on_the_page_and_says_where_the_unknown_stand(panel):
 
 def test_the_ends_of_a_term_are_said_in_the_unit_that_is_declared():
     """To the last digit, as the card is filled in; the name of a fact says nothing: shares of 0-100 are per cent."""
-    units = told_in({"prepaid_share": "share", "monetary": "currency", "product_fee": "currency/month",
-        "late_share": "%", "tenure_months": "months"}, "yuan")  # fmt: skip
+    units = told_in(
+        {
+            "prepaid_share": "share",
+            "monetary": "currency",
+            "product_fee": "currency/month",
+            "late_share": "%",
+            "tenure_months": "months",
+        },
+        "yuan",
+    )
     assert TermCondition("prepaid_share", 0.2917, np.inf).said(units) == "prepaid share from 29.17%"
     assert TermCondition("prepaid_share", -np.inf, 0.03997).said(units).said("zh") == "预付费用户占比低于3.997%"
     assert TermCondition("late_share", 12.5, np.inf).said(units) == "bills late from 12.5%"

@@ -60,8 +60,14 @@ def test_by_hand(formula):
 def test_a_departure_in_the_horizon_of_two_months_is_not_two_customers():
     """Who leaves within 2 months of each of 3 starts is counted by customer-month, and the words say so."""
     rng = np.random.default_rng(1)
-    two = churn_formula(months(rng, count=8, n=4_000, first="2025-01-01"), features=["x"], horizon=2, form="straight",
-        segments=0, rival="none")  # fmt: skip
+    two = churn_formula(
+        months(rng, count=8, n=4_000, first="2025-01-01"),
+        features=["x"],
+        horizon=2,
+        form="straight",
+        segments=0,
+        rival="none",
+    )
     found = churn_monitor(two, months(rng))
     left = int(found.table["left"].sum())
     assert f": {left} of 4,500 customer-months ended in leaving within 2 months" in found.headline()

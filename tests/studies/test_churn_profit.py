@@ -180,8 +180,18 @@ def test_no_list_where_nobody_is_contacted():
     assert found.share == 0 and found.lists.empty and "by the measured effect" not in found.headline().lower()
 
 
-@pytest.mark.parametrize("wrong", [{"incentive": np.nan}, {"contact": np.inf}, {"incentive_share": np.nan},
-    {"margin": np.nan}, {"acceptance": np.nan}, {"acceptance": (np.inf, 3.0)}, {"effect": "points"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"incentive": np.nan},
+        {"contact": np.inf},
+        {"incentive_share": np.nan},
+        {"margin": np.nan},
+        {"acceptance": np.nan},
+        {"acceptance": (np.inf, 3.0)},
+        {"effect": "points"},
+    ],
+)
 def test_what_is_no_cost_or_effect_is_refused(wrong):
     """Never a nan in a sentence; an effect in percent is none in points of probability."""
     table = pd.DataFrame({"probability": [0.1, 0.4, 0.7, 0.2], "points": [5.0, -3.0, 10.0, 2.0]})
@@ -192,9 +202,14 @@ def test_what_is_no_cost_or_effect_is_refused(wrong):
 def test_what_chance_contacted_brought_by_hand():
     """200 likeliest, half contacted: 40% stay and take 2 of 20, less the contact of 1; 10% of the others stay: 840."""
     k = 200
-    table = pd.DataFrame({"probability": [0.8] * k + [0.1] * k, "effect": 0.2,
-        "left": [1] * 60 + [0] * 40 + [1] * 90 + [0] * 10 + [0] * k, "lot": [1] * 100 + [0] * 100 + [0, 1] * (k // 2),
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "probability": [0.8] * k + [0.1] * k,
+            "effect": 0.2,
+            "left": [1] * 60 + [0] * 40 + [1] * 90 + [0] * 10 + [0] * k,
+            "lot": [1] * 100 + [0] * 100 + [0, 1] * (k // 2),
+        }
+    )
     asked = {"left": "left", "effect": "effect", "contacted": "lot", "incentive": 2.0, "contact": 1.0}
     found = churn_profit(table, 20.0, **asked, acceptance=np.array([0.5]), **FEW)
     assert found.lists["net"].tolist() == pytest.approx([200 * ((0.4 * 18 - 1) - 0.1 * 20)] * 2)

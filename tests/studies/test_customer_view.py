@@ -98,8 +98,10 @@ def history(events=EVENTS, **given):
 
 def test_what_a_respondent_asks_for_is_said_in_chinese():
     """Wave and service are one name, as in the cells of other events."""
-    asked = pd.DataFrame([("2026-06-30", "survey_response", "took part in a survey", "2025, mobile: asks for price",
-        "r9", np.nan, "")], columns=EVENTS.columns)  # fmt: skip
+    asked = pd.DataFrame(
+        [("2026-06-30", "survey_response", "took part in a survey", "2025, mobile: asks for price", "r9", np.nan, "")],
+        columns=EVENTS.columns,
+    )
     assert word(history(asked).table["detail"][0], "zh") == "2025·移动业务：希望改进资费"
 
 

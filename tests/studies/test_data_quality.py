@@ -76,8 +76,14 @@ def days_of(table, lacking, *, a_day=10, first="2026-01-01", last="2026-06-30", 
     """One row a month, with so many records on each day but those that lack."""
     when = pd.date_range(first, last)
     when = when[~when.isin(lacking) & (weekends | (when.day_of_week < 5))]
-    rows = pd.DataFrame({"month": when.to_period("M").to_timestamp(), "last_on": when, "records": a_day,
-        "day_bits": 2.0 ** (when.day - 1)})  # fmt: skip
+    rows = pd.DataFrame(
+        {
+            "month": when.to_period("M").to_timestamp(),
+            "last_on": when,
+            "records": a_day,
+            "day_bits": 2.0 ** (when.day - 1),
+        }
+    )
     found = rows.groupby("month").agg({"last_on": "max", "records": "sum", "day_bits": "sum"}).reset_index()
     return found.assign(table=table, department="d", customers=found["records"])
 

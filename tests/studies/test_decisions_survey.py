@@ -57,9 +57,7 @@ def test_a_label_that_is_no_line_of_text_is_refused(label):
         satisfaction.Construct("Quality", ["q"], label={"r": "a"})
 
 
-STANDING, ITEMS, CHANGE = (
-    case(f"satisfaction.{name}") for name in ("own_standing", "item_priorities", "wave_change")
-)  # fmt: skip
+STANDING, ITEMS, CHANGE = (case(f"satisfaction.{name}") for name in ("own_standing", "item_priorities", "wave_change"))
 
 
 def drawn(rng):
@@ -68,8 +66,10 @@ def drawn(rng):
     gap, half = rng.normal(0, 3, len(gaps)), rng.uniform(0.5, 4, len(gaps))
     clear = (abs(gap) > half) & (rng.random(len(gaps)) < 0.8)
     gaps = gaps.assign(gap=gap, low=gap - half, high=gap + half, significant=clear, comparable=True)
-    items = ITEMS.table.assign(importance_low=ITEMS.table["importance"] * rng.uniform(-0.3, 0.9),
-        probability_top=rng.uniform(0.5, 1, len(ITEMS.table)))  # fmt: skip
+    items = ITEMS.table.assign(
+        importance_low=ITEMS.table["importance"] * rng.uniform(-0.3, 0.9),
+        probability_top=rng.uniform(0.5, 1, len(ITEMS.table)),
+    )
     change = CHANGE.table.assign(significant=rng.random(len(CHANGE.table)) < 0.3)
     return (
         dataclasses.replace(STANDING, gaps=dataclasses.replace(STANDING.gaps, table=gaps)),
@@ -106,8 +106,16 @@ def test_the_decision_on_satisfaction_follows_from_its_intervals():
 
 def test_gaps_of_one_operator_are_its_own_minus_theirs():
     """By hand: A above B by 2, C above A by 3 and D not comparable."""
-    pairs = pd.DataFrame({"operator": ["A", "C", "A"], "against": ["B", "A", "D"], "gap": [2.0, 3.0, 1.0],
-        "low": [1.0, 2.5, 0.5], "high": [3.0, 3.5, 1.5], "comparable": [True, True, False]})  # fmt: skip
+    pairs = pd.DataFrame(
+        {
+            "operator": ["A", "C", "A"],
+            "against": ["B", "A", "D"],
+            "gap": [2.0, 3.0, 1.0],
+            "low": [1.0, 2.5, 0.5],
+            "high": [3.0, 3.5, 1.5],
+            "comparable": [True, True, False],
+        }
+    )
     own = dataclasses.replace(STANDING.gaps, table=pairs).of("A")
     assert own[["against", "gap", "low", "high"]].to_numpy().tolist() == [["B", 2, 1, 3], ["C", -3, -3.5, -2.5]]
 
@@ -220,7 +228,7 @@ def test_the_key_figures_of_the_voice_report():
 
 QUALITY, PREDICTED, SAME, DIFFER = (
     case(f"plspm.{name}") for name in ("model_quality", "predict_pls", "measurement_invariance", "compare_groups")
-)  # fmt: skip
+)
 
 
 def model(quality=QUALITY, predicted=PREDICTED, same=SAME, differ=DIFFER):

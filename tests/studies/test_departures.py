@@ -64,8 +64,17 @@ def complainers(n, rng, base=0.002, window=90):
     off = (SINCE + pd.to_timedelta(np.minimum(left, 800), unit="D")).where(~alive)
     people = pd.DataFrame({"id": np.arange(n) + 95, "on": on, "off": off, "kind": rng.choice(["a", "b"], n)})
     closed = opened + pd.to_timedelta(length, unit="D")
-    cases = pd.DataFrame({"id": people["id"], "opened": opened, "due": opened + pd.Timedelta(days=6), "closed": closed,
-        "outcome": outcome, "arm": arm, "paid": np.where(arm == "offered", 50.0, 0.0)})  # fmt: skip
+    cases = pd.DataFrame(
+        {
+            "id": people["id"],
+            "opened": opened,
+            "due": opened + pd.Timedelta(days=6),
+            "closed": closed,
+            "outcome": outcome,
+            "arm": arm,
+            "paid": np.where(arm == "offered", 50.0, 0.0),
+        }
+    )
     cases = cases[(first <= left)]
     over = cases["closed"].to_numpy() > people.loc[cases.index, "off"].fillna(AS_OF).to_numpy()
     cases.loc[over, ["closed", "outcome"]] = [pd.NaT, None]
@@ -212,8 +221,14 @@ def test_exact_intervals_of_counts():
 
 def ports():
     """Forty out to B, most for the price, nine to C without a reason; fifteen in from B, five from C, two new."""
-    out = pd.DataFrame({"off": "2026-01-05", "to": ["B"] * 40 + ["C"] * 9 + [None] * 3,
-        "why": ["price"] * 25 + ["network"] * 15 + [None] * 12, "tier": "gold"})  # fmt: skip
+    out = pd.DataFrame(
+        {
+            "off": "2026-01-05",
+            "to": ["B"] * 40 + ["C"] * 9 + [None] * 3,
+            "why": ["price"] * 25 + ["network"] * 15 + [None] * 12,
+            "tier": "gold",
+        }
+    )
     came = pd.DataFrame({"on": ["2026-02-09"] * 22, "from": ["B"] * 15 + ["C"] * 5 + [None] * 2})
     return out, came
 
@@ -283,8 +298,14 @@ def test_who_left_before_they_came_is_left_out():
     assert said in one.headline() and said not in other.headline()
 
 
-PORTS = {"left": "off", "destination": "to", "arrived": "on", "origin": "from", "since": "2026-01-01",
-    "as_of": "2026-03-01"}  # fmt: skip
+PORTS = {
+    "left": "off",
+    "destination": "to",
+    "arrived": "on",
+    "origin": "from",
+    "since": "2026-01-01",
+    "as_of": "2026-03-01",
+}
 
 
 def test_directions_by_hand():
@@ -292,11 +313,14 @@ def test_directions_by_hand():
     out, came = ports()
     found = directions(out, came, reason="why", by="tier", **PORTS)
     assert found.table[["operator", "ported_in", "ported_out", "net_flow"]].to_numpy().tolist() == [
-        ["B", 15, 40, -25], ["C", 5, 9, -4]]  # fmt: skip
+        ["B", 15, 40, -25],
+        ["C", 5, 9, -4],
+    ]
     assert found.table["ratio"].tolist() == [15 / 40, 5 / 9] and found.losing["operator"].tolist() == ["B"]
     assert found.set_aside == {"departures not ported": 3, "arrivals not ported": 2}
     assert found.cells[["reason", "destination", "tier", "departures"]].to_numpy().tolist() == [
-        ["price", "B", "gold", 25]]  # fmt: skip  # the 9 would follow from the 15
+        ["price", "B", "gold", 25]  # the 9 would follow from the 15
+    ]
     assert found.hidden == (2, 24) and "2 thin cells with 24 departures" in found.headline()
     few = found.months[found.months["ported"] < 10]
     for table in (found.reasons(), found.by_month()):
@@ -404,16 +428,26 @@ def test_states_by_hand():
     """One customer: here from the start, complains on day 10, is answered on 15 in time, again on 40, leaves on 50."""
     people = pd.DataFrame({"id": [1, 2], "on": [SINCE, SINCE], "off": [SINCE + pd.Timedelta(days=50), pd.NaT]})
     day = [SINCE + pd.Timedelta(days=d, hours=12) for d in (10, 40, 5, 3)]
-    cases = pd.DataFrame({"id": [1, 1, 9, 2], "opened": day, "due": [d + pd.Timedelta(days=6) for d in day],
-        "closed": [day[0] + pd.Timedelta(days=5), pd.NaT, pd.NaT, day[3] - pd.Timedelta(days=1)],
-        "outcome": ["solved", None, None, "solved"]})  # fmt: skip
+    cases = pd.DataFrame(
+        {
+            "id": [1, 1, 9, 2],
+            "opened": day,
+            "due": [d + pd.Timedelta(days=6) for d in day],
+            "closed": [day[0] + pd.Timedelta(days=5), pd.NaT, pd.NaT, day[3] - pd.Timedelta(days=1)],
+            "outcome": ["solved", None, None, "solved"],
+        }
+    )
     known = read(people, cases, **LIVES, **CASES)
     assert known.set_aside["complaints of nobody in lives"] == 1
     assert known.set_aside["complaints closed before they were opened"] == 1
     spells = known.spells(20).query("customer == '1'")
     assert spells[["entry", "exit", "state", "left"]].to_numpy().tolist() == [
-        [0, 10, "no complaint", False], [10, 15, "open", False], [15, 35, "recovered", False],
-        [35, 40, "no complaint", False], [40, 51, "open", True]]  # fmt: skip
+        [0, 10, "no complaint", False],
+        [10, 15, "open", False],
+        [15, 35, "recovered", False],
+        [35, 40, "no complaint", False],
+        [40, 51, "open", True],
+    ]
     late = read(people, cases.assign(due=cases["opened"]), **LIVES, **CASES).cases
     assert late["state"].tolist() == ["late", "open"] and late["hours"].iloc[0] == 120
     with pytest.raises(WorkbenchError, match="no outcome of a complaint 'sovled'"):
@@ -430,8 +464,9 @@ def test_an_arm_counts_who_leaves_after_a_later_complaint():
     people = pd.DataFrame(
         {"id": np.arange(n), "on": SINCE, "off": pd.Series([SINCE + pd.Timedelta(days=50), pd.NaT] * 30)}
     )
-    first = pd.DataFrame({"id": np.arange(n), "opened": opened, "due": opened, "closed": opened, "outcome": "solved",
-        "arm": arm})  # fmt: skip
+    first = pd.DataFrame(
+        {"id": np.arange(n), "opened": opened, "due": opened, "closed": opened, "outcome": "solved", "arm": arm}
+    )
     again = first.assign(**{c: first[c] + pd.Timedelta(days=29) for c in ("opened", "due", "closed")}, arm=None)
     both = pd.concat([first, again], ignore_index=True)
     known = read(people, both, **LIVES, **CASES)
@@ -529,8 +564,17 @@ def test_columns_that_would_write_over_another_are_refused():
     """A column of `by` named like one of the cells; a set of columns given twice."""
     out = pd.DataFrame({"off": "2026-01-05", "to": ["B"] * 30, "reason": "price"})
     with pytest.raises(WorkbenchError, match="column of by 'reason' stands 2 times"):
-        directions(out, out, left="off", destination="to", arrived="off", origin="to", by="reason",
-            since="2026-01-01", as_of="2026-02-01")  # fmt: skip
+        directions(
+            out,
+            out,
+            left="off",
+            destination="to",
+            arrived="off",
+            origin="to",
+            by="reason",
+            since="2026-01-01",
+            as_of="2026-02-01",
+        )
     base = pd.DataFrame({"id": range(100), "k": "a", "gone": [1, 0] * 50})
     with pytest.raises(WorkbenchError, match="set of columns 'k' stands 2 times"):
         churn_change(base, base, customer="id", left="gone", by=["k", ["k"]])
@@ -540,8 +584,9 @@ def test_the_arm_of_an_open_complaint_counts():
     """The lot is drawn at opening: complaints that are never closed are compared as the others."""
     rng = np.random.default_rng(8)
     people, cases = complainers(3_000, rng)
-    still = cases.assign(closed=cases["closed"].where(cases.index % 2 == 0), outcome=cases["outcome"].where(
-        cases.index % 2 == 0))  # fmt: skip
+    still = cases.assign(
+        closed=cases["closed"].where(cases.index % 2 == 0), outcome=cases["outcome"].where(cases.index % 2 == 0)
+    )
     arms = [recovery(people, table, lot="arm", **LIVES, **CASES).arms for table in (cases, still)]
     pd.testing.assert_frame_equal(*arms)
 

@@ -8,8 +8,16 @@ from workbench.errors import WorkbenchError
 from workbench.studies.departures import churn_change, directions, incidence, recovery
 
 START, END = pd.Timestamp("2024-01-01"), pd.Timestamp("2024-07-01")
-ASKED = {"customer": "id", "started": "on", "left": "off", "opened": "o", "due": "due", "closed": "c", "outcome": "r",
-    "since": START}  # fmt: skip
+ASKED = {
+    "customer": "id",
+    "started": "on",
+    "left": "off",
+    "opened": "o",
+    "due": "due",
+    "closed": "c",
+    "outcome": "r",
+    "since": START,
+}
 
 
 def days(values):
@@ -89,8 +97,14 @@ def test_names_written_in_two_ways_are_one():
         churn_change(old.assign(k=k > 0), new.assign(k=k + 1), **asked)
 
 
-PORTS = {"left": "off", "destination": "to", "arrived": "on", "origin": "from", "since": "2026-01-01",
-    "as_of": "2026-03-01"}  # fmt: skip
+PORTS = {
+    "left": "off",
+    "destination": "to",
+    "arrived": "on",
+    "origin": "from",
+    "since": "2026-01-01",
+    "as_of": "2026-03-01",
+}
 
 
 def test_an_operator_is_one_whatever_surrounds_it():
@@ -116,8 +130,15 @@ def lifetimes(n=400):
     """Customers of half a year, a fifth of whom leave in turn by the causes any_cause and b."""
     at = np.arange(n)
     off = pd.Series(START + days(at % 100)).where(at % 5 == 0)
-    return pd.DataFrame({"id": at, "on": START, "off": off, "why": np.where(at % 2, "b", "any_cause"),
-        "kind": np.where(at < 200, "all", "b")})  # fmt: skip
+    return pd.DataFrame(
+        {
+            "id": at,
+            "on": START,
+            "off": off,
+            "why": np.where(at % 2, "b", "any_cause"),
+            "kind": np.where(at < 200, "all", "b"),
+        }
+    )
 
 
 LIFE = {"started": "on", "left": "off", "cause": "why", "since": START, "as_of": END, "months": [3]}

@@ -41,8 +41,17 @@ def test_incidence_by_contract(sample):
 def test_the_campaign_of_a_competitor(sample):
     """The competitor and the month of its campaign are named; arrivals come more from the first competitor."""
     _, lives, truth = sample
-    found = study.directions(lives, lives, left="left_on", destination="destination", arrived="first_on",
-        origin="origin", reason="reason", by="tenure_band", **TIME)  # fmt: skip
+    found = study.directions(
+        lives,
+        lives,
+        left="left_on",
+        destination="destination",
+        arrived="first_on",
+        origin="origin",
+        reason="reason",
+        by="tenure_band",
+        **TIME,
+    )
     turn, declared = found.turns.iloc[0], truth["leaving"]["campaign"]
     assert (turn["operator"], turn["month"]) == (declared["operator"], declared["from"][:7]) and turn["p"] < 0.01
     assert turn["after"] > turn["before"] and "unknown" in set(found.cells["reason"])
@@ -53,9 +62,20 @@ def test_the_campaign_of_a_competitor(sample):
 def test_complaints_made_good(sample):
     """Among complainers the ratios of outcomes are those declared, within three standard errors; compensation alike."""
     warehouse, lives, truth = sample
-    found = study.recovery(lives, complaint_outcomes(warehouse, TIME["as_of"]), customer="customer_id",
-        opened="opened_at", due="due_at", closed="closed_at", outcome="outcome", given=["contract", "kind"],
-        lot="compensation_arm", compensation="compensation", value=300.0, **LIFE)  # fmt: skip
+    found = study.recovery(
+        lives,
+        complaint_outcomes(warehouse, TIME["as_of"]),
+        customer="customer_id",
+        opened="opened_at",
+        due="due_at",
+        closed="closed_at",
+        outcome="outcome",
+        given=["contract", "kind"],
+        lot="compensation_arm",
+        compensation="compensation",
+        value=300.0,
+        **LIFE,
+    )
     declared = truth["recovery"]["hazard_ratio"]
     for state in ("late", "failed"):
         row = found.ratio(state)

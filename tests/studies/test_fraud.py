@@ -68,8 +68,12 @@ def test_an_operators_own_rules_stand_beside_them(tmp_path):
     """They come last, with ids of any script; those that ship can be left out."""
     base = rule_base(own(tmp_path, written("呼出过多"), top='without = ["velocity"]\n'))
     assert [rule.id for rule in base.rules] == [*(i for i in ALL if i != "velocity"), "呼出过多"]
-    found = base.judged(windows({"calls": [12, 3]}).assign(**{c: 0.0 for r in base.rules for c in r.columns if c not in
-                        ("calls", "kind")}, kind="person"), (1.0, 2.0))  # fmt: skip
+    found = base.judged(
+        windows({"calls": [12, 3]}).assign(
+            **{c: 0.0 for r in base.rules for c in r.columns if c not in ("calls", "kind")}, kind="person"
+        ),
+        (1.0, 2.0),
+    )
     assert found["呼出过多", 1.0].tolist() == [1, 0] and found["呼出过多", 2.0].tolist() == [0, 0]
 
 
@@ -126,11 +130,19 @@ def test_hits_by_hand(three):
         {"a": [12, 12, 12, 0, 0, 0, 0, 0], "b": [0, 0, 12, 12, 0, 0, 0, 19], "c": [12, 0, 0, 0, 0, 0, 0, 0]}
     )
     before = lines[:2].assign(window_to=pd.Timestamp("2026-06-01"), a=[0, 30], b=[25, np.nan], exposed=[50.0, 90.0])
-    cases = decided([
-        (0, "fraud", 100, "rule"), (1, "honest", 0, "rule"), (2, "fraud", 40, "audit"), (3, "honest", 0, "audit"),
-        (4, "fraud", 7, "audit"), (5, "honest", 0, "audit"), (7, "fraud", 9, "tip"), (6, None, np.nan, "rule"),
-        (99, "fraud", 5, "rule"),
-    ])  # fmt: skip
+    cases = decided(
+        [
+            (0, "fraud", 100, "rule"),
+            (1, "honest", 0, "rule"),
+            (2, "fraud", 40, "audit"),
+            (3, "honest", 0, "audit"),
+            (4, "fraud", 7, "audit"),
+            (5, "honest", 0, "audit"),
+            (7, "fraud", 9, "tip"),
+            (6, None, np.nan, "rule"),
+            (99, "fraud", 5, "rule"),
+        ]
+    )
     found = rule_hits(pd.concat([lines, before]), three, cases, per_day=4 / 60, case_cost=5, currency="yuan")
     alone = found.table.set_index("rule")
     assert alone["hits"].tolist() == [3, 4, 1] and alone["exposed"].tolist() == [10 + 90 + 10, 50 + 30, 50]
@@ -209,8 +221,10 @@ def test_what_rules_sent_flatters_and_the_audit_does_not(three):
         looked = rng.random(4_000) < np.where(fraud, 0.5, 0.1)
         audit = rng.random(4_000) < 0.1
         words = np.where(fraud, "fraud", "honest")
-        cases = decided([(k, words[k], 1.0, "rule") for k in np.flatnonzero(looked)]
-                        + [(k, words[k], 1.0, "audit") for k in np.flatnonzero(audit)])  # fmt: skip
+        cases = decided(
+            [(k, words[k], 1.0, "rule") for k in np.flatnonzero(looked)]
+            + [(k, words[k], 1.0, "audit") for k in np.flatnonzero(audit)]
+        )
         row = rule_hits(windows({"a": np.where(hit, 12, 0), "b": 0, "c": 0}), three, cases).table.iloc[0]
         held.append(row["audit_low"] <= fraud[hit].mean() <= row["audit_high"])
         sent.append(row["precision"] - fraud[hit].mean())

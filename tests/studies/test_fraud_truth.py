@@ -22,8 +22,9 @@ def world(operator, declared):
     warehouse = open_warehouse("sample", root=operator)
     lines = view(warehouse, "line_fraud", as_of="2026-07-01", days=30, windows=6, premium=3.0)
     cases = warehouse.table("fraud_case")
-    hits = study.rule_hits(lines, study.rule_base(columns=lines.columns), cases, as_of="2026-07-01", per_day=1,
-        currency="yuan")  # fmt: skip
+    hits = study.rule_hits(
+        lines, study.rule_base(columns=lines.columns), cases, as_of="2026-07-01", per_day=1, currency="yuan"
+    )
     truth = pd.read_parquet(operator / "data/raw/sample/truth/fraud.parquet").set_index("subscription_id")
     ids = pd.Index(lines["subscription_id"].unique())
     kind = truth["kind"].reindex(ids).fillna("other")

@@ -274,7 +274,16 @@ def test_the_sizes_of_a_rollout_weigh_provinces_by_customers():
     ]
     panel = pd.DataFrame(rows, columns=["province", "month", "customers", "revenue", "treated", "after"])
     shown: list[Table] = []
-    exec(cell, {"panel": panel, "show": shown.append, "Table": Table, "say": say, "Term": Term,
-        "warehouse": SimpleNamespace(currency="yuan")})  # fmt: skip
+    exec(
+        cell,
+        {
+            "panel": panel,
+            "show": shown.append,
+            "Table": Table,
+            "say": say,
+            "Term": Term,
+            "warehouse": SimpleNamespace(currency="yuan"),
+        },
+    )
     assert shown[0].frame.set_index("group")[["customers", "revenue"]].to_numpy().tolist() == [[200, 17.5], [50, 7]]
     assert "yuan a customer and month" in shown[0].caption

@@ -81,8 +81,10 @@ def test_certainty_is_honest(valued):
     """Of customers said to sit in their cell with some probability, that share does; of the doubtful, rather more."""
     found, (current, potential) = valued
     grid = value_grid(found)
-    level = [np.array(["low", "middle", "high"])[(v[:, None] >= np.quantile(v, (1 / 3, 2 / 3))).sum(axis=1)]
-             for v in (current, potential)]  # fmt: skip
+    level = [
+        np.array(["low", "middle", "high"])[(v[:, None] >= np.quantile(v, (1 / 3, 2 / 3))).sum(axis=1)]
+        for v in (current, potential)
+    ]
     hit = (grid.customers["current_level"] == level[0]) & (grid.customers["potential_level"] == level[1])
     stated = grid.customers["certainty"]
     band = pd.cut(stated, [-0.01, 0.5, 0.8, 1.0], labels=False)
@@ -239,9 +241,11 @@ def test_strategies_are_proved(valued, tmp_path):
     """A plan with a gap or an overlap is refused, with the cell; own cut points count from their value on."""
     text = '[[strategy]]\nname = "a"\nname_zh = "甲"\naction = "x"\ncells = [{}]\n'
     cells = [f'"{a}/{b}"' for a in ("low", "middle", "high") for b in ("low", "middle", "high")]
-    for chosen, words in ((cells[1:], "gap: no strategy holds 'low/low'"),
-                              ([*cells, cells[0]], "overlap: 'a' hold 'low/low'"),
-                          ([*cells, '"low/lo"'], "no cell 'low/lo'")):  # fmt: skip
+    for chosen, words in (
+        (cells[1:], "gap: no strategy holds 'low/low'"),
+        ([*cells, cells[0]], "overlap: 'a' hold 'low/low'"),
+        ([*cells, '"low/lo"'], "no cell 'low/lo'"),
+    ):
         (tmp_path / "plan.toml").write_text(text.format(", ".join(chosen)), encoding="utf-8")
         with pytest.raises(WorkbenchError, match=words):
             value_grid(valued[0], strategies=tmp_path / "plan.toml")
@@ -273,8 +277,7 @@ def test_columns_of_another_type():
     with pytest.raises(WorkbenchError, match="'took_tv' holds text"):
         potential_value(now, past.assign(took_tv=past["took_tv"].map({True: "是", False: "否"})), SERVICES, **few)
     one = potential_value(now, past, SERVICES, **few)
-    exact = [t.assign(**{c: t[c].map(lambda v: Decimal(str(v))) for c in [MONTHS[0], amount]})
-             for t in (now, past)]  # fmt: skip
+    exact = [t.assign(**{c: t[c].map(lambda v: Decimal(str(v))) for c in [MONTHS[0], amount]}) for t in (now, past)]
     pd.testing.assert_frame_equal(one.services, potential_value(*exact, SERVICES, **few).services)
     with pytest.raises(WorkbenchError, match="dates or durations"):
         late = [t.assign(**{amount: pd.to_timedelta(range(len(t)), unit="D")}) for t in (now, past)]

@@ -193,11 +193,17 @@ def test_mobi_priorities(shared_data, request):
     effects = path_effects(pd.read_csv(shared_data / "mobi.csv"), model, by=(), weight=None, **FAST)
     found = importance_performance(effects).table.set_index("construct")
     assert found["importance"].round(3).to_dict() == {
-        "Quality": 0.640, "Expectation": 0.432, "Image": 0.415, "Value": 0.138,
-    }  # fmt: skip
+        "Quality": 0.640,
+        "Expectation": 0.432,
+        "Image": 0.415,
+        "Value": 0.138,
+    }
     assert found["performance"].round(2).to_dict() == {
-        "Quality": 74.98, "Expectation": 72.47, "Image": 73.53, "Value": 62.35,
-    }  # fmt: skip
+        "Quality": 74.98,
+        "Expectation": 72.47,
+        "Image": 73.53,
+        "Value": 62.35,
+    }
     assert any("Expectation is measured unreliably" in said for said in effects.verdicts)
     lines = [effects.doubts().said(language).split("\n") for language in ("en", "zh")]
     assert lines[0] == [f"- {doubt}" for doubt in effects.verdicts] and len(lines[1]) == len(lines[0])

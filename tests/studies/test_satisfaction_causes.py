@@ -118,8 +118,12 @@ def test_parts_of_a_change_by_hand(waves):
         outer = fit.unstandardised_weights["Satisfaction"] * [9, 9, 6]
         strata = {i: rows.dropna(subset=[i]).groupby("province") for i in outer.index}
         total = pd.DataFrame({i: g["weight"].sum() for i, g in strata.items()})
-        mean = pd.DataFrame({i: g[[i, "weight"]].apply(lambda d: np.average(d.iloc[:, 0], weights=d["weight"]))
-                             for i, g in strata.items()})  # fmt: skip
+        mean = pd.DataFrame(
+            {
+                i: g[[i, "weight"]].apply(lambda d: np.average(d.iloc[:, 0], weights=d["weight"]))
+                for i, g in strata.items()
+            }
+        )
         sides.append(
             (
                 (outer / outer.sum()).to_numpy(),

@@ -85,8 +85,11 @@ def test_width_rule_by_hand(index):
     table = index.table
     plain = table["n"] * (2 * norm.ppf(0.975) * table["se"] / 2) ** 2  # 2 points: hundreds of respondents
     assert index_precision(index, limit=2).table["n_needed"].to_numpy() == pytest.approx(plain.to_numpy(), rel=0.02)
-    rules = [index_precision(index, limit=width * (1 + d)).table["n_needed"].iloc[4]
-        for width in [row["width"]] for d in (1e-9, -1e-3)]  # fmt: skip
+    rules = [
+        index_precision(index, limit=width * (1 + d)).table["n_needed"].iloc[4]
+        for width in [row["width"]]
+        for d in (1e-9, -1e-3)
+    ]
     assert rules[0] == row["n"] < rules[1]
     assert row["detectable_gap"] == pytest.approx((norm.ppf(0.975) + norm.ppf(0.8)) * np.sqrt(2) * own["se"])
     assert not row["meets"] and (index_precision(index, limit=40).table["meets"]).all()

@@ -174,7 +174,7 @@ def test_a_delivered_contact_claims_what_it_shows(found, binary):
     """ "Raised" and "lowered" follow the printed interval; without bounds the question is not answerable."""
     effect = AverageEffect(
         1.0, 1.0, 0.5, 1.5, 1.0, 1.0, UNKNOWN, 9, 9, 0.01, 16.0, 1.0, "difference", 0.95, "y", binary
-    )  # fmt: skip
+    )
     ends = (found.low, found.high) if not np.isnan(found.low) else (-np.inf, np.inf)
     result = ComplierEffect(found.estimate, 1.0, *ends, False, np.nan, np.nan, effect, effect, 50.0, True, 0.95, 1.0)
     text = clean(result.headline())

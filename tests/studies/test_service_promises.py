@@ -110,8 +110,12 @@ def test_promises_by_hand(tmp_path):
     result = promises_kept(table, **COLUMNS, promises=promised(tmp_path))
     rows = result.table.set_index(["promise", "tier"])
     assert rows.loc[("answered", "gold"), ["promised", "n", "customers", "kept", "last_kept"]].tolist() == [
-        10, 100, 50, 0.5, 0,
-    ]  # fmt: skip
+        10,
+        100,
+        50,
+        0.5,
+        0,
+    ]
     assert rows.loc[("answered", "basic"), ["n", "kept"]].tolist() == [50, 1]
     assert rows.loc[("visits", "gold"), ["n", "kept"]].tolist() == [40, 1]
     assert rows.loc[("visits", "basic"), "n"] == 0  # nothing promised, nothing known by gold's limit either

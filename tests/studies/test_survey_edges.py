@@ -133,8 +133,12 @@ def test_neighbours_of_cells_that_do_not_vary(index):
 def test_voice_of_cells_that_do_not_vary():
     """Mean, share and net share of 40 answers of 10 have intervals; gaps keep their p; the sentence says so."""
     survey = pd.DataFrame({"NPS": [10] * 80 + [8, 9, 10, 4] * 20, "operator": np.repeat(["A", "B", "C", "D"], 40)})
-    found = voice_scores(survey, [net_promoter(), top_boxes("NPS", low=0), mean_answer("NPS", low=0, name="mean")],
-                         by="operator", weight=None)  # fmt: skip
+    found = voice_scores(
+        survey,
+        [net_promoter(), top_boxes("NPS", low=0), mean_answer("NPS", low=0, name="mean")],
+        by="operator",
+        weight=None,
+    )
     table = found.table.set_index(["measure", "operator"])
     assert (table["high"] > table["low"]).all() and table.loc[("mean", "A"), "high"] == 10
     t = 2.0226909
@@ -144,8 +148,14 @@ def test_voice_of_cells_that_do_not_vary():
         assert gaps["p_holm"].notna().all() and gaps.loc[0, "gap"] == 0 and gaps.loc[0, "low"] < 0 < gaps.loc[0, "high"]
         assert ((gaps["p"] < 0.05) == ((gaps["low"] > 0) | (gaps["high"] < 0))).all()
     assert "all answer alike" in found.headline() and "nan" not in found.headline()
-    one = voice_scores(survey.assign(point=survey["operator"]), [mean_answer("NPS", low=0)], by="operator", weight=None,
-                       strata=["operator"], clusters=["point"])  # fmt: skip
+    one = voice_scores(
+        survey.assign(point=survey["operator"]),
+        [mean_answer("NPS", low=0)],
+        by="operator",
+        weight=None,
+        strata=["operator"],
+        clusters=["point"],
+    )
     assert "come from one cluster and have no interval" in one.headline() and "nan" not in one.headline()
 
 
@@ -213,8 +223,12 @@ def test_clusters_of_the_index_against_the_formula():
     """Whole clusters drawn: the error of the index is that of a mean of clusters, about 3 times the naive one."""
     rng = np.random.default_rng(0)
     school = np.repeat(np.arange(60), 20)
-    answers = 5.5 + 1.5 * rng.standard_normal(60)[school][:, None] + 0.9 * rng.standard_normal((1200, 1)) \
-        + 0.7 * rng.standard_normal((1200, 4))  # fmt: skip
+    answers = (
+        5.5
+        + 1.5 * rng.standard_normal(60)[school][:, None]
+        + 0.9 * rng.standard_normal((1200, 1))
+        + 0.7 * rng.standard_normal((1200, 4))
+    )
     table = pd.DataFrame(np.clip(np.rint(answers), 1, 10), columns=["Q1", "Q2", "S1", "S2"]).assign(school=school)
     whole, naive = (
         satisfaction_index(table, MODEL, by=(), weight=None, clusters=c, resamples=600) for c in (["school"], ())
@@ -321,9 +335,11 @@ def linked(n: int = 1_500, seed: int = 2) -> pd.DataFrame:
     table = pd.DataFrame({"score": score, "churned": left, "province": province, "weight": 1.0, "complete": True})
     table.loc[table["province"] == "p03", "churned"] = 0
     return table.assign(
-        answered_on=pd.Timestamp("2026-01-01"), left_on=pd.Series(pd.NaT, table.index, dtype="datetime64[ns]"),
-        revenue_before=rng.gamma(5, 20, n), revenue_after=rng.gamma(5, 20, n),
-    )  # fmt: skip
+        answered_on=pd.Timestamp("2026-01-01"),
+        left_on=pd.Series(pd.NaT, table.index, dtype="datetime64[ns]"),
+        revenue_before=rng.gamma(5, 20, n),
+        revenue_after=rng.gamma(5, 20, n),
+    )
 
 
 ASKED = {"covariates": ["province"]}

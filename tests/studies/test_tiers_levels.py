@@ -78,12 +78,25 @@ def test_why_since_and_near_by_hand():
     """Each customer's tier says since when and why, and what is near."""
     last = at(HISTORY, 5, replace(RULES, grace=2))
     assert last["why"].to_dict() == {
-        "up": "value", "down": "value", "hysteresis": "hysteresis", "flips": "hysteresis", "new": "demoted",
-        "gone": "left", "back": "grace", "falls now": "demoted",
-    }  # fmt: skip
+        "up": "value",
+        "down": "value",
+        "hysteresis": "hysteresis",
+        "flips": "hysteresis",
+        "new": "demoted",
+        "gone": "left",
+        "back": "grace",
+        "falls now": "demoted",
+    }
     assert last["since"].to_dict() == {
-        "up": 2, "down": 4, "hysteresis": 0, "flips": 0, "new": 5, "gone": 3, "back": 4, "falls now": 5,
-    }  # fmt: skip
+        "up": 2,
+        "down": 4,
+        "hysteresis": 0,
+        "flips": 0,
+        "new": 5,
+        "gone": 3,
+        "back": 4,
+        "falls now": 5,
+    }
     assert last["near"].to_dict()["hysteresis"] == last["near"]["back"] == "demotion"
     assert at(HISTORY, 1)["why"]["up"] == "entered"
     assert at(HISTORY, 1, replace(RULES, enter_after=2))["why"]["up"] == "waiting"
@@ -147,10 +160,15 @@ def test_history_holds_the_rules(matrix, enter_after, demote_after, grace, seed)
     rules = replace(RULES, enter_after=enter_after, demote_after=demote_after, grace=grace)
     matrix[0] = 60
     history = {f"c{i}": row for i, row in enumerate(matrix)}
-    paths = np.array([
-        [{"top": 0, "mid": 1, "low": 2}.get(tier, -1) for tier in at(history, m, rules)["tier"].reindex(list(history))]
-        for m in range(matrix.shape[1])
-    ]).T  # fmt: skip
+    paths = np.array(
+        [
+            [
+                {"top": 0, "mid": 1, "low": 2}.get(tier, -1)
+                for tier in at(history, m, rules)["tier"].reindex(list(history))
+            ]
+            for m in range(matrix.shape[1])
+        ]
+    ).T
     assert paths.tolist() == [slow(row, rules) for row in matrix]
     step = np.diff(paths, axis=1)
     step[(paths[:, 1:] < 0) | (paths[:, :-1] < 0)] = 0

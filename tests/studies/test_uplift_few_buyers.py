@@ -175,9 +175,7 @@ def test_net_of_everybody_is_the_score_interval_less_the_costs():
         0.5 * high - 0.1
     )
     table["redeemed"] = (table["y"] > 0) & (table["t"] == 1)
-    paid = targeting(
-        table, margin=0.5, contact_cost=0.1, incentive_cost=2.0, response="redeemed", resamples=200, **HOW
-    )  # fmt: skip
+    paid = targeting(table, margin=0.5, contact_cost=0.1, incentive_cost=2.0, response="redeemed", resamples=200, **HOW)
     r, y = (table.loc[table["t"] == 1, name].to_numpy(float) for name in ("redeemed", "y"))
     spare = (4 * r.var() - 2 * 2 * 0.5 * np.cov(r, y, ddof=0)[0, 1]) / len(r)
     reach = np.sqrt((0.5 * (one.value - zero.value - low)) ** 2 + spare)
@@ -310,7 +308,7 @@ def test_a_plan_needs_buyers_in_each_arm():
     """A share of 0.2%: 2,000 held out hold 4 buyers, so no power is promised; 10,000 are needed for 20."""
     plan = plan_campaign(
         spread=Spread(mean=0.002, sd=0.0447, kind="share"), members=20_000, wanted=0.5, holdouts=[0.1, 0.5]
-    )  # fmt: skip
+    )
     assert plan.table["buyers"].tolist() == pytest.approx([4, 20])
     assert np.isnan(plan.table["detectable"].iloc[0]) and plan.recommended == 0.5
     small = plan_campaign(spread=Spread(mean=0.002, sd=0.0447, kind="share"), members=2_000, wanted=0.5, holdouts=[0.1])

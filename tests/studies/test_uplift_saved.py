@@ -229,9 +229,14 @@ def test_memory_does_not_grow_with_the_list(model, tmp_path):
         written(tmp_path / "l.parquet", repeats)
         tracemalloc.start()
         score_file(
-            tmp_path / "m.json", tmp_path / "l.parquet", tmp_path / "o.parquet",
-            member="customer_id", campaign="october", key=KEY, batch=2_000,
-        )  # fmt: skip
+            tmp_path / "m.json",
+            tmp_path / "l.parquet",
+            tmp_path / "o.parquet",
+            member="customer_id",
+            campaign="october",
+            key=KEY,
+            batch=2_000,
+        )
         peaks.append(tracemalloc.get_traced_memory()[1])
         tracemalloc.stop()
     assert peaks[1] - peaks[0] < 32 * 24_000 + 100_000

@@ -48,8 +48,9 @@ def fitted() -> tuple[pd.DataFrame, object]:
     survey["s2"] = 11 - survey["s2"]
     model = PathModel(
         [Construct("Quality", ["q1", "q2"]), Construct("Satisfaction", ["s1", "s2"], reversed=["s2"])],
-        {"Satisfaction": ["Quality"]}, missing_codes=(-9,),
-    )  # fmt: skip
+        {"Satisfaction": ["Quality"]},
+        missing_codes=(-9,),
+    )
     return survey, fit_pls(survey, model, weights="weight")
 
 

@@ -105,9 +105,11 @@ def test_few_members_of_another_day_are_left_out(warehouse, offers, monkeypatch)
 
         def moved(source, name, n=n, day=day, **asked):
             found = view(source, name, **asked)
-            return found if name != "campaign_member_life" else found.assign(
-                assigned_on=found["assigned_on"].where(np.arange(len(found)) >= n, pd.Timestamp(day))
-            )  # fmt: skip
+            return (
+                found
+                if name != "campaign_member_life"
+                else found.assign(assigned_on=found["assigned_on"].where(np.arange(len(found)) >= n, pd.Timestamp(day)))
+            )
 
         monkeypatch.setattr("workbench.warehouse.aftermath.view", moved)
         if odd < 1:

@@ -66,9 +66,15 @@ def products(warehouse):
 def test_an_archive_is_a_folder(shop):
     """Its members are files with names of their own; what no pattern takes, and what is no delivery, is told."""
     inner = {
-        "2026/p1.csv": ONE, "2026/deep/p2.csv.gz": gzip.compress(TWO.encode()), "2026/deep/p3.csv": ONE,
-        "__MACOSX/2026/p1.csv": "x", "2026/.hidden.csv": "x", "2026/p0.csv": "", "read me.txt": "x", "2026/folder/": "",
-    }  # fmt: skip
+        "2026/p1.csv": ONE,
+        "2026/deep/p2.csv.gz": gzip.compress(TWO.encode()),
+        "2026/deep/p3.csv": ONE,
+        "__MACOSX/2026/p1.csv": "x",
+        "2026/.hidden.csv": "x",
+        "2026/p0.csv": "",
+        "read me.txt": "x",
+        "2026/folder/": "",
+    }
     mapping = product("in/*.zip/**/*.csv*", 'format = "csv"')
     account, warehouse = shop(mapping, {"in/d.zip": packed(inner), "in/e.zip": packed({"note": ""})})
     assert account.frame[["file", "raw", "accepted"]].values.tolist() == [
@@ -184,9 +190,15 @@ def test_names_in_two_rows_of_excel_and_cells_that_are_merged_below(shop, tmp_pa
     sheet.title = "六月"
     book.create_sheet("other", 0)
     for row in (
-        ["月租报表"], [], ["编号", "产品", None, "资费", None], [None, "名称", "类别", "月租", "备注"],
-        ["P1", "a", "x", 1, "m"], ["P2", "b", None, 2, None], ["P3", "c", None, 3, None], ["P4", "d", "y", 4, None],
-    ):  # fmt: skip
+        ["月租报表"],
+        [],
+        ["编号", "产品", None, "资费", None],
+        [None, "名称", "类别", "月租", "备注"],
+        ["P1", "a", "x", 1, "m"],
+        ["P2", "b", None, 2, None],
+        ["P3", "c", None, 3, None],
+        ["P4", "d", "y", 4, None],
+    ):
         sheet.append(row)
     for area in ("A1:E1", "A3:A4", "B3:C3", "D3:E3", "C5:C6", "E5:E8"):
         sheet.merge_cells(area)

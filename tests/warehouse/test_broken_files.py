@@ -146,7 +146,7 @@ KINDS = {
     "a formula without a value": ("xlsx", "utf-8", lambda r: with_cell(5, 4, "=1+1")),
     "20 digits in Excel": ("xlsx", "utf-8", lambda r: with_cell(5, 1, 12345678901234567890)),
     "lone carriage returns": ("csv", "utf-8", lambda r: HEAD.encode() + b"".join(lines()).replace(b"\n", b"\r")),
-}  # fmt: skip
+}
 RIGHT = {id: (cust, day, float(amount)) for id, cust, day, amount in ROWS}
 
 

@@ -120,8 +120,11 @@ def test_a_number_as_identifier_is_refused_and_says_what_to_do(door):
         6: [f"customer_id {phone}"],
     }
     assert json.loads(aside["record"][6]) == {
-        "id": "t5", "c": "[number]", "what": "tel [number]", "at": "2026-06-01 10:00",
-    }  # fmt: skip
+        "id": "t5",
+        "c": "[number]",
+        "what": "tel [number]",
+        "at": "2026-06-01 10:00",
+    }
     clear = ("13800138000", "13900139000", "13700137000", CARD)
     assert not any(number.encode() in stored(warehouse) for number in clear)
 

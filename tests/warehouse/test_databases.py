@@ -72,8 +72,9 @@ def test_a_relation_of_sqlite_is_read_as_texts(shop, how):
     assert customers(warehouse) == RIGHT
     assert account.frame[["file", "raw", "quarantined"]].values.tolist() == [["crm.db", 4, 2]]
     assert {row.line: list(row.reasons) for row in warehouse.refused().itertuples()} == {
-        3: ["a text is not in utf-8"], 4: ["customer_id was written as a number and may have lost digits"],
-    }  # fmt: skip
+        3: ["a text is not in utf-8"],
+        4: ["customer_id was written as a number and may have lost digits"],
+    }
     assert sorted(path.name for path in shop.raw.iterdir()) == ["crm.db"]
 
 

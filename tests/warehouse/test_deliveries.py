@@ -209,7 +209,7 @@ def test_names_in_gbk(door):
         (pa.array(np.array([2**53, 1], "f8")), "more than 9007199254740992"),
         (pa.array(np.array([16777217, 1], "f4")), "more than 16777216"),
     ],
-)  # fmt: skip
+)
 def test_numbers_that_stand_for_identifiers_in_parquet(door, ids, right):
     """Their digits, if all are there; else the file is refused."""
     raw = door.root / "data/raw/shop"
@@ -245,14 +245,32 @@ def test_signs_that_nobody_sees(door):
 @pytest.mark.parametrize(
     ("kind", "forms"),
     [
-        ("phone", ["12000000000", "+8612000000000", "8612000000000", "0086 120 0000 0000", "120-0000-0000",
-                   "１２０００００００００", "12000000000　", "(+86)12000000000"]),
-        ("card", ["11010019000101001x", "11010019000101001X", "110100 19000101 001X",
-                  "１１０１００１９０００１０１００１Ｘ"]),
+        (
+            "phone",
+            [
+                "12000000000",
+                "+8612000000000",
+                "8612000000000",
+                "0086 120 0000 0000",
+                "120-0000-0000",
+                "１２０００００００００",
+                "12000000000　",
+                "(+86)12000000000",
+            ],
+        ),
+        (
+            "card",
+            [
+                "11010019000101001x",
+                "11010019000101001X",
+                "110100 19000101 001X",
+                "１１０１００１９０００１０１００１Ｘ",
+            ],
+        ),
         ("name", ["阿依古丽·买买提", "阿依古丽•买买提", " 阿依古丽・买买提", "阿依古丽．买买提"]),
         (None, ["Ab 1", "ＡＢ１", "AB\u200b1"]),
     ],
-)  # fmt: skip
+)
 def test_one_text_has_one_form(kind, forms):
     """By kind; other texts stay other."""
     assert len({one_form(form, kind) for form in forms}) == 1
@@ -367,15 +385,31 @@ def test_utf16(door, codec):
 @pytest.mark.parametrize(
     ("form", "texts"),
     [
-        ("1,234.00", {"1,234.00": 1234,
-                      "(123.45)": -123.45, "￥88.00": 88, "１２３４": 1234, "-1,234.5": -1234.5,
-                      "12元": 12, "5.0-": -5, "¥(3)": -3, "1,23": None, "1.234,00": None, "1234.5": 1234.5, "": None,
-                      "(￥1,000.00)": -1000, "nan": None, "1e5": None}),
+        (
+            "1,234.00",
+            {
+                "1,234.00": 1234,
+                "(123.45)": -123.45,
+                "￥88.00": 88,
+                "１２３４": 1234,
+                "-1,234.5": -1234.5,
+                "12元": 12,
+                "5.0-": -5,
+                "¥(3)": -3,
+                "1,23": None,
+                "1.234,00": None,
+                "1234.5": 1234.5,
+                "": None,
+                "(￥1,000.00)": -1000,
+                "nan": None,
+                "1e5": None,
+            },
+        ),
         ("1.234,00", {"1.234,50": 1234.5, "1234,5": 1234.5, "1.23": None, "-3": -3}),
         ("1 234,00", {"1 234,50": 1234.5, "12,5": 12.5}),
-        ("12.5%", {"12.5%": .125, "-３％": -.03, "12.5": None}),
+        ("12.5%", {"12.5%": 0.125, "-３％": -0.03, "12.5": None}),
     ],
-)  # fmt: skip
+)
 def test_numbers_as_people_write_them(door, form, texts):
     """Read as declared; what does not fit is refused."""
     rows = "".join(f'{i},x,"{text}"\n' for i, text in enumerate(texts))
@@ -390,12 +424,16 @@ def test_numbers_as_people_write_them(door, form, texts):
 @pytest.mark.parametrize(
     ("form", "text", "right"),
     [
-        ("excel", "46113", "2026-04-01"), ("excel", "60", None), ("excel", "x", None),
+        ("excel", "46113", "2026-04-01"),
+        ("excel", "60", None),
+        ("excel", "x", None),
         ("%Y%m%d", "20260401", "2026-04-01"),
-        ("%Y%m%d", "2026041", None), ("%Y%m%d", "20260230", None), ("%Y/%m/%d", "2026/4/1", "2026-04-01"),
+        ("%Y%m%d", "2026041", None),
+        ("%Y%m%d", "20260230", None),
+        ("%Y/%m/%d", "2026/4/1", "2026-04-01"),
         ("%Y/%m/%d %p %I:%M:%S", "2026/4/1 下午 3:05:00", "2026-04-01"),
     ],
-)  # fmt: skip
+)
 def test_dates_as_declared(door, form, text, right):
     """Numbers of Excel, halves of the day, and no day that was cut."""
     mapping = payment().replace('"d"', f'{{ from = "d", format = "{form}" }}')
@@ -581,9 +619,14 @@ def test_json_lines(door):
     assert products.index.tolist() == ["123456789012345678901", "7", "b"]
     assert products["name"].tolist() == ["广东", "true", "x"] and products["monthly_fee"].isna().sum() == 2
     assert [reasons[0] for reasons in why(warehouse).values()] == [
-        "the line is empty", "the line is no JSON", "the line is no object", "the object has a key twice",
-        "'id' holds a list or an object", "'name' holds half a character", "monthly_fee is not a number",
-    ]  # fmt: skip
+        "the line is empty",
+        "the line is no JSON",
+        "the line is no object",
+        "the object has a key twice",
+        "'id' holds a list or an object",
+        "'name' holds half a character",
+        "monthly_fee is not a number",
+    ]
     with pytest.raises(WorkbenchError, match=r"columns that the mapping does not use: 'new'"):
         door(product("p.jsonl"), {"p.jsonl": good[0] + '\n{"id": 1, "name": "x", "fee": 1, "new": 2}'})
     with pytest.raises(WorkbenchError, match=r"lacks the column 'fee' of the mapping"):

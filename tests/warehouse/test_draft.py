@@ -79,8 +79,10 @@ def test_one_flat_table_fills_customers_lines_and_bills(root):
         assert made.full_account().balanced and made.account()["quarantined"].sum() == 0
         lines = made.table("subscription", ["subscription_id", "activated_on", "ended_on"]).astype(str).fillna("")
         assert lines.to_numpy().tolist() == [
-            ["3668-C", "2026-09-01", "2026-10-31"], ["5575-B", "2024-01-01", ""], ["7590-A", "2026-10-01", ""],
-        ]  # fmt: skip
+            ["3668-C", "2026-09-01", "2026-10-31"],
+            ["5575-B", "2024-01-01", ""],
+            ["7590-A", "2026-10-01", ""],
+        ]
         assert made.table("bill")["amount"].sum() == pytest.approx(140.65)
     said = "\n".join(doubts(text))
     for word in ("no column tells which day", "all of them persons", "counted in months", "within which time"):
@@ -126,9 +128,13 @@ K3,女,广东,2026年08月31日,120,0,否
 
 @pytest.mark.parametrize(
     ("name", "as_of", "asked"),
-    [("客户宽表 2026年9月.csv", "2026-10-01", True), ("客户宽表.csv", "2026-09-01", False),
-     ("wide_202611.csv", "2026-09-01", False), ("宽表_202607.csv", "2026-09-01", False)],
-)  # fmt: skip
+    [
+        ("客户宽表 2026年9月.csv", "2026-10-01", True),
+        ("客户宽表.csv", "2026-09-01", False),
+        ("wide_202611.csv", "2026-09-01", False),
+        ("宽表_202607.csv", "2026-09-01", False),
+    ],
+)
 def test_a_wide_table_with_everyday_headings(root, name, as_of, asked):
     """所在省份 is a province, 月均消费 a charge, with a question; the name of the file tells a month that is over."""
     _, text, mapping, raw = drafted(root, {name: WIDE.encode("gb18030")})
@@ -499,15 +505,27 @@ def test_lines_months_and_wide_digits_of_a_delivery(root, capsys):
 @pytest.mark.parametrize(
     ("heading", "unit", "scale"),
     [
-        ("应收金额(万元)", "currency", 10_000), ("预计金额（单位：万元）", "currency", 10_000),
+        ("应收金额(万元)", "currency", 10_000),
+        ("预计金额（单位：万元）", "currency", 10_000),
         ("收入/亿元", "currency", 1e8),
-        ("应收金额分", "currency", 0.01), ("应收金额(元/月)", "currency", 1), ("AmountFen", "currency", 0.01),
-        ("price_cents", "currency", 0.01), ("单价(分/分钟)", "currency/min", 0.01), ("分公司应收", "currency", None),
-        ("积分", "currency", None), ("discount_percent", "currency", None), ("部分金额", "currency", None),
-        ("流量(GB)", "MB", 1024), ("流量G", "MB", 1024), ("volume_kbytes", "MB", 1 / 1024), ("等待时长(分钟)", "s", 60),
-        ("通话时长(分)", "min", 1), ("用户数(万户)", "lines", 10_000), ("应收金额", "currency", None),
+        ("应收金额分", "currency", 0.01),
+        ("应收金额(元/月)", "currency", 1),
+        ("AmountFen", "currency", 0.01),
+        ("price_cents", "currency", 0.01),
+        ("单价(分/分钟)", "currency/min", 0.01),
+        ("分公司应收", "currency", None),
+        ("积分", "currency", None),
+        ("discount_percent", "currency", None),
+        ("部分金额", "currency", None),
+        ("流量(GB)", "MB", 1024),
+        ("流量G", "MB", 1024),
+        ("volume_kbytes", "MB", 1 / 1024),
+        ("等待时长(分钟)", "s", 60),
+        ("通话时长(分)", "min", 1),
+        ("用户数(万户)", "lines", 10_000),
+        ("应收金额", "currency", None),
     ],
-)  # fmt: skip
+)
 def test_the_unit_of_a_heading(heading, unit, scale):
     """It is a word of its own, or ends one; what only holds its sign (分公司, 积分) has none."""
     column = Column(name="x", type="double", meaning="", unit=unit)
@@ -539,10 +557,13 @@ def test_months_of_two_forms_a_correction_and_another_systems_numbers(root):
         f"Z5{i},8800{i},202605,{1.23456 if i == 1 else f'0.005{i}'}\n" for i in range(1, 6)
     )
     files = {
-        "客户资料.csv": people.encode("gb18030"), "对照表.csv": links, "账单_202604.csv": april,
-        "五月账单.csv": may.encode("gb18030"), "账单_202606.csv": june,
+        "客户资料.csv": people.encode("gb18030"),
+        "对照表.csv": links,
+        "账单_202604.csv": april,
+        "五月账单.csv": may.encode("gb18030"),
+        "账单_202606.csv": june,
         "账单_202604_更正.csv": "账单编号,计费账号,账期,应收金额(元)\nZ41,88001,202604,90\n",
-    }  # fmt: skip
+    }
     made, text, mapping, raw = drafted(root, files)
     assert made.homeless == [] and {b.keep for b in mapping.files if b.table.name == "bill"} == {"last"}
     assert 'path = "账单_??????.csv", optional = ["备注"]' in text
@@ -574,10 +595,11 @@ def test_a_refused_record_of_a_drafted_join_is_mended_and_taken_back(root, capsy
     bills = "账单编号,计费账号,账期,应收金额\n" + "".join(f"Z{i},8800{i},202606,5{i}\n" for i in range(1, 6))
     paid = "流水号,手机号,缴费日期,缴费金额\n" + "".join(f"J{i},{p},2026-06-30,1{i}\n" for i, p in enumerate(phones))
     files = {
-        "客户资料.csv": people, "账单.csv": bills.replace("88003", "88009"),
+        "客户资料.csv": people,
+        "账单.csv": bills.replace("88003", "88009"),
         "对照表.csv": "CRM编号,计费账号\n" + "".join(f"K{i},8800{i}\n" for i in range(1, 6)),
         "缴费.csv": paid.replace(phones[1], "13900000000"),
-    }  # fmt: skip
+    }
     _, text, _, raw = drafted(root, files)
     raw.rename(root / "data/raw_t")
     (root / "data/raw").mkdir()
@@ -773,10 +795,12 @@ def test_years_of_files_numbered_months_and_windows(root):
 def test_a_window_that_moves_on_replaces_the_months_it_tells_again(root):
     """Of three months delivered each month the later delivery holds; nothing counts twice."""
     files = {
-        f"ARPU_20260{m}.csv": "cust," + ",".join(f"ARPU_20260{k}" for k in (m - 1, m)) + "\n"
+        f"ARPU_20260{m}.csv": "cust,"
+        + ",".join(f"ARPU_20260{k}" for k in (m - 1, m))
+        + "\n"
         + "".join(f"C{i},{i}{m - 1},{i}{m}{'.5' * (m == 6)}\n" for i in range(1, 6))
         for m in (5, 6)
-    }  # fmt: skip
+    }
     files["ARPU_202606.csv"] = files["ARPU_202606.csv"].replace("C2,25,", "C2,99,")
     _, _, _, raw = drafted(root, files)
     with tried(root / "data/mappings/t.toml", raw=raw, root=root) as made:

@@ -48,60 +48,138 @@ def table(heads, rows, encoding="utf-8"):
 def people(i, words):
     left = i % 9 == 0
     return [
-        phone(i), f"C{1000 + i}", f"{words['name']}{i}", card(i), phone(i + 500), f"{words['street']} {i}",
-        words["places"][i % 2], words["sexes"][i % 2], 1950 + i % 50, words["kinds"][i % 5 == 0],
-        f"20{18 + i % 7}{i % 12 + 1:02d}{i % 28 + 1:02d}", f"88{1000 + i}", words["pay"][i % 3 == 0], f"P{i % 4}",
-        f"20260{i % 6 + 1}05" if left else "", words["end"] if left else "", words["why"] if left else "",
-        words["from"] if i % 6 == 0 else "", f"J{i // 2}", f"G{i // 20}" if i % 7 == 0 else "", f"Z{i // 2}",
-    ]  # fmt: skip
+        phone(i),
+        f"C{1000 + i}",
+        f"{words['name']}{i}",
+        card(i),
+        phone(i + 500),
+        f"{words['street']} {i}",
+        words["places"][i % 2],
+        words["sexes"][i % 2],
+        1950 + i % 50,
+        words["kinds"][i % 5 == 0],
+        f"20{18 + i % 7}{i % 12 + 1:02d}{i % 28 + 1:02d}",
+        f"88{1000 + i}",
+        words["pay"][i % 3 == 0],
+        f"P{i % 4}",
+        f"20260{i % 6 + 1}05" if left else "",
+        words["end"] if left else "",
+        words["why"] if left else "",
+        words["from"] if i % 6 == 0 else "",
+        f"J{i // 2}",
+        f"G{i // 20}" if i % 7 == 0 else "",
+        f"Z{i // 2}",
+    ]
 
 
 def bills(key):
     return [
-        [f"B{m}{i}", key(i), f"2026{m:02d}", f"2026{m + 1:02d}01", f"2026{m + 1:02d}20", 30, i % 7, i % 3,
-         30 + i % 7 - i % 3]
-        for m in range(1, 7) for i in range(N)
-    ]  # fmt: skip
+        [
+            f"B{m}{i}",
+            key(i),
+            f"2026{m:02d}",
+            f"2026{m + 1:02d}01",
+            f"2026{m + 1:02d}20",
+            30,
+            i % 7,
+            i % 3,
+            30 + i % 7 - i % 3,
+        ]
+        for m in range(1, 7)
+        for i in range(N)
+    ]
 
 
 def calls(words, form):
     return [
-        [f"K{j}", form(phone(j % N)), f"2026-0{j % 6 + 1}-1{j % 9} 10:00:00", words["channels"][j % 2],
-         words["ways"][j % 4 > 0], words["topics"][j % 2], j % 600]
+        [
+            f"K{j}",
+            form(phone(j % N)),
+            f"2026-0{j % 6 + 1}-1{j % 9} 10:00:00",
+            words["channels"][j % 2],
+            words["ways"][j % 4 > 0],
+            words["topics"][j % 2],
+            j % 600,
+        ]
         for j in range(90)
-    ]  # fmt: skip
+    ]
 
 
 def tickets(words, key):
     return [
-        [f"T{j}", key(j % N), words["cases"][j % 2], words["service"], words["topics"][j % 2],
-         *(f"2026-0{j % 5 + 1}-{10 + d} 09:00:00" for d in (0, 2, 3)), words["results"][j % 5 == 0],
-         words["queues"][j % 2], 5 * (j % 4 == 0), words["arms"][j % 2]]
+        [
+            f"T{j}",
+            key(j % N),
+            words["cases"][j % 2],
+            words["service"],
+            words["topics"][j % 2],
+            *(f"2026-0{j % 5 + 1}-{10 + d} 09:00:00" for d in (0, 2, 3)),
+            words["results"][j % 5 == 0],
+            words["queues"][j % 2],
+            5 * (j % 4 == 0),
+            words["arms"][j % 2],
+        ]
         for j in range(60)
-    ]  # fmt: skip
+    ]
 
 
 def answers(words):
     return [
-        [f"R{j}", f"C{1000 + j}", "2026H1", "Own", words["places"][j % 2], words["service"], 1 + j % 3,
-         f"2026-05-{j % 28 + 1:02d}", RNG.randint(1, 10), RNG.randint(0, 10), ["cheaper", "", "faster"][j % 3]]
+        [
+            f"R{j}",
+            f"C{1000 + j}",
+            "2026H1",
+            "Own",
+            words["places"][j % 2],
+            words["service"],
+            1 + j % 3,
+            f"2026-05-{j % 28 + 1:02d}",
+            RNG.randint(1, 10),
+            RNG.randint(0, 10),
+            ["cheaper", "", "faster"][j % 3],
+        ]
         for j in range(N)
-    ]  # fmt: skip
+    ]
 
 
 CHINESE = {
-    "name": "张", "street": "人民路", "places": ("广东", "江苏"), "sexes": "男女", "kinds": ("个人客户", "政企客户"),
-    "pay": ("后付费", "预付费"), "end": "携号转网", "why": "资费贵", "from": "移动", "channels": ("热线", "掌厅"),
-    "ways": ("呼出", "呼入"), "topics": ("账单", "网络"), "cases": ("投诉", "故障"), "service": "移动",
-    "results": ("已解决", "不成立"), "queues": ("甲中心", "乙中心"), "arms": ("补偿", "不补偿"),
-}  # fmt: skip
+    "name": "张",
+    "street": "人民路",
+    "places": ("广东", "江苏"),
+    "sexes": "男女",
+    "kinds": ("个人客户", "政企客户"),
+    "pay": ("后付费", "预付费"),
+    "end": "携号转网",
+    "why": "资费贵",
+    "from": "移动",
+    "channels": ("热线", "掌厅"),
+    "ways": ("呼出", "呼入"),
+    "topics": ("账单", "网络"),
+    "cases": ("投诉", "故障"),
+    "service": "移动",
+    "results": ("已解决", "不成立"),
+    "queues": ("甲中心", "乙中心"),
+    "arms": ("补偿", "不补偿"),
+}
 ENGLISH = {
-    "name": "Name ", "street": "High Street", "places": ("North", "South"), "sexes": "MF",
-    "kinds": ("Residential", "Business"), "pay": ("Postpaid", "Prepaid"), "end": "Port-out", "why": "price",
-    "from": "Rival", "channels": ("Hotline", "App"), "ways": ("Out", "In"), "topics": ("bill", "signal"),
-    "cases": ("Complaint", "Fault"), "service": "Mobile", "results": ("Solved", "Rejected"),
-    "queues": ("Centre A", "Centre B"), "arms": ("Offered", "Not offered"),
-}  # fmt: skip
+    "name": "Name ",
+    "street": "High Street",
+    "places": ("North", "South"),
+    "sexes": "MF",
+    "kinds": ("Residential", "Business"),
+    "pay": ("Postpaid", "Prepaid"),
+    "end": "Port-out",
+    "why": "price",
+    "from": "Rival",
+    "channels": ("Hotline", "App"),
+    "ways": ("Out", "In"),
+    "topics": ("bill", "signal"),
+    "cases": ("Complaint", "Fault"),
+    "service": "Mobile",
+    "results": ("Solved", "Rejected"),
+    "queues": ("Centre A", "Centre B"),
+    "arms": ("Offered", "Not offered"),
+}
 # Each column of a file with the canonical one that it is, of customers, then of lines.
 CRM = """subscription.number_key customer_id name_key card_key phone_key address_key province gender birth_year kind
 joined_on subscription.subscription_id subscription.contract subscription.tariff_id subscription.ended_on

@@ -656,9 +656,10 @@ def test_a_table_without_a_row_is_named_where_its_features_are_scored(models, sa
     query = type(sample_warehouse).query
     none = pd.DataFrame({"one": []})
     monkeypatch.setattr(
-        type(sample_warehouse), "query",
+        type(sample_warehouse),
+        "query",
         lambda self, sql, *given, **more: none if " FROM bill LIMIT" in sql else query(self, sql, *given, **more),
-    )  # fmt: skip
+    )
     said = score_source(models[0], sample_warehouse, tmp_path / "b.parquet", **HOW).said
     assert said.endswith("The source has no row of bills: what the model reads there counts as nothing.")
     assert said.said("zh").endswith("数据来源中没有账单的记录：模型从中读取的内容按“没有”计。")

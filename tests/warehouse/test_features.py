@@ -125,8 +125,11 @@ def test_life(by_customer):
     )
     assert by_customer["is_staff"].to_dict()["c04"] and not by_customer["is_staff"].to_dict()["c02"]
     assert by_customer.loc["c01", ["kind", "province", "gender", "birth_year"]].tolist() == [
-        "person", "北京", "female", 1980,
-    ]  # fmt: skip
+        "person",
+        "北京",
+        "female",
+        1980,
+    ]
     assert pd.isna(by_customer.loc["c03", "gender"])
 
 
@@ -280,10 +283,17 @@ def test_nothing_later_enters(by_customer):
     """Taking everything from the tables that happened on as_of or later changes no feature."""
     tables = Tables(CUSTOMERS)
     for table, column in [
-        ("detail_record", "started_at"), ("usage_month", "month"), ("bill", "issued_on"), ("payment", "paid_on"),
-        ("contact", "contacted_at"), ("ticket", "opened_at"), ("holding", "from_on"),
-        ("campaign_member", "assigned_on"), ("subscription", "activated_on"), ("customer", "joined_on"),
-    ]:  # fmt: skip
+        ("detail_record", "started_at"),
+        ("usage_month", "month"),
+        ("bill", "issued_on"),
+        ("payment", "paid_on"),
+        ("contact", "contacted_at"),
+        ("ticket", "opened_at"),
+        ("holding", "from_on"),
+        ("campaign_member", "assigned_on"),
+        ("subscription", "activated_on"),
+        ("customer", "joined_on"),
+    ]:
         tables.execute(f"DELETE FROM {table} WHERE {column} >= DATE '2026-07-01'")
     for table, column in [("ticket", "closed_at"), ("holding", "to_on"), ("subscription", "ended_on")]:
         tables.execute(f"UPDATE {table} SET {column} = NULL WHERE {column} >= DATE '2026-07-01'")

@@ -39,8 +39,14 @@ def test_take_up_is_counted_by_hand(held, operator):
 def test_what_is_foreseen_comes_about(held):
     """Take-up foreseen in January is within a quarter of what came by July (it rose), and tells who brought more."""
     then, later = held["2026-01-01"], held["2026-07-01"].past
-    asked = {"customer": "customer_id", "months": then.months, "features": then.features, "peers": then.peers,
-             "addons": then.addons, "pays": "bill_month"}  # fmt: skip
+    asked = {
+        "customer": "customer_id",
+        "months": then.months,
+        "features": then.features,
+        "peers": then.peers,
+        "addons": then.addons,
+        "pays": "bill_month",
+    }
     found = potential_value(then.customers, then.past, then.services, resamples=50, **asked)
     took = later.set_index("customer_id").loc[found.customers["customer_id"]]
     came = np.column_stack([took[f"took_{name}"] for name in found.services["service"]])

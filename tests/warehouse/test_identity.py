@@ -531,9 +531,11 @@ def test_what_is_found_of_two_systems_with_errors(operators):
     name, born, phone, card, typo, lacks = 0.95, 0.99, 0.9, 0.7 * 0.97, 0.7 * 0.03, 0.3
     united = name * born * (card + lacks * phone)
     lost = (
-        name * born * typo * (1 - phone) + (1 - name) * born * (lacks * (1 - phone) + typo)
-        + name * (1 - born) * (1 - card) * (1 - phone) + (1 - name) * (1 - born) * (1 - card)
-    )  # fmt: skip
+        name * born * typo * (1 - phone)
+        + (1 - name) * born * (lacks * (1 - phone) + typo)
+        + name * (1 - born) * (1 - card) * (1 - phone)
+        + (1 - name) * (1 - born) * (1 - card)
+    )
     assert right.mean() > 0.999
     for found, share in ((right.sum(), united), (len(known), 1 - lost)):
         assert abs(found / of - share) < 3 * (share * (1 - share) / of) ** 0.5, (found / of, share)

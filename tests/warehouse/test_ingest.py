@@ -106,12 +106,14 @@ def test_every_reason_of_every_bad_row(tmp_path):
     assert account.frame[["raw", "accepted", "quarantined"]].values.tolist() == [[5, 2, 3]]
     assert reasons(root, "customer") == {
         3: [
-            "province is missing", "birth_year is not between 1900 and 2100", "gender is not one of female, male",
+            "province is missing",
+            "birth_year is not between 1900 and 2100",
+            "gender is not one of female, male",
             "joined_on is not a date",
         ],
         4: ["kind has a text not listed under values", "birth_year is not a whole number"],
         6: ["customer_id is missing", "birth_year is not a whole number"],
-    }  # fmt: skip
+    }
     customers = open_warehouse("shop", root=root).table("customer")
     assert customers["customer_id"].tolist() == ["C1", "C4"]
     assert customers["province"].tolist() == ["江苏", "江苏"]
@@ -125,12 +127,13 @@ def test_first_of_equal_keys_stays_and_orphans_follow_their_parent(tmp_path):
     bad, again = GOOD.replace("male", "x"), GOOD.replace("江苏", "广东")
     other = GOOD.replace("C1", "C2").replace("male", "x")
     root = project(
-        tmp_path, CUSTOMERS + PAYMENTS,
+        tmp_path,
+        CUSTOMERS + PAYMENTS,
         {
             "客户.csv": "\n".join([HEAD, bad, GOOD, again, other]),
             "pay-1.csv": "c,d,fen\nC1,2026-01-05,1110\nC2,2026-01-05,5\n",
         },
-    )  # fmt: skip
+    )
     ingest("shop", root=root)
     assert reasons(root, "customer") == {
         2: ["gender is not one of female, male", "the key (customer_id) stands in another row"],
@@ -145,9 +148,18 @@ def test_first_of_equal_keys_stays_and_orphans_follow_their_parent(tmp_path):
 def test_lines_that_cannot_be_cut_are_kept_with_their_reason(tmp_path):
     """Open and stray quotes, wrong field counts, NUL, lone CR, blank and very long lines: none swallows another."""
     lines = [
-        b"id,name,fee", b'a,"x, ""y""",1', b'b,"open,1', b"c,x", b"d,x,1,2", b"", b'e,x"y"z,1', b"f,\0,1", b"g,a\rb,1",
-        b"h," + b"x" * (1 << 20) + b",1", b"i,last,1",
-    ]  # fmt: skip
+        b"id,name,fee",
+        b'a,"x, ""y""",1',
+        b'b,"open,1',
+        b"c,x",
+        b"d,x,1,2",
+        b"",
+        b'e,x"y"z,1',
+        b"f,\0,1",
+        b"g,a\rb,1",
+        b"h," + b"x" * (1 << 20) + b",1",
+        b"i,last,1",
+    ]
     for ending in (b"\n", b"\r\n"):
         root = project(tmp_path / str(len(ending)), PRODUCT, {"p.csv": ending.join(lines)})
         account = ingest("shop", root=root)
@@ -165,9 +177,7 @@ def test_lines_that_cannot_be_cut_are_kept_with_their_reason(tmp_path):
         assert open_warehouse("shop", root=root).table("product")["name"].tolist() == ['x, "y"', "last"]
 
 
-@pytest.mark.parametrize(
-    "text", ["1,234", "１２", "1_000", "nan", "inf", "0x1F", "1e999", "5 0", "--5", "五"]
-)  # fmt: skip
+@pytest.mark.parametrize("text", ["1,234", "１２", "1_000", "nan", "inf", "0x1F", "1e999", "5 0", "--5", "五"])
 def test_strange_numbers_are_not_repaired(tmp_path, text):
     """What a column of numbers does not hold is refused, not guessed."""
     root = project(tmp_path, PRODUCT, {"p.csv": f'id,name,fee\na,x,1\nb,y,"{text}"\n'})
@@ -178,11 +188,17 @@ def test_strange_numbers_are_not_repaired(tmp_path, text):
 @pytest.mark.parametrize(
     ("text", "fits"),
     [
-        ("2026-01-05", True), ("2026/1/5", True), ("2026-01-05 00:00:00", True), ("2026-01-05 13:00:00", False),
-        ("2026-02-30", False), ("20260105", False), ("05.01.2026", False), ("infinity", False),
+        ("2026-01-05", True),
+        ("2026/1/5", True),
+        ("2026-01-05 00:00:00", True),
+        ("2026-01-05 13:00:00", False),
+        ("2026-02-30", False),
+        ("20260105", False),
+        ("05.01.2026", False),
+        ("infinity", False),
         ("2026-01-05+08", False),
     ],
-)  # fmt: skip
+)
 def test_dates(tmp_path, text, fits):
     """A date is a date: no time of day is cut off, no other order is guessed."""
     good = "C1,2026-01-01,5\n"
@@ -331,7 +347,7 @@ def test_long_identifiers_in_excel(tmp_path):
         ({"p.parquet": b"PAR1"}, PRODUCT.replace(".csv", ".parquet"), "can't be read as Parquet"),
         ({"p.xlsx": b"PK"}, PRODUCT.replace(".csv", ".xlsx"), "can't be read as Excel"),
     ],
-)  # fmt: skip
+)
 def test_bad_files_are_refused_and_nothing_is_written(tmp_path, files, mapping, words):
     """Each fault gives one error with what, where and what to do, and leaves no trace."""
     root = project(tmp_path, mapping, files)

@@ -28,14 +28,27 @@ def put(con, table, columns, *rows):
 
 def fill(con):
     """Line 1 calls, line 2 of the same customer is idle, line 3 is new and owes, line 4 ended, line 5 is broadband."""
-    put(con, "customer", "customer_id, kind, joined_on",
-        ("a", "person", "2026-05-10"), ("b", "company", "2026-05-20"), ("c", "person", "2019-01-01"))  # fmt: skip
-    put(con, "subscription", "subscription_id, customer_id, service, contract, activated_on, ended_on",
-        ("1", "a", "mobile", "prepaid", "2026-05-10", None), ("2", "a", "fixed", None, "2026-06-11", None),
+    put(
+        con,
+        "customer",
+        "customer_id, kind, joined_on",
+        ("a", "person", "2026-05-10"),
+        ("b", "company", "2026-05-20"),
+        ("c", "person", "2019-01-01"),
+    )
+    put(
+        con,
+        "subscription",
+        "subscription_id, customer_id, service, contract, activated_on, ended_on",
+        ("1", "a", "mobile", "prepaid", "2026-05-10", None),
+        ("2", "a", "fixed", None, "2026-06-11", None),
         ("3", "b", "mobile", "postpaid", "2026-05-20", None),
         ("4", "c", "mobile", "prepaid", "2019-01-01", "2026-05-31"),
-        ("5", "c", "broadband", None, "2019-01-01", None))  # fmt: skip
-    put(con, "detail_record",
+        ("5", "c", "broadband", None, "2019-01-01", None),
+    )
+    put(
+        con,
+        "detail_record",
         "customer_id, subscription_id, started_at, kind, direction, zone, counterpart_key, duration_s, charge",
         ("c", "4", "2026-05-02 00:00:00", "data", None, "roaming", None, 9, 0.5),
         ("a", "1", "2026-06-01 10:00:00", "call", "out", "local", "x", 600, 0),
@@ -45,14 +58,26 @@ def fill(con):
         ("a", "1", "2026-06-01 10:11:59", "call", "out", "local", "x", 0, 0),
         ("a", "1", "2026-06-30 23:59:59", "call", "out", "international", "w", 30, 0.25),
         ("a", "1", "2026-06-15 00:00:00", "message", "out", "local", "v", 0, 0.1),
-        ("a", "1", "2026-07-01 00:00:00", "call", "out", "local", "u", 30, 9))  # fmt: skip
-    put(con, "bill", "bill_id, customer_id, month, issued_on, due_on, recurring, usage_charge, discount, amount",
+        ("a", "1", "2026-07-01 00:00:00", "call", "out", "local", "u", 30, 9),
+    )
+    put(
+        con,
+        "bill",
+        "bill_id, customer_id, month, issued_on, due_on, recurring, usage_charge, discount, amount",
         ("b1", "b", "2026-05-01", "2026-06-03", "2026-06-23", 100, 0, 0, 100),
         ("b2", "b", "2026-06-01", "2026-06-29", "2026-07-20", 50, 0, 0, 50),
-        ("c9", "c", "2026-04-01", "2026-05-03", "2026-05-23", 70, 0, 0, 70))  # fmt: skip
-    put(con, "payment", "payment_id, customer_id, bill_id, paid_on, amount",
-        ("p1", "b", "b1", "2026-06-30", 30), ("p2", "a", None, "2026-06-02", 100), ("p3", "a", None, "2026-06-04", -90),
-        ("p4", "a", None, "2026-05-31", 40), ("p5", "b", "b1", "2026-07-01", 70))  # fmt: skip
+        ("c9", "c", "2026-04-01", "2026-05-03", "2026-05-23", 70, 0, 0, 70),
+    )
+    put(
+        con,
+        "payment",
+        "payment_id, customer_id, bill_id, paid_on, amount",
+        ("p1", "b", "b1", "2026-06-30", 30),
+        ("p2", "a", None, "2026-06-02", 100),
+        ("p3", "a", None, "2026-06-04", -90),
+        ("p4", "a", None, "2026-05-31", 40),
+        ("p5", "b", "b1", "2026-07-01", 70),
+    )
 
 
 def test_five_lines_by_hand(con):
@@ -61,8 +86,13 @@ def test_five_lines_by_hand(con):
     found = con.execute(view_sql("line_fraud"), GIVEN).df()
     found["window_to"] = found["window_to"].dt.strftime("%m-%d")
     assert list(zip(found["subscription_id"], found["window_to"], strict=True)) == [
-        ("1", "06-01"), ("1", "07-01"), ("2", "07-01"), ("3", "06-01"), ("3", "07-01"), ("4", "06-01"),
-    ]  # fmt: skip
+        ("1", "06-01"),
+        ("1", "07-01"),
+        ("2", "07-01"),
+        ("3", "06-01"),
+        ("3", "07-01"),
+        ("4", "06-01"),
+    ]
     rows = found.set_index(["subscription_id", "window_to"])
     one = rows.loc["1", "07-01"]
     assert (one["kind"], one["contract"], one["window_days"], one["age_days"]) == ("person", "prepaid", 30, 52)
@@ -85,8 +115,12 @@ def test_five_lines_by_hand(con):
 def test_who_is_only_called_calls_out_none(con):
     """Of calls that all came in the outgoing share is 0, not unknown: a rule on lines that only receive finds them."""
     fill(con)
-    put(con, "detail_record", "customer_id, subscription_id, started_at, kind, direction, zone, duration_s, charge",
-        ("b", "3", "2026-06-12 10:00:00", "call", "in", "local", 60, 0))  # fmt: skip
+    put(
+        con,
+        "detail_record",
+        "customer_id, subscription_id, started_at, kind, direction, zone, duration_s, charge",
+        ("b", "3", "2026-06-12 10:00:00", "call", "in", "local", 60, 0),
+    )
     row = con.execute(view_sql("line_fraud"), GIVEN).df().set_index(["subscription_id", "window_to"])
     assert row.loc["3", "share_out"].dropna().tolist() == [0.0]
 
@@ -116,9 +150,11 @@ def test_the_same_as_pandas(operator):
     before = by["until"].cummax().groupby(calls["subscription_id"]).shift()
     calls["overlaps"] = (before > calls["started_at"]) & (calls["duration_s"] > 0)
     wanted = by.agg(
-        calls=("until", "size"), numbers=("counterpart_key", "nunique"), overlapping=("overlaps", "sum"),
+        calls=("until", "size"),
+        numbers=("counterpart_key", "nunique"),
+        overlapping=("overlaps", "sum"),
         call_s=("duration_s", "mean"),
-    )  # fmt: skip
+    )
     wanted["calls_day"] = calls.groupby(["subscription_id", calls["started_at"].dt.date]).size().groupby(level=0).max()
     both = last.loc[wanted.index.intersection(last.index), wanted.columns]
     assert len(both) > 5_000 and last["overlapping"].sum() > 0

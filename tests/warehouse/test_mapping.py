@@ -92,9 +92,9 @@ def test_examples_of_the_documentation_are_toml():
         ("as_of = 2026-07-01", "names no file"),
         (GOOD.replace('"product"', '"produkt"'), "Did you mean 'product'"),
         (GOOD.replace("monthly_fee", "monthly_fees"), "Did you mean 'monthly_fee'"),
-        (GOOD.replace("missing = [\"\"", "mising = [\"\""), "unknown key 'mising'. Did you mean 'missing'"),
+        (GOOD.replace('missing = [""', 'mising = [""'), "unknown key 'mising'. Did you mean 'missing'"),
         (GOOD.replace("scale", "scal"), "unknown key 'scal'. Did you mean 'scale'"),
-        (GOOD.replace("product_id = \"编号\"\n", ""), "table product needs 'product_id'"),
+        (GOOD.replace('product_id = "编号"\n', ""), "table product needs 'product_id'"),
         (GOOD.replace("产品.csv", "../产品.csv"), "inside the raw folder"),
         (GOOD.replace("产品.csv", "产品.doc"), "format is 'unknown'"),
         (GOOD.replace("scale = 0.01", "scale = 0"), "other than 0"),
@@ -115,7 +115,7 @@ def test_examples_of_the_documentation_are_toml():
         (f"as_of = 2026-07-01\n{BLOCK}ignore = 'a'\n{COLUMNS}", "must be a list of texts"),
         ('as_of = 2026-07-01\n[[rows]]\ntable = "product"\nnam = "x"', "Did you mean 'name'"),
     ],
-)  # fmt: skip
+)
 def test_wrong_mapping_is_refused(tmp_path, text, words):
     """Each mistake gives one error that says what is wrong."""
     with pytest.raises(WorkbenchError, match=re.escape(words)):

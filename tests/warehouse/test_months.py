@@ -91,8 +91,18 @@ def test_days_in_any_order_are_the_same_month(operators, monkeypatch, mapping, l
     once.deliver({"crm.csv": customers()} | days)
     daily.deliver({"crm.csv": customers()} | day(0) | day(1) | day(2))
     seen = []
-    for changed in (day(3), day(5), day(6), day(5, seed=1), day(30), day(31), day(4), day(32), day(5),
-                    {"cdr/04.csv": None}):  # fmt: skip
+    for changed in (
+        day(3),
+        day(5),
+        day(6),
+        day(5, seed=1),
+        day(30),
+        day(31),
+        day(4),
+        day(32),
+        day(5),
+        {"cdr/04.csv": None},
+    ):
         assert daily.deliver(changed) == [name for name, text in changed.items() if text]
         warehouse = open_warehouse("shop", root=daily.root)
         check_partials(warehouse)
@@ -111,8 +121,12 @@ def test_a_piece_that_is_damaged_or_gone(operators):
     shop.deliver({"crm.csv": customers(), **day(0), **day(1)})
     shop.deliver(day(2))
     warehouse = open_warehouse("shop", root=shop.root)
-    assert in_pieces(warehouse) == {"detail_record": [2], "customer_day": [2], "customer_month": [1],
-                                    "counterpart_month": [2]}  # fmt: skip
+    assert in_pieces(warehouse) == {
+        "detail_record": [2],
+        "customer_day": [2],
+        "customer_month": [1],
+        "counterpart_month": [2],
+    }
     copy = operators("copy", MAPPING)
     shutil.copytree(shop.root, copy.root, dirs_exist_ok=True)
     place = open_warehouse("shop", root=copy.root).place

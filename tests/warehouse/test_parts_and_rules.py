@@ -99,15 +99,19 @@ def delivered(months=3, customers=5, seed=1):
         lines += [f"S9{m},C2,13900000000,2020-01-01,,{at}"]
         calls = [
             f"C{i},S{i},2026-0{m}-{rng.randint(10, 28)} 10:00:0{i % 9},138000{rng.choice(known):05}"
-            for i in known for _ in range(3)
-        ]  # fmt: skip
+            for i in known
+            for _ in range(3)
+        ]
         bills = [f"B{m}-{i},C{i},2026-0{rng.randint(1, m)}-01,{9 + i},0,{9 + i + (i % 6 == 5)}" for i in known]
         bills += [f"B{m}-x,C1,2026-0{m + 4}-01,50,0,50", f"B{m}-y,C3,2026-0{m}-01,9999999999,0,9999999999"]
         paid = [f"P{m}-{i},C{i if i % 8 else 3},B{rng.randint(1, m)}-{i},2026-0{m}-20,{9 + i}" for i in known]
         for name, head, rows in (
-            ("crm", "id,prov,day,at", who), ("line", "s,c,n,from,to,at", lines), ("cdr", "c,s,t,to", calls),
-            ("bill", "b,c,m,fee,less,sum", bills), ("pay", "no,c,b,d,a", [*paid, f"P{m}-z,C77,,2026-01-01,1"]),
-        ):  # fmt: skip
+            ("crm", "id,prov,day,at", who),
+            ("line", "s,c,n,from,to,at", lines),
+            ("cdr", "c,s,t,to", calls),
+            ("bill", "b,c,m,fee,less,sum", bills),
+            ("pay", "no,c,b,d,a", [*paid, f"P{m}-z,C77,,2026-01-01,1"]),
+        ):
             files[f"{name}/{m}.csv"] = "\n".join([head, *rows, ""])
     return files
 

@@ -104,13 +104,16 @@ def test_twelve_columns_become_rows_through_a_table_of_links(shop):
     }
     assert account.balanced
     assert why(warehouse, "links.csv") == {
-        4: ["acct belongs to more than one cust"], 5: ["acct belongs to more than one cust"],
-        6: ["the same link stands in an earlier row"], 7: ["acct or cust is missing"],
-    }  # fmt: skip
+        4: ["acct belongs to more than one cust"],
+        5: ["acct belongs to more than one cust"],
+        6: ["the same link stands in an earlier row"],
+        7: ["acct or cust is missing"],
+    }
     assert warehouse.refused(file="links.csv")["record"].tolist()[:2] == ['"acct=003, cust=C3"', '"acct=003, cust=C4"']
     assert why(warehouse, "bills.csv") == {
-        4: ["prepare:long has no row for it"], 5: ["the record has 2 fields instead of 3"],
-    }  # fmt: skip
+        4: ["prepare:long has no row for it"],
+        5: ["the record has 2 fields instead of 3"],
+    }
     said = "prepare:long has 4 rows; of the 3 records of bills 1 stand in none, 2 in more than one (4 together)"
     assert said in account.notes
     assert warehouse.files()["file"].tolist() == ["bills.csv", "links.csv"]

@@ -124,8 +124,9 @@ def test_rules_among_tables_warn_and_every_row_stands(door):
     said = "payment: what is paid on the bill is more than the bill: 2 of 4 rows (payment.over_bill)"
     assert f"  warning: {said}" in account.lines()
     assert account.warned(["payment", "market"]) == [
-        "1 warning on the data behind this report, in payment: it stands, and may be wrong.", said,
-    ]  # fmt: skip
+        "1 warning on the data behind this report, in payment: it stands, and may be wrong.",
+        said,
+    ]
     assert account.warned(["customer"]) == []
 
 
@@ -196,7 +197,7 @@ def test_a_rule_that_does_not_hold_here_is_off(door):
         ('[rules]\nbill.bill_id.not_null = "warn"\n', "can't be 'warn'. Say 'refuse' or 'stop'."),
         ('rules = "strict"\n', "rules is a table of severities"),
     ],
-)  # fmt: skip
+)
 def test_what_is_no_rule_or_severity_is_refused(door, rules, said):
     with pytest.raises(WorkbenchError, match=said.replace("(", r"\(").replace("?", r"\?")):
         door(rules)

@@ -17,11 +17,16 @@ def checked(table: pd.DataFrame, keys: list[str], numbers: list[str], name: str)
     gaps = [say("'{column}' {n}", column=str(column), n=n) for column, n in missing if n]
     table = table.assign(**{c: table[c] if _plain(table[c]) else number(table[c], c, missing="keep") for c in numbers})
     twice = int(table.duplicated(keys).sum())
-    prove(say("{name} of {n} rows", name=Word(name), n=len(table)), {
-        say("missing values: {gaps}; mend or drop those rows", gaps=Listed(gaps, "")): not gaps,
-        say("{n} repeat {names}; give one row for each", n=twice, names=quoted(keys)): not twice,
-        say("{names} must be finite", names=quoted(numbers)): np.isfinite(table[numbers].to_numpy(dtype=float)).all(),
-    })  # fmt: skip
+    prove(
+        say("{name} of {n} rows", name=Word(name), n=len(table)),
+        {
+            say("missing values: {gaps}; mend or drop those rows", gaps=Listed(gaps, "")): not gaps,
+            say("{n} repeat {names}; give one row for each", n=twice, names=quoted(keys)): not twice,
+            say("{names} must be finite", names=quoted(numbers)): np.isfinite(
+                table[numbers].to_numpy(dtype=float)
+            ).all(),
+        },
+    )
     return table.iloc[by_id(table[keys[0]])].reset_index(drop=True)
 
 

@@ -194,8 +194,9 @@ class Design:
         code = np.zeros(len(weight), int) if stratum is None else np.unique(stratum, return_inverse=True)[1].ravel()
         unit, of_unit = np.arange(len(weight)), code
         if cluster is not None:
-            found, unit = np.unique(np.column_stack([code, np.unique(cluster, return_inverse=True)[1].ravel()]),
-                                    axis=0, return_inverse=True)  # fmt: skip
+            found, unit = np.unique(
+                np.column_stack([code, np.unique(cluster, return_inverse=True)[1].ravel()]), axis=0, return_inverse=True
+            )
             unit, of_unit = unit.ravel(), found[:, 0]
         return cls(np.asarray(weight, float), unit, of_unit, np.bincount(of_unit))
 
@@ -296,9 +297,15 @@ class Design:
         whole = units / left if left > 0 else 1.0
         df, df_units = (max(1.0, n * (1 - lost / units)) if units > 1 else 0.0 for n in (alike, units))
         return _Errors(
-            variance, third, df, df_units, widening=max(1.0, whole / float(factor @ inside / units)) ** 0.5,
-            resampled=whole**0.5, units=float(1 / square.sum()), unit=unit,
-        )  # fmt: skip
+            variance,
+            third,
+            df,
+            df_units,
+            widening=max(1.0, whole / float(factor @ inside / units)) ** 0.5,
+            resampled=whole**0.5,
+            units=float(1 / square.sum()),
+            unit=unit,
+        )
 
 
 @dataclass(frozen=True, eq=False)

@@ -32,10 +32,23 @@ PILOT_MONTHS = slice(7, 12)
 PILOT_EFFECT = 4.0
 # The small ones: month, share of eligible customers, yuan a month for two months, by call (else by message).
 SMALL = (
-    (4, 0.12, 0.0, 0), (4, 0.12, 7.0, 1), (5, 0.12, 0.0, 0), (5, 0.12, 0.0, 1), (5, 0.12, 5.0, 0), (6, 0.03, 0.0, 0),
-    (6, 0.04, 0.0, 1), (7, 0.03, 9.0, 1), (7, 0.04, 0.0, 0), (7, 0.03, 0.0, 0), (8, 0.05, -4.0, 1), (8, 0.03, 0.0, 0),
-    (8, 0.04, 0.0, 1), (9, 0.05, 6.0, 1), (9, 0.03, 0.0, 0), (9, 0.04, 0.0, 0),
-)  # fmt: skip
+    (4, 0.12, 0.0, 0),
+    (4, 0.12, 7.0, 1),
+    (5, 0.12, 0.0, 0),
+    (5, 0.12, 0.0, 1),
+    (5, 0.12, 5.0, 0),
+    (6, 0.03, 0.0, 0),
+    (6, 0.04, 0.0, 1),
+    (7, 0.03, 9.0, 1),
+    (7, 0.04, 0.0, 0),
+    (7, 0.03, 0.0, 0),
+    (8, 0.05, -4.0, 1),
+    (8, 0.03, 0.0, 0),
+    (8, 0.04, 0.0, 1),
+    (9, 0.05, 6.0, 1),
+    (9, 0.03, 0.0, 0),
+    (9, 0.04, 0.0, 0),
+)
 SMALL_IDS = tuple(f"small_{number:02}" for number in range(1, len(SMALL) + 1))
 IDS = (OFFERS, *SMALL_IDS)
 _MONTHS = np.array([OFFERS_MONTH, *(row[0] for row in SMALL)])
@@ -129,11 +142,19 @@ def _play_offers(known: Known, dose: np.ndarray, rng: np.random.Generator):
     responds = np.array([0.03, 0.20, 0.10, 0.15])[arm * reached]
     opts_out = np.array([0.01, 0.02, 0.01, 0.05])[arm * reached]
     played = (
-        np.zeros(len(member), dtype=np.int64), member, arm, reached,
-        rng.random(len(member)) < responds, rng.random(len(member)) < opts_out,
-    )  # fmt: skip
-    truth = {"member": np.tile(member, 3), "arm": np.repeat(np.arange(1, 4), len(member)),
-             "reached": delivered.ravel(), "dose": np.tile(dose[member], 3)}  # fmt: skip
+        np.zeros(len(member), dtype=np.int64),
+        member,
+        arm,
+        reached,
+        rng.random(len(member)) < responds,
+        rng.random(len(member)) < opts_out,
+    )
+    truth = {
+        "member": np.tile(member, 3),
+        "arm": np.repeat(np.arange(1, 4), len(member)),
+        "reached": delivered.ravel(),
+        "dose": np.tile(dose[member], 3),
+    }
     return played, changed, truth | {f"month_{k + 1}": effect[:, :, k].ravel() for k in range(WINDOW)}
 
 

@@ -97,14 +97,25 @@ def _operator(raw: dict) -> Operator:
     if [a.shape for a in arrays.values()] != [(3, 3), (3, 3), (3,), (3,)] or len(raw["names"]) != 3:
         raise ValueError("shares, satisfaction, growth and arpu are not those of three operators and three services")
     return Operator(
-        names=tuple(raw["names"]), lines_in_all=raw["lines_in_all"], **arrays, pilot=tuple(raw["pilot"]),
-        provinces=tuple(row[0] for row in rows), province_share=size / size.sum(),
-        cities=tuple(tuple(row[2:]) for row in rows), tariff_ids=tuple(row[0] for row in tariffs),
-        tariff_names=tuple(row[1] for row in tariffs), tariff_service=service,
+        names=tuple(raw["names"]),
+        lines_in_all=raw["lines_in_all"],
+        **arrays,
+        pilot=tuple(raw["pilot"]),
+        provinces=tuple(row[0] for row in rows),
+        province_share=size / size.sum(),
+        cities=tuple(tuple(row[2:]) for row in rows),
+        tariff_ids=tuple(row[0] for row in tariffs),
+        tariff_names=tuple(row[1] for row in tariffs),
+        tariff_service=service,
         tariff_fees=np.array([row[3] for row in tariffs], dtype=float),
         mobile=np.array([row[3:] for row in tariffs if row[2] == "mobile"], dtype=float),
-        product_ids=products[0], product_names=products[1], product_groups=products[2],
-        product_fees=np.array(products[3]), product_margins=products[4], take=np.array(products[5:]),
+        product_ids=products[0],
+        product_names=products[1],
+        product_groups=products[2],
+        product_fees=np.array(products[3]),
+        product_margins=products[4],
+        take=np.array(products[5:]),
         segments={name: np.array(values) for name, values in raw["segments"].items()},
-        campaigns=raw["campaigns"], words=raw["words"],
-    )  # fmt: skip
+        campaigns=raw["campaigns"],
+        words=raw["words"],
+    )

@@ -44,9 +44,21 @@ Progress = Callable[[str, int, int], None]
 _DECLARED = "truth/declared.json"
 # New streams come last: a stream's place is part of its seed.
 _STREAMS = (
-    "people", "usage", "money", "products", "service", "campaigns", "market", "survey", "offers", "leaving", "recovery",
-    "collection", "cheating", "topups",
-)  # fmt: skip
+    "people",
+    "usage",
+    "money",
+    "products",
+    "service",
+    "campaigns",
+    "market",
+    "survey",
+    "offers",
+    "leaving",
+    "recovery",
+    "collection",
+    "cheating",
+    "topups",
+)
 
 
 @dataclass(frozen=True)

@@ -85,10 +85,12 @@ class Account:
             say(
                 "{share} of the {n} records behind this report were refused when the data came in; of the records of "
                 "{table} {most}.",
-                share=refused.part((of["refused"] + of["followed"]).sum() / raw), n=raw,
-                table=refused.table(worst), most=refused.part(shares[worst]),
+                share=refused.part((of["refused"] + of["followed"]).sum() / raw),
+                n=raw,
+                table=refused.table(worst),
+                most=refused.part(shares[worst]),
             )
-        ]  # fmt: skip
+        ]
         for table, row in of.iterrows():
             here = self.reasons[self.reasons["table"] == table].set_index("reason")
             own = here["lost"] - here.index.str.contains(" does not stand in ") * row["followed"]
@@ -97,8 +99,9 @@ class Account:
             if row["refused"] and (own > 0).any():
                 text = say(
                     "{table}: {n} of {all} records, most often because {why}.",
-                    why=refused.because(str(own.idxmax())), **known,
-                )  # fmt: skip
+                    why=refused.because(str(own.idxmax())),
+                    **known,
+                )
             else:
                 text = say("{table}: {n} of {all} records.", **known)
             more = say("{n} more because what they belong to was refused.", n=int(row["followed"]))

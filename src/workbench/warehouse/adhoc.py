@@ -78,9 +78,12 @@ def sql(
     source : str
     parameters : mapping, optional
         Values of the parameters of features and views, such as ``days``; ``as_of`` is the warehouse's unless given.
-    limit : Rows at most; all if None.
-    seconds : Time that it may take.
-    root : Folder of the project.
+    limit : int, optional
+        Rows at most; all if None.
+    seconds : float
+        Time that it may take.
+    root : Path or str, optional
+        Folder of the project.
 
     Raises
     ------
@@ -110,9 +113,13 @@ def select(
     _note(statement, warehouse)
     with tempfile.TemporaryDirectory(prefix="workbench-sql-") as folder:
         asked = {
-            "folder": folder, "place": str(warehouse.place), "statement": statement, "parameters": texts,
-            "limit": limit, "seconds": seconds,
-        }  # fmt: skip
+            "folder": folder,
+            "place": str(warehouse.place),
+            "statement": statement,
+            "parameters": texts,
+            "limit": limit,
+            "seconds": seconds,
+        }
         found = ask(asked, Path(folder))
         taken = {name for names in found["read"].values() for name in names}
         for name in parameters or ():

@@ -57,8 +57,9 @@ class CampaignArms:
         """Say what `means` shows."""
         return say(
             "Members and mean outcomes by arm ({name}, assignment: {assignment}).",
-            name=str(self.facts["name"]), assignment=Term(str(self.facts["assignment"])),
-        )  # fmt: skip
+            name=str(self.facts["name"]),
+            assignment=Term(str(self.facts["assignment"])),
+        )
 
     def means(self) -> pd.DataFrame:
         """Give members and mean outcomes by arm."""

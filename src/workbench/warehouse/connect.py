@@ -81,13 +81,23 @@ def open_version(source: str, place: Path) -> Warehouse:
         )
     notes = facts["notes"].splitlines()
     if new := _since(there):
-        said = say("read as an earlier program ingested it: {names} came since, and are empty here. {command}",
-                   names=Listed(new), command=command)  # fmt: skip
+        said = say(
+            "read as an earlier program ingested it: {names} came since, and are empty here. {command}",
+            names=Listed(new),
+            command=command,
+        )
         notes.append(said)
     return Warehouse(
-        source, place.name, facts["title"], facts["operator"], facts["currency"],
-        date.fromisoformat(facts["as_of"]), facts["key_fingerprint"], tuple(notes), place,
-    )  # fmt: skip
+        source,
+        place.name,
+        facts["title"],
+        facts["operator"],
+        facts["currency"],
+        date.fromisoformat(facts["as_of"]),
+        facts["key_fingerprint"],
+        tuple(notes),
+        place,
+    )
 
 
 @dataclass(frozen=True)
@@ -99,8 +109,10 @@ class Warehouse:
     Attributes
     ----------
     source, version, title, operator, currency : str
-    as_of : The day before which all is known.
-    key_fingerprint : Tells the key of the pseudonyms from others; "" where there are none.
+    as_of : date
+        The day before which all is known.
+    key_fingerprint : str
+        Tells the key of the pseudonyms from others; "" where there are none.
     notes : tuple of str
     place : Path
         Folder of this version.
@@ -150,7 +162,8 @@ class Warehouse:
         ----------
         name : str
         columns : iterable of str, optional
-        province : Take only rows of this province's customers; "" for all.
+        province : str
+            Take only rows of this province's customers; "" for all.
 
         Raises
         ------
@@ -251,8 +264,10 @@ class Warehouse:
 
         Parameters
         ----------
-        wave : A wave's name, "latest" for the last in order of name, or "" for all.
-        province : Take only its respondents; "" for all.
+        wave : str
+            A wave's name, "latest" for the last in order of name, or "" for all.
+        province : str
+            Take only its respondents; "" for all.
 
         Raises
         ------
@@ -327,8 +342,10 @@ def _opened(place: Path, _written: int, _process: int) -> duckdb.DuckDBPyConnect
 
 def locked_down(place: Path, limits: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
     """Open a version so that nothing of the machine is seen but its tables, and no setting can be changed any more.
-
-    Parameters
+    place : Path
+        Folder of the version.
+    limits : mapping of str to str
+        Settings of DuckDB, with their values.
     ----------
     place : Folder of the version.
     limits : Settings of DuckDB, with their values.

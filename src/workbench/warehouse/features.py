@@ -53,9 +53,13 @@ class Queryable(Protocol):
 
 
 def customer_features(
-    warehouse: Queryable, as_of: date | str, *, tables: Sequence[str] | None = None, province: str = "",
+    warehouse: Queryable,
+    as_of: date | str,
+    *,
+    tables: Sequence[str] | None = None,
+    province: str = "",
     use: bool = True,
-) -> pd.DataFrame:  # fmt: skip
+) -> pd.DataFrame:
     """Give what is known about each active customer as of a date, one row a customer.
 
     Active is who joined before `as_of` and is not gone: had lines before it, all of them ended before it. Nothing that
@@ -64,11 +68,16 @@ def customer_features(
 
     Parameters
     ----------
-    warehouse : Opened by `open_warehouse`; anything with ``query(sql, parameters)`` over the canonical tables will do.
-    as_of : Exclusive; text as "YYYY-MM-DD".
-    tables : Names of feature files, for instance ``["activity", "bills"]``; all if None. `life` is always among them.
-    province : Take only its customers; "" for all.
-    use : False leaves missing what the detail records say, as if there were none: where they do not cover the days.
+    warehouse : Queryable
+        Opened by `open_warehouse`; anything with ``query(sql, parameters)`` over the canonical tables will do.
+    as_of : date or str
+        Exclusive; text as "YYYY-MM-DD".
+    tables : sequence of str, optional
+        Names of feature files, for instance ``["activity", "bills"]``; all if None. `life` is always among them.
+    province : str
+        Take only its customers; "" for all.
+    use : bool
+        False leaves missing what the detail records say, as if there were none: where they do not cover the days.
 
     Returns
     -------

@@ -50,9 +50,11 @@ def customer_base(
             say(
                 "not answerable: the time from {begin} to before {end} begins before departures were recorded, on "
                 "{since}. Take fewer months, or a later as_of.",
-                begin=begin.date(), end=end.date(), since=as_date(since),
+                begin=begin.date(),
+                end=end.date(),
+                since=as_date(since),
             )
-        )  # fmt: skip
+        )
     found = view(warehouse, "customer_base", from_on=begin.date(), as_of=end.date())
     if found.empty:
         raise CannotAnswer(say("not answerable: nobody was a customer on {day}.", day=begin.date()))

@@ -73,9 +73,20 @@ def open_live(source: str, said: Mapping[str, Any], root: Path) -> LiveWarehouse
     with _one_sentence(source, secrets):
         engine, stored, version = _opened(url, texts["schema"], os.getpid(), int(time.monotonic() // LOOKED_FOR))
     return LiveWarehouse(
-        source, version, texts["title"], texts["operator"], texts["currency"] or "yuan", said["as_of"], "",
-        (str(say("read where it stands: current, not repeatable")),), root, engine, stored, departments, tuple(secrets),
-    )  # fmt: skip
+        source,
+        version,
+        texts["title"],
+        texts["operator"],
+        texts["currency"] or "yuan",
+        said["as_of"],
+        "",
+        (str(say("read where it stands: current, not repeatable")),),
+        root,
+        engine,
+        stored,
+        departments,
+        tuple(secrets),
+    )
 
 
 @cache
@@ -100,8 +111,10 @@ class LiveWarehouse(Warehouse):
     Attributes
     ----------
     engine : Engine
-    stored : Partials and long twins that stand there as tables.
-    departments : Who delivers a table, as far as the mapping says.
+    stored : frozenset of str
+        Partials and long twins that stand there as tables.
+    departments : mapping of str to str
+        Who delivers a table, as far as the mapping says.
     """
 
     engine: Engine = field(repr=False)
@@ -151,9 +164,21 @@ class LiveWarehouse(Warehouse):
     def account(self) -> pd.DataFrame:
         """Give the account, which is empty: nothing was ingested."""
         return pd.DataFrame(
-            {n: pd.Series(dtype="str" if n in ("file", "table") else "int64") for n in (
-                "file", "table", "raw", "accepted", "quarantined", "set_aside", "followed", "lines", "most_refused")}
-        )  # fmt: skip
+            {
+                n: pd.Series(dtype="str" if n in ("file", "table") else "int64")
+                for n in (
+                    "file",
+                    "table",
+                    "raw",
+                    "accepted",
+                    "quarantined",
+                    "set_aside",
+                    "followed",
+                    "lines",
+                    "most_refused",
+                )
+            }
+        )
 
     def files(self) -> pd.DataFrame:
         """Give the files that were read: none."""
@@ -223,8 +248,9 @@ def _require_small_letters(names: Iterable[str], there: Iterable[str]) -> None:
     """Refuse a name of ours in other letters: it is another to the engine, and would count as missing."""
     small = {name.lower(): name for name in there if name.lower() not in {*there}}
     for name in filter(small.get, names):
-        raise WorkbenchError(say("'{name}' is '{found}' there. Give it in small letters, in a view.",
-            name=name, found=small[name]))  # fmt: skip
+        raise WorkbenchError(
+            say("'{name}' is '{found}' there. Give it in small letters, in a view.", name=name, found=small[name])
+        )
 
 
 _WHOLE = ("bigint", "integer", "smallint", "int", "tinyint")
@@ -252,8 +278,9 @@ def _require_pseudonyms(engine: Engine, there: Mapping[str, Mapping[str, str]]) 
             if any(personal(str(value), whole=True) for value in engine.run(sql).column(0).to_pylist()):
                 said = say(
                     "{table}.{column} holds numbers of people in clear. Give pseudonyms there, or ingest an extract.",
-                    table=name, column=column,
-                )  # fmt: skip
+                    table=name,
+                    column=column,
+                )
                 raise WorkbenchError(said)
 
 
@@ -285,6 +312,7 @@ def _one_sentence(source: str, secrets: Sequence[str]) -> Iterator[None]:
         why = without(line, secrets).lstrip(": ").rstrip(".")
         said = say(
             "'{source}' can't be read where it stands: {why}. Is the server there, and are the credentials right?",
-            source=source, why=why[:300],
-        )  # fmt: skip
+            source=source,
+            why=why[:300],
+        )
         raise WorkbenchError(said) from None

@@ -150,7 +150,8 @@ def rulebook(raw: Any, where: str) -> Rulebook:
     ----------
     raw : Any
         The table `[rules]`, with names in dots or nested.
-    where : For messages.
+    where : str
+        For messages.
 
     Raises
     ------

@@ -59,12 +59,15 @@ def answer(
 
     Parameters
     ----------
-    folder : For the result, and for what does not fit into memory.
-    place : Folder of the version.
+    folder : Path
+        For the result, and for what does not fit into memory.
+    place : Path
+        Folder of the version.
     statement : str
     parameters : mapping of str to str
         Values of what stands as `$name` in the views and features.
-    limit : Rows to give.
+    limit : int, optional
+        Rows to give.
 
     Returns
     -------
@@ -166,9 +169,14 @@ def _require_lasting(con: duckdb.DuckDBPyConnection, statement: str) -> None:
 
 
 _CLOCK = (
-    "current_date", "current_time", "current_timestamp", "current_localtime", "current_localtimestamp", "localtime",
+    "current_date",
+    "current_time",
+    "current_timestamp",
+    "current_localtime",
+    "current_localtimestamp",
+    "localtime",
     "localtimestamp",
-)  # fmt: skip
+)
 _ROWS = ("unnest", "range", "generate_series", "repeat", "json_each", "json_tree")  # functions that give rows
 
 
@@ -288,8 +296,9 @@ def _write(batches: pa.RecordBatchReader, path: Path, limit: int | None) -> bool
 
 TOO_MUCH = say(
     "the query needs more than the {n} GB of memory that it may take, or more room on the disk. Join on keys, choose "
-    "fewer rows or columns, or group first.", n=MEMORY // GIGABYTE
-)  # fmt: skip
+    "fewer rows or columns, or group first.",
+    n=MEMORY // GIGABYTE,
+)
 
 
 def _said(error: Exception, con: duckdb.DuckDBPyConnection, tables: Iterable[str] | None = None) -> Message:

@@ -44,9 +44,16 @@ class Scored:
 
 
 def score(
-    warehouse: Any, query: str, model: Any, *, into: Path | str, parameters: Sequence | Mapping = (),
-    key: str = "customer_id", batch: int = BATCH, workers: int = 1,
-) -> Scored:  # fmt: skip
+    warehouse: Any,
+    query: str,
+    model: Any,
+    *,
+    into: Path | str,
+    parameters: Sequence | Mapping = (),
+    key: str = "customer_id",
+    batch: int = BATCH,
+    workers: int = 1,
+) -> Scored:
     """Score each row of a query and write key and score to a Parquet or CSV file, in the query's order.
 
     One batch at a time is in memory, whatever the number of rows. The file gets its name when it is whole: an error or
@@ -54,17 +61,24 @@ def score(
 
     Parameters
     ----------
-    warehouse : Our own, or one of PostgreSQL or Spark, whose rows come out by batches; anything with ``connect()``.
-    query : One row a customer: the key and what the model takes, for instance ``features_sql(["activity", "bills"])``
+    warehouse : object
+        Our own, or one of PostgreSQL or Spark, whose rows come out by batches; anything with ``connect()``.
+    query : str
+        One row a customer: the key and what the model takes, for instance ``features_sql(["activity", "bills"])``
         with ``parameters={"as_of": "2026-07-01"}``.
-    model : A fitted segmentation (``assign``), a classifier of two classes (``predict_proba``, of the second), a
+    model : object
+        A fitted segmentation (``assign``), a classifier of two classes (``predict_proba``, of the second), a
         predictor (``predict``), or a function of a DataFrame that gives one value, or a row of named values, for each
         of its rows. It sees the columns it was fitted on (``feature_names_in_``), else all but the key. What it says of
         a row must not depend on the other rows.
-    into : The file, CSV where it ends so; its folder exists.
-    key : Column that tells rows apart. A score that has no names of its own is `score`.
-    batch : Rows at a time.
-    workers : Processes that score; the file is the same with any number of them.
+    into : Path or str
+        The file, CSV where it ends so; its folder exists.
+    key : str
+        Column that tells rows apart. A score that has no names of its own is `score`.
+    batch : int
+        Rows at a time.
+    workers : int
+        Processes that score; the file is the same with any number of them.
 
     Raises
     ------

@@ -21,7 +21,8 @@ def view(warehouse: Queryable, name: str, **parameters: Any) -> pd.DataFrame:
     Parameters
     ----------
     warehouse : Warehouse
-    name : A file of `views/`, or a partial.
+    name : str
+        A file of `views/`, or a partial.
     **parameters
         All that the file names, such as ``as_of``.
 

@@ -85,10 +85,12 @@ def maximise(likelihood: LogLikelihood, start: np.ndarray, names: Sequence[str],
                     say(
                         "The likelihood of {model} has no maximum inside ('{name}' {ends} without end): take more "
                         "customers, or another model.",
-                        model=model, name=names[farthest], ends=Term("grows") if grows else Term("falls"),
+                        model=model,
+                        name=names[farthest],
+                        ends=Term("grows") if grows else Term("falls"),
                     ),
                 )
-            )  # fmt: skip
+            )
         return Maximum(names, theta, np.linalg.inv(information), float(likelihood(theta)[0]), level)
 
 

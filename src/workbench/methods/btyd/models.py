@@ -77,7 +77,7 @@ class Btyd(Result):
     @property
     def params(self) -> pd.DataFrame:
         """One row a parameter: estimate, low, high (NaN if fewer than 500 came back); alpha and beta of Pareto/NBD in
-        `unit`."""  # fmt: skip
+        `unit`."""
         rows = self.fit.params
         if not self._enough:
             rows[["low", "high"]] = np.nan
@@ -180,8 +180,9 @@ class Btyd(Result):
             said = say(
                 "Of {all} customers, {active} {span} are still active; expect {total} purchases {between} in the next "
                 "{ahead} {units}.",
-                span=Span(*active[1:], ",.0f"), **found,
-            )  # fmt: skip
+                span=Span(*active[1:], ",.0f"),
+                **found,
+            )
             doubt = say("")
         else:
             said = say(
@@ -191,8 +192,9 @@ class Btyd(Result):
             )
             doubt = say(
                 "How many are active has no interval, as only {again} came back ({needed} needed).",
-                again=len(self.customers) - once, needed=FEWEST_FOR_INTERVALS,
-            )  # fmt: skip
+                again=len(self.customers) - once,
+                needed=FEWEST_FOR_INTERVALS,
+            )
         alike = say("It counts all {once} one-time buyers as active: to tell customers apart take mbg_nbd.", once=once)
         by = say("By the model {model}.", model=self._process.label)
         return join(said, by, doubt, *[alike] * (self.model == "bg_nbd"), left_out(self.set_aside))
@@ -225,9 +227,12 @@ class Btyd(Result):
         ahead = round(float(self.customers["seen"].max()))
         n, active, total = len(self.customers), self.active(), self.total(ahead)
         expected: dict[str, Any] = {
-            "total": Number(total[0], ",.0f"), "between": Span(*total[1:], ",.0f"), "n": n, "ahead": ahead,
+            "total": Number(total[0], ",.0f"),
+            "between": Span(*total[1:], ",.0f"),
+            "n": n,
+            "ahead": ahead,
             "units": Term(f"{self.unit}s"),
-        }  # fmt: skip
+        }
         most = say(
             "Spend on keeping them at most what they will bring: {total} purchases {between} of {n} customers in "
             "{ahead} {units}.",
@@ -236,8 +241,9 @@ class Btyd(Result):
         if not isinstance(spend, Refusal):
             most = say(
                 "Spend on keeping them at most what they will bring: {mean} {currency} a purchase.",
-                mean=Number(spend.mean[0], ".2f"), currency=Term(spend.currency),
-            )  # fmt: skip
+                mean=Number(spend.mean[0], ".2f"),
+                currency=Term(spend.currency),
+            )
         change = say("later purchases that miss this forecast.")
         if self.model == "bg_nbd":
             return Decision(
@@ -263,10 +269,12 @@ class Btyd(Result):
         aside = [say("{reason} {count}", reason=Term(what), count=n) for what, n in self.set_aside.items() if n]
         return say(
             "Parameters of {model} in {units}, {n} customers; log-likelihood {loglik}. Set aside: {aside}.",
-            model=self._process.label, units=Term(f"{self.unit}s"), n=len(self.customers),
+            model=self._process.label,
+            units=Term(f"{self.unit}s"),
+            n=len(self.customers),
             loglik=Name(f"{self.loglik:,.2f}".replace("-", "−")),
             aside=Listed(tuple(aside), "") if aside else Term("nothing"),
-        )  # fmt: skip
+        )
 
     def picture_caption(self) -> Message:
         """Say what the picture shows."""
@@ -278,8 +286,10 @@ class Btyd(Result):
         frame = pd.DataFrame(rows, columns=["of", "estimate", "low", "high"])
         caption = say(
             "What is to be expected in the {periods} {units} after {until}.",
-            periods=Number(periods, ",.0f"), units=Term(f"{self.unit}s"), until=self.until.date(),
-        )  # fmt: skip
+            periods=Number(periods, ",.0f"),
+            units=Term(f"{self.unit}s"),
+            until=self.until.date(),
+        )
         return Table("ahead", frame, caption, dict.fromkeys(["estimate", "low", "high"], COUNT))
 
     def by_chance(self, periods: float) -> Table:
@@ -291,8 +301,9 @@ class Btyd(Result):
         frame = pd.DataFrame({"still there": words, "customers": np.bincount(band, minlength=5), "expected": expected})
         said = say(
             "Customers by their chance of being one still, and purchases expected in {periods} {units}.",
-            periods=Number(periods, ",.0f"), units=Term(f"{self.unit}s"),
-        )  # fmt: skip
+            periods=Number(periods, ",.0f"),
+            units=Term(f"{self.unit}s"),
+        )
         return Table("chances", frame, said, {"expected": COUNT}, "customers")
 
     def quantities(self) -> Iterable[Quantity]:
@@ -397,10 +408,14 @@ class Holdout(Result):
         return say(
             "In the {periods} {units} held out, customers bought {actual} times; {model} expected {expected} {span}: "
             "{verdict}.",
-            periods=Number(self.periods, ".4g"), units=Term(f"{self.unit}s"), actual=Number(row["actual"], ",.0f"),
-            model=self.label, expected=Number(row["expected"], ",.0f"), span=Span(row["low"], row["high"], ",.0f"),
+            periods=Number(self.periods, ".4g"),
+            units=Term(f"{self.unit}s"),
+            actual=Number(row["actual"], ",.0f"),
+            model=self.label,
+            expected=Number(row["expected"], ",.0f"),
+            span=Span(row["low"], row["high"], ",.0f"),
             verdict=off,
-        )  # fmt: skip
+        )
 
 
 def fit_btyd(

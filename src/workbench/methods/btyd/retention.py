@@ -51,9 +51,11 @@ class Sbg(Result):
         return say(
             "By sBG {early} leave in period {first}, then {late} of the rest in period {last}: those likely to leave "
             "go first.",
-            early=Share(float(self.leaving(first))), first=Number(first, ".0f"),
-            late=Share(float(self.leaving(last))), last=Number(last, ".0f"),
-        )  # fmt: skip
+            early=Share(float(self.leaving(first))),
+            first=Number(first, ".0f"),
+            late=Share(float(self.leaving(last))),
+            last=Number(last, ".0f"),
+        )
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the parameters."""

@@ -62,9 +62,11 @@ class GammaGamma(Result):
             )
         text = say(
             "A purchase brings {mean} {unit} {span} on average over customers, from {again} who bought again.",
-            mean=Number(mean, ".2f"), unit=Term(self.currency), span=Span(low, high, ".2f"),
+            mean=Number(mean, ".2f"),
+            unit=Term(self.currency),
+            span=Span(low, high, ".2f"),
             again=int((self.customers["repeats"] > 0).sum()),
-        )  # fmt: skip
+        )
         return join(text, related, left_out(self.set_aside))
 
     def tiles(self) -> tuple[Tile, ...]:

@@ -8,5 +8,13 @@ from workbench.methods.experiment.checks import CampaignChecks, check_campaign, 
 from workbench.methods.experiment.effect import AverageEffect, Interval, average_effect
 from workbench.methods.experiment.learners import Trees, predict_uplift
 
-__all__ = ["AverageEffect", "CampaignChecks", "Interval", "Trees", "average_effect", "check_campaign", "predict_uplift",
-    "sample_ratio"]  # fmt: skip
+__all__ = [
+    "AverageEffect",
+    "CampaignChecks",
+    "Interval",
+    "Trees",
+    "average_effect",
+    "check_campaign",
+    "predict_uplift",
+    "sample_ratio",
+]

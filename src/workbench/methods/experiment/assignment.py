@@ -97,15 +97,20 @@ def assign_arms(
 
     Parameters
     ----------
-    members : One row a member.
-    member : Column that identifies a member (its pseudonym).
+    members : DataFrame
+        One row a member.
+    member : str
+        Column that identifies a member (its pseudonym).
     shares : mapping of str to float
         Share of each arm, 0-1; their sum is 1. The arm without contact is called "control".
-    campaign : Its name; a new name is a new draw.
+    campaign : str
+        Its name; a new name is a new draw.
     key : bytes or str
         At least 16 characters (`read_key(root).key` of the warehouse). It appears in no output.
-    strata : Columns of few values, such as province and tier; within each combination the shares hold.
-    clusters : Column of the unit that is drawn whole (household, shop); the shares are then of clusters.
+    strata : sequence of str
+        Columns of few values, such as province and tier; within each combination the shares hold.
+    clusters : str, optional
+        Column of the unit that is drawn whole (household, shop); the shares are then of clusters.
 
     Raises
     ------

@@ -144,14 +144,20 @@ def check_campaign(
 
     Parameters
     ----------
-    members : One row a member.
-    treatment : Column of 0/1, booleans, or names of two arms of which one is "control".
-    covariates : Columns known on the day of assignment, numeric or text. Nothing measured later.
+    members : DataFrame
+        One row a member.
+    treatment : str
+        Column of 0/1, booleans, or names of two arms of which one is "control".
+    covariates : sequence of str
+        Columns known on the day of assignment, numeric or text. Nothing measured later.
     expected_share : float, optional
         Planned share of treated members, 0-1; without it the sample ratio is not tested.
-    outcomes : Columns whose missing values are compared between the arms.
-    member : Column that identifies a member; members listed twice are refused.
-    campaign : Name in the quantities.
+    outcomes : sequence of str
+        Columns whose missing values are compared between the arms.
+    member : str, optional
+        Column that identifies a member; members listed twice are refused.
+    campaign : str
+        Name in the quantities.
 
     Raises
     ------

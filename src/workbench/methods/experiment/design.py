@@ -227,12 +227,18 @@ class CampaignPlan(Result):
         """Say what to do with the next campaign, in a sentence without its statistics."""
         worst, members = self._worst()
         if np.isnan(self.recommended):
-            return say("Do not run the next campaign with {members} members: it cannot show the effect wanted, as "
-                "{needed} would.", members=members, needed=self.needed)  # fmt: skip
+            return say(
+                "Do not run the next campaign with {members} members: it cannot show the effect wanted, as "
+                "{needed} would.",
+                members=members,
+                needed=self.needed,
+            )
         return say(
             "Hold out a random {control} of the next {members}: effects from {seen} show.",
-            control=worst["control"], members=members, seen=self._amount(worst["detectable"]),
-        )  # fmt: skip
+            control=worst["control"],
+            members=members,
+            seen=self._amount(worst["detectable"]),
+        )
 
     def tiles(self) -> tuple[Tile, ...]:
         """Give how many to hold out; none where no holdout shows the effect wanted."""
@@ -325,19 +331,23 @@ def plan_campaign(
     history : DataFrame, optional
         One row a customer of those the campaign will draw on: the outcome of an earlier period as long as the
         campaign's window.
-    outcome : Its column, numeric; its name in the words.
+    outcome : str
+        Its column, numeric; its name in the words.
     covariates, strata : sequences of str
         Columns of `history` known before that period, which the analysis will adjust for, or by which arms are drawn.
-    clusters : Column of what will be drawn (household, shop), where it is not the member.
+    clusters : str, optional
+        Column of what will be drawn (household, shop), where it is not the member.
     spread : Spread, optional
         Instead of `history`: mean and spread of the outcome as known from elsewhere.
-    members : Members of the campaign, all arms; the rows of `history` where not given.
+    members : int, optional
+        Members of the campaign, all arms; the rows of `history` where not given.
     arms : mapping of str to float, optional
         Relative sizes of the contact arms, by name; one arm "contact" without. With several arms the level is divided
         by their number (Bonferroni; Holm's test afterwards never has less power).
     holdouts : sequence of float
         Shares of all members to hold out, 0-1.
-    margin : Money per unit of the outcome.
+    margin : float
+        Money per unit of the outcome.
     contact_cost : float, or mapping by arm
         Money a contacted member.
     incentive_cost, redemption : float

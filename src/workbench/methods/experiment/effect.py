@@ -215,17 +215,22 @@ def average_effect(
 
     Parameters
     ----------
-    members : One row a member; both arms.
-    outcome : Numeric column, complete: 0/1, a count (the effect is on the rate per member) or an amount.
-    treatment : Column of 0/1, booleans, or names of two arms of which one is "control".
+    members : DataFrame
+        One row a member; both arms.
+    outcome : str
+        Numeric column, complete: 0/1, a count (the effect is on the rate per member) or an amount.
+    treatment : str
+        Column of 0/1, booleans, or names of two arms of which one is "control".
     covariates : sequence of str
         Columns known before assignment. A missing number becomes the mean with an indicator, categories become
         indicators; no row is dropped.
-    clusters : Column of the unit that was drawn (household, shop), where it was not the member.
+    clusters : str, optional
+        Column of the unit that was drawn (household, shop), where it was not the member.
     method : {"difference", "lin", "aipw"}, optional
         Difference of means; regression in each arm (Lin), HC2; cross-fitted doubly robust. The default is "lin"
         with covariates and "difference" without.
-    level : Coverage of the intervals, 0-1.
+    level : float
+        Coverage of the intervals, 0-1.
     target : {"population", "members"}
         Effect on customers like these, from whom the members are drawn; or on these members alone, with a smaller error
         where the effect grows with the covariates of "lin" (that of Lin's paper).
@@ -234,8 +239,10 @@ def average_effect(
         the covariates, and where these differ (joint test, p < 0.001) the claim is refused: nobody drew these arms.
     rng : int, SeedSequence or Generator
         Draws the folds of "aipw"; the others draw nothing.
-    unit : Unit of the outcome, for the words.
-    campaign : Name in the quantities.
+    unit : str
+        Unit of the outcome, for the words.
+    campaign : str
+        Name in the quantities.
 
     Raises
     ------

@@ -107,10 +107,14 @@ def predict_uplift(
 
     Parameters
     ----------
-    members : One row a member; both arms of a randomised campaign.
-    outcome : Numeric column, complete.
-    treatment : Column of 0/1, booleans, or names of two arms of which one is "control".
-    features : Columns known before assignment; numbers and texts, missing values as they are.
+    members : DataFrame
+        One row a member; both arms of a randomised campaign.
+    outcome : str
+        Numeric column, complete.
+    treatment : str
+        Column of 0/1, booleans, or names of two arms of which one is "control".
+    features : sequence of str
+        Columns known before assignment; numbers and texts, missing values as they are.
     learner : {"x", "s", "t", "dr", "r"}
         How outcome models become an effect; see docs/methods/experiment.md.
     folds : int, optional

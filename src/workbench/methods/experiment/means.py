@@ -77,9 +77,14 @@ def arm_means(y: np.ndarray, treated: np.ndarray, x: np.ndarray | None = None, *
             slopes = np.linalg.solve(corner, basis.T @ y[arm])[1:]
             sampled[name] = x @ slopes / np.sqrt(len(y) * (len(y) - 1))
     return Means(
-        found["treated"], found["control"], errors["treated"], errors["control"], correction,
-        sampled["treated"], sampled["control"],
-    )  # fmt: skip
+        found["treated"],
+        found["control"],
+        errors["treated"],
+        errors["control"],
+        correction,
+        sampled["treated"],
+        sampled["control"],
+    )
 
 
 def doubly_robust_means(

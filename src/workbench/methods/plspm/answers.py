@@ -129,7 +129,8 @@ def read_answers(
 
     Parameters
     ----------
-    by : Columns whose combinations are the cells.
+    by : sequence of str
+        Columns whose combinations are the cells.
     within : DataFrame, optional
         Further columns (strata, clusters) that take part in the order; same rows as `survey`.
 

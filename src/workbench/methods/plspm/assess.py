@@ -86,15 +86,19 @@ class ModelQuality(Result):
                 return say(
                     "Rely on the model: {n} of {all} measures are reliable, {rest} cannot be tested, no two measure "
                     "the same.",
-                    n=known, all=n, rest=n - known,
-                )  # fmt: skip
+                    n=known,
+                    all=n,
+                    rest=n - known,
+                )
             return say("Rely on the model: its {n} measures are reliable, and no two measure the same.", n=n)
         if doubts or apart < pairs:
             return say(
                 "Rely on the model with care: {doubts} doubts about its measures, and {unsure} of {pairs} pairs of "
                 "them may measure the same.",
-                doubts=doubts, unsure=pairs - apart, pairs=pairs,
-            )  # fmt: skip
+                doubts=doubts,
+                unsure=pairs - apart,
+                pairs=pairs,
+            )
         return say("Rely on the model with care: its measures are sound, but it reproduces the answers badly.")
 
     def tiles(self) -> tuple[Tile, ...]:
@@ -203,9 +207,13 @@ def htmt_table(boot: PlsBootstrap) -> pd.DataFrame:
     rows = boot.table[boot.table["quantity"] == "htmt"].dropna(subset=["estimate"])
     pairs = rows["name"].str.split("~", expand=True)
     distinct = np.select([rows["high"] < DISTINCT, rows["low"] > DISTINCT], ["yes", "no"], "unsure")
-    return pd.DataFrame(
-        {"first": pairs[0], "second": pairs[1], "htmt": rows["estimate"], "low": rows["low"], "high": rows["high"]}
-    ).assign(distinct=distinct).reset_index(drop=True)  # fmt: skip
+    return (
+        pd.DataFrame(
+            {"first": pairs[0], "second": pairs[1], "htmt": rows["estimate"], "low": rows["low"], "high": rows["high"]}
+        )
+        .assign(distinct=distinct)
+        .reset_index(drop=True)
+    )
 
 
 def formative_table(fitted: PlsFit | PlsBootstrap) -> pd.DataFrame:

@@ -28,8 +28,14 @@ CELLS = 1 << 24
 JACKKNIFE_GROUPS = 500
 MANY = 100  # respondents (clusters): with fewer, resamples are too narrow, and what they shift has no interval
 SHIFTED = ("r2", "rho_a", "htmt")
-RANGES = {"loading": (-1, 1), "correlation": (-1, 1), "ave": (0, 1), "rho_c": (-1, 1), "alpha": (-np.inf, 1),
-          "index": (0, 100)}  # fmt: skip
+RANGES = {
+    "loading": (-1, 1),
+    "correlation": (-1, 1),
+    "ave": (0, 1),
+    "rho_c": (-1, 1),
+    "alpha": (-np.inf, 1),
+    "index": (0, 100),
+}
 BLOCK = 64
 Part = TypeVar("Part")
 Method = IntervalMethod | Literal["replicate"]
@@ -211,7 +217,8 @@ def bootstrap_pls(
         "bca" leaves out one respondent at a time (beyond 500, one of 500 random groups) for its acceleration.
         Below 100 respondents (clusters) the ends are moved out to Student's t, and R2, rho_A and HTMT have none:
         resamples of so few shift them.
-    level : Coverage of the intervals, 0-1.
+    level : float
+        Coverage of the intervals, 0-1.
     strata, clusters : str, list of str, or array, optional
         Columns of `survey` (or one code a respondent): respondents are drawn within strata; clusters are
         drawn whole.
@@ -297,9 +304,21 @@ def bootstrap_pls(
         undefined = getattr(fit, quantity).isna().to_numpy()
         table.loc[table.index[table["quantity"] == quantity][undefined], ["estimate", "se", "low", "high"]] = np.nan
     return PlsBootstrap(
-        fit, found.values, labels, table, method, level, found.failed, apart, scale, df, units, widening, found.freed,
+        fit,
+        found.values,
+        labels,
+        table,
+        method,
+        level,
+        found.failed,
+        apart,
+        scale,
+        df,
+        units,
+        widening,
+        found.freed,
         freed_apart,
-    )  # fmt: skip
+    )
 
 
 def _widening(units: int, model: PathModel, level: float) -> float:

@@ -99,8 +99,9 @@ class ConsistentPls(Result):
         source, target, row = self._strongest()
         label = say(
             "strongest effect (standard deviations): {source} on {target}",
-            source=Label(source), target=Label(target),
-        )  # fmt: skip
+            source=Label(source),
+            target=Label(target),
+        )
         ends = Span(row["low"], row["high"], ".2f", self.level) if np.isfinite(row["low"]) else None
         return (Tile(label, Number(row["estimate"], ".2f"), ends),)
 

@@ -95,7 +95,8 @@ def mediation(boot: PlsBootstrap, *, target: str | None = None) -> Mediation:
     ----------
     boot : PlsBootstrap
         Its intervals (method and level) are used; an effect is there where its interval excludes zero.
-    target : The construct that is acted on; every one by default.
+    target : str, optional
+        The construct that is acted on; every one by default.
 
     Raises
     ------

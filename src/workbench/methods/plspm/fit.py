@@ -32,7 +32,8 @@ def fit_pls(
 
     Parameters
     ----------
-    survey : One row a respondent, one numeric column an item.
+    survey : DataFrame
+        One row a respondent, one numeric column an item.
     scheme : {"path", "factorial", "centroid"}
         How neighbouring constructs are weighed in the inner estimation.
     weights : str or array, optional
@@ -40,7 +41,8 @@ def fit_pls(
     missing : {"mean", "pairwise", "listwise"}
         Missing answers take the item's weighted mean; or two items correlate as among those who answered both;
         or respondents with a missing answer are left out (and counted).
-    tolerance : Stop when no outer weight moves by more.
+    tolerance : float
+        Stop when no outer weight moves by more.
 
     Returns
     -------

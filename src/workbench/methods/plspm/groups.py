@@ -266,8 +266,10 @@ def measurement_invariance(
     ----------
     survey, model, weights
         As for `fit_pls`.
-    group : Column with the groups' names; every pair is tested.
-    permutations : Permutations of the labels within each pair.
+    group : str
+        Column with the groups' names; every pair is tested.
+    permutations : int
+        Permutations of the labels within each pair.
 
     Raises
     ------

@@ -27,13 +27,15 @@ class Construct:
 
     Parameters
     ----------
-    items : Columns of the survey.
+    items : sequence of str
+        Columns of the survey.
     mode : {"A", "B"}
         "A": items reflect the construct (correlation weights); "B": items form it (regression weights).
     low, high : float, or one for each item
         Ends of the scale as printed in the questionnaire, not as observed. An end that is not given is taken for 1 or
         10, and `assumed` names it: only answers that show this scale make an index (see `fit_pls`).
-    reversed : Items scored the other way round; they are turned before anything is computed.
+    reversed : sequence of str
+        Items scored the other way round; they are turned before anything is computed.
     label : mapping of item to text, or to its English and its Chinese text
         What an item asks about, in a few words, as sentences and pictures name it; its code where none is given.
 
@@ -134,7 +136,8 @@ class HigherOrder:
 
     Parameters
     ----------
-    dimensions : Constructs of the model, two or more; paths lead to and from the higher-order construct, not to them.
+    dimensions : sequence of str
+        Constructs of the model, two or more; paths lead to and from the higher-order construct, not to them.
     mode : {"A", "B"}
         As for items: dimensions reflect the construct, or form it.
     """
@@ -364,8 +367,10 @@ class PathModel:
     def labels(self) -> dict[str, Value]:
         """What each item is called: its label, else its code."""
         given = {item: _texts(text) for c in self.constructs for item, text in c.label.items()}
-        return {item: Named(*given[item], *[""] * (2 - len(given[item]))) if item in given else Name(item)
-            for item in self.items}  # fmt: skip
+        return {
+            item: Named(*given[item], *[""] * (2 - len(given[item]))) if item in given else Name(item)
+            for item in self.items
+        }
 
     @property
     def edges(self) -> tuple[tuple[str, str], ...]:

@@ -103,11 +103,18 @@ class Moderation(Result):
             if change["estimate"] > 0
             else say("{effect} falls with {moderator}: {change}", **names),
             size=Number(size["estimate"], ".3f"),
-            ends=Listed([
-                say("{estimate} {span}", estimate=Number(r["estimate"], ".2f"), span=Span(r["low"], r["high"], ".2f"))
-                for r in (low, high)
-            ], ""),
-        )  # fmt: skip
+            ends=Listed(
+                [
+                    say(
+                        "{estimate} {span}",
+                        estimate=Number(r["estimate"], ".2f"),
+                        span=Span(r["low"], r["high"], ".2f"),
+                    )
+                    for r in (low, high)
+                ],
+                "",
+            ),
+        )
 
 
 def moderation(boot: PlsBootstrap) -> Moderation:

@@ -277,9 +277,14 @@ def _tested(loss: np.ndarray, rival: np.ndarray, weight: np.ndarray, level: floa
     half = student.isf((1 - level) / 2, n - 1) * se
     p = float(2 * student.sf(abs(difference) / se, n - 1)) if se > 0 else 0.0
     return {
-        "loss": float(share @ ours), "loss_rival": scale, "difference": difference, "se": se,
-        "low": difference - half, "high": difference + half, "p": p,
-    }  # fmt: skip
+        "loss": float(share @ ours),
+        "loss_rival": scale,
+        "difference": difference,
+        "se": se,
+        "low": difference - half,
+        "high": difference + half,
+        "p": p,
+    }
 
 
 def _judged(row: pd.Series, alpha: float, rival: Message) -> Message:

@@ -5,5 +5,21 @@ from workbench.methods.survival.observed import FEWEST_DEPARTURES, Observed, Ste
 from workbench.methods.survival.states import StateTable, state_table
 from workbench.methods.survival.table import FEWEST, LifeTable, customer_draws, life_table, surviving
 
-__all__ = ["FEWEST", "FEWEST_DEPARTURES", "Cox", "LifeTable", "Observed", "StateTable", "Step", "cox", "customer_draws",
-    "indicators", "life_table", "observe", "require_records", "state_table", "surviving", "unlikely"]  # fmt: skip
+__all__ = [
+    "FEWEST",
+    "FEWEST_DEPARTURES",
+    "Cox",
+    "LifeTable",
+    "Observed",
+    "StateTable",
+    "Step",
+    "cox",
+    "customer_draws",
+    "indicators",
+    "life_table",
+    "observe",
+    "require_records",
+    "state_table",
+    "surviving",
+    "unlikely",
+]

@@ -91,7 +91,7 @@ def _score_residuals(
     entry: np.ndarray, exit: np.ndarray, left: np.ndarray, x: np.ndarray, part: np.ndarray, beta: np.ndarray
 ) -> np.ndarray:
     """Score of each spell, shape (n, k): by counting, where statsmodels has none for spells without a departure in
-    them; those of a tie see the same risk set (Breslow)."""  # fmt: skip
+    them; those of a tie see the same risk set (Breslow)."""
     width = int(exit.max()) + 2
     factor, first, last = np.exp(x @ beta), part * width + entry, part * width + exit
     size = (int(part.max()) + 1) * width

@@ -44,9 +44,14 @@ class Observed:
 
 
 def observe(
-    customers: pd.DataFrame, started: str, left: str, since: object, as_of: pd.Timestamp, within: str | None,
+    customers: pd.DataFrame,
+    started: str,
+    left: str,
+    since: object,
+    as_of: pd.Timestamp,
+    within: str | None,
     step: Step | None,
-) -> Observed:  # fmt: skip
+) -> Observed:
     """Steps of tenure at which each came under and went out of observation, and whether alive then."""
     require_columns(customers, [started, left, *([within] if within else [])], "customers")
     customers, aside = placeholders_aside(customers, started, "customers")

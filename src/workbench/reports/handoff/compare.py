@@ -104,8 +104,10 @@ class Comparison:
         off = sum(not c.good for c in self.cells)
         return say(
             "numbers: {numbers}; cells of tables and answer: {off} of {all} differ",
-            numbers=said, off=off, all=self.compared,
-        )  # fmt: skip
+            numbers=said,
+            off=off,
+            all=self.compared,
+        )
 
 
 def read_report(folder: Path) -> Reading:

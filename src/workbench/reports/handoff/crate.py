@@ -67,9 +67,11 @@ def readme(facts: Mapping[str, Any], language: str = "en", said: Mapping[str, st
         data.append(say("The fictional operator ({names}) is made anew from its recipe.", names=Listed(made, "")))
     if asked:
         data.append(
-            say("For {names} the receiver needs the raw extracts, by name and hash in `bundle.json`, in FOLDER.",
-                names=Listed(asked, ""))
-        )  # fmt: skip
+            say(
+                "For {names} the receiver needs the raw extracts, by name and hash in `bundle.json`, in FOLDER.",
+                names=Listed(asked, ""),
+            )
+        )
     headlines = {s["name"]: said.get(s["name"], s["headline"]) for s in facts["slots"]}
     return entry(_README, language).format(
         studies=", ".join(dict.fromkeys(s["study"] for s in facts["slots"])),
@@ -121,29 +123,50 @@ def metadata(facts: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
     shown = {name: content for name, content in files.items() if not name.startswith("code/")}
     inputs = [name for name in shown if name.startswith("data/")]
     actions = [
-        {"@id": f"#run-{i}", "@type": "CreateAction", "name": f"Run of {s['name']}",
-         "description": " ".join([f"workbench run {s['study']}", *(f"-p {k}={v}" for k, v in s["changed"].items())]),
-         "endTime": s["finished"].replace(" ", "T"), "instrument": {"@id": "code/"}, "agent": {"@id": "#authors"},
-         "object": _ids([f"notebooks/{s['study']}.ipynb", *inputs]),
-         "result": _ids(n for n in shown if n.startswith(f"results/{s['name']}/"))}
+        {
+            "@id": f"#run-{i}",
+            "@type": "CreateAction",
+            "name": f"Run of {s['name']}",
+            "description": " ".join([f"workbench run {s['study']}", *(f"-p {k}={v}" for k, v in s["changed"].items())]),
+            "endTime": s["finished"].replace(" ", "T"),
+            "instrument": {"@id": "code/"},
+            "agent": {"@id": "#authors"},
+            "object": _ids([f"notebooks/{s['study']}.ipynb", *inputs]),
+            "result": _ids(n for n in shown if n.startswith(f"results/{s['name']}/")),
+        }
         for i, s in enumerate(facts["slots"], 1)
-    ]  # fmt: skip
+    ]
     graph = [
-        {"@id": "ro-crate-metadata.json", "@type": "CreativeWork", "about": {"@id": "./"},
-         "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"}},
-        {"@id": "./", "@type": "Dataset", "name": "Reports of the telecom-CRM research workbench",
-         "description": "Reports with all that made them, to be run again and compared.",
-         "datePublished": facts["finished"].replace(" ", "T"), "license": {"@id": "https://spdx.org/licenses/MIT"},
-         "conformsTo": {"@id": PROFILE}, "hasPart": _ids(["code/", *shown]),
-         "mentions": [{"@id": action["@id"]} for action in actions]},
+        {
+            "@id": "ro-crate-metadata.json",
+            "@type": "CreativeWork",
+            "about": {"@id": "./"},
+            "conformsTo": {"@id": "https://w3id.org/ro/crate/1.1"},
+        },
+        {
+            "@id": "./",
+            "@type": "Dataset",
+            "name": "Reports of the telecom-CRM research workbench",
+            "description": "Reports with all that made them, to be run again and compared.",
+            "datePublished": facts["finished"].replace(" ", "T"),
+            "license": {"@id": "https://spdx.org/licenses/MIT"},
+            "conformsTo": {"@id": PROFILE},
+            "hasPart": _ids(["code/", *shown]),
+            "mentions": [{"@id": action["@id"]} for action in actions],
+        },
         {"@id": PROFILE, "@type": "CreativeWork", "name": "Process Run Crate", "version": "0.5"},
         {"@id": "https://spdx.org/licenses/MIT", "@type": "CreativeWork", "name": "MIT License"},
         {"@id": "#authors", "@type": "Organization", "name": AUTHORS},
-        {"@id": "code/", "@type": ["Dataset", "SoftwareApplication"], "name": "telecom-workbench",
-         "softwareVersion": facts["workbench"], "description": f"The program; sha256 of it: {facts['code']}"},
+        {
+            "@id": "code/",
+            "@type": ["Dataset", "SoftwareApplication"],
+            "name": "telecom-workbench",
+            "softwareVersion": facts["workbench"],
+            "description": f"The program; sha256 of it: {facts['code']}",
+        },
         *actions,
         *({"@id": quote(n), "@type": "File", "name": n, "contentSize": str(len(c))} for n, c in shown.items()),
-    ]  # fmt: skip
+    ]
     context = ["https://w3id.org/ro/crate/1.1/context", "https://w3id.org/ro/terms/workflow-run/context"]
     return json.dumps({"@context": context, "@graph": graph}, ensure_ascii=False, indent=1) + "\n"
 

@@ -166,9 +166,12 @@ def _described(files: Files) -> tuple[dict[str, Any], tuple[str, ...], tuple[str
 
 
 def _run_again(
-    files: Files, facts: Mapping[str, Any], data: Path | None, options: list[str],
+    files: Files,
+    facts: Mapping[str, Any],
+    data: Path | None,
+    options: list[str],
     progress: Callable[[str], None],
-) -> dict[str, Comparison]:  # fmt: skip
+) -> dict[str, Comparison]:
     if b'"--kernel"' in files["code/workbench/cli.py"]:
         options = [*options, "--kernel=plain"]  # never one that was forked
     with unpacked(files) as root:
@@ -208,11 +211,18 @@ def _caller(root: Path) -> Callable[..., None]:
     (root / "guard" / "sitecustomize.py").write_text(_GUARD, encoding="utf-8")
     names = ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY")
     alone = {k: os.environ[k] for k in ("PATH", "LD_LIBRARY_PATH", "TMPDIR") if k in os.environ} | {
-        "HOME": str(root / "home"), "LC_ALL": "C.UTF-8", "TZ": "UTC", "PYTHONUTF8": "1", "PYTHONNOUSERSITE": "1",
-        "PYTHONPATH": os.pathsep.join([str(root / "guard"), str(root / "code")]), "WORKBENCH_HOME": str(root),
-        "WORKBENCH_KEY": "of a verification, and no secret", **dict.fromkeys(names, "http://127.0.0.1:9"),
-        "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1",
-    }  # fmt: skip
+        "HOME": str(root / "home"),
+        "LC_ALL": "C.UTF-8",
+        "TZ": "UTC",
+        "PYTHONUTF8": "1",
+        "PYTHONNOUSERSITE": "1",
+        "PYTHONPATH": os.pathsep.join([str(root / "guard"), str(root / "code")]),
+        "WORKBENCH_HOME": str(root),
+        "WORKBENCH_KEY": "of a verification, and no secret",
+        **dict.fromkeys(names, "http://127.0.0.1:9"),
+        "OMP_NUM_THREADS": "1",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
 
     def call(*arguments: str, good: tuple[int, ...] = (0,)) -> None:
         command = [sys.executable, "-P", "-m", "workbench", *arguments]

@@ -184,9 +184,14 @@ def show(*things: Result | Table | Picture | Refusal | None) -> None:
             known = {c: form for c in map(str, one.frame.columns) if (form := default_format(c))}
             formats = known | dict(one.formats)
             show_table(
-                one.frame, name=one.name, caption=one.caption, formats=formats, counts=one.counts, minimum=one.minimum,
+                one.frame,
+                name=one.name,
+                caption=one.caption,
+                formats=formats,
+                counts=one.counts,
+                minimum=one.minimum,
                 totals=one.totals,
-            )  # fmt: skip
+            )
         elif isinstance(one, Picture):
             if isinstance(drawn := ask(one.draw), Refusal):
                 show(drawn)
@@ -291,8 +296,11 @@ def show_list(
     rows = say("{n} row", n=made.rows) if made.rows == 1 else say("{n} rows", n=made.rows)
     said = say(
         "List '{name}' as of {day}: {rows}. {definition}",
-        name=made.name, day=Day(made.as_of), rows=rows, definition=as_message(definition),
-    )  # fmt: skip
+        name=made.name,
+        day=Day(made.as_of),
+        rows=rows,
+        definition=as_message(definition),
+    )
     _display_files(said, made.name, made.files)
 
 

@@ -36,9 +36,16 @@ from workbench.warehouse.texts import one_width
 from workbench.warehouse.versions import keep_only, one_writer
 
 _SHARED = (
-    "name_key", "counterpart_key", "tariff_id", "product_id", "campaign_id", "address_key", "payer_key", "household_id",
+    "name_key",
+    "counterpart_key",
+    "tariff_id",
+    "product_id",
+    "campaign_id",
+    "address_key",
+    "payer_key",
+    "household_id",
     "group_id",
-)  # fmt: skip
+)
 _SHORTEST = 6  # signs of an identifier that a text can be searched for
 
 

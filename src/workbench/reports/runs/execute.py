@@ -107,8 +107,9 @@ def run_job(job: Job) -> dict[str, Any]:
         file, name = leaked[0]
         message = say(
             "the report would show the secret of '{name}' ({file}), so nothing of it was kept. Don't print it.",
-            name=name, file=file,
-        )  # fmt: skip
+            name=name,
+            file=file,
+        )
         return write_failed(job, message, time.monotonic() - started)
     return manifest
 
@@ -350,10 +351,23 @@ def _manifest(job: Job, seconds: float) -> dict[str, Any]:
         except PackageNotFoundError:
             continue
     return {
-        "study": job.study, "title": job.title, "slot": job.slot, "parameters": [_called(p, job) for p in job.declared],
-        "data_version": job.data_version, "fingerprint": job.fingerprint, "code": job.code, "inputs": _inputs(job),
-        **_about_data(job), "period": job.period, "plan": job.plan, "attempt": job.attempt,
-        "minimum_cell": job.minimum_cell, "formats": list(job.formats), "languages": list(job.languages), "lacking": {},
-        "versions": versions, "finished": dt.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
+        "study": job.study,
+        "title": job.title,
+        "slot": job.slot,
+        "parameters": [_called(p, job) for p in job.declared],
+        "data_version": job.data_version,
+        "fingerprint": job.fingerprint,
+        "code": job.code,
+        "inputs": _inputs(job),
+        **_about_data(job),
+        "period": job.period,
+        "plan": job.plan,
+        "attempt": job.attempt,
+        "minimum_cell": job.minimum_cell,
+        "formats": list(job.formats),
+        "languages": list(job.languages),
+        "lacking": {},
+        "versions": versions,
+        "finished": dt.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
         "seconds": round(seconds, 1),
-    }  # fmt: skip
+    }

@@ -361,9 +361,17 @@ class Ledger:
             "INSERT OR IGNORE INTO history (token, study, slot, period, plan, parameters, fingerprint, host, started, "
             "state, kind, headline, error, seconds, inputs, finished, quantities) "
             "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*same, row["started"], state, kind, *_said(manifest), canonical(manifest.get("inputs", {})), now,
-             canonical(numbers)),
-        )  # fmt: skip
+            (
+                *same,
+                row["started"],
+                state,
+                kind,
+                *_said(manifest),
+                canonical(manifest.get("inputs", {})),
+                now,
+                canonical(numbers),
+            ),
+        )
 
     def _adopt(self, con: sqlite3.Connection, folder: Path) -> sqlite3.Row | None:
         """Take over what a published manifest says of its slot."""

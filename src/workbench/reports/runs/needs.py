@@ -175,10 +175,16 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
         least, number = sum(asked.values()), _before(column, table, values, warehouse)
         lack = {"least": str(least), "column": key, "n": str(number), "names": " + ".join(asked)}
         if number < least and known.type == "timestamp":
-            return say("{least} days of records in {table} before as_of, as {names} ask (found: {n}; choose a later "
-                "as_of)", table=table, **{name: lack[name] for name in ("least", "names", "n")})  # fmt: skip
-        return Message() if number >= least else say(
-            "{least} different values of {column} before as_of, as {names} ask (found: {n})", **lack)  # fmt: skip
+            return say(
+                "{least} days of records in {table} before as_of, as {names} ask (found: {n}; choose a later as_of)",
+                table=table,
+                **{name: lack[name] for name in ("least", "names", "n")},
+            )
+        return (
+            Message()
+            if number >= least
+            else say("{least} different values of {column} before as_of, as {names} ask (found: {n})", **lack)
+        )
     if isinstance(least, str):
         return _value_lack(key, values_of, str(values.get(least, "")), least, warehouse)
     limit = " LIMIT 1" if least < 2 else ""
@@ -199,8 +205,12 @@ def _begins_late(table: str, values: Mapping[str, Any], warehouse: Warehouse) ->
     first, as_of = begins(warehouse, table), str(values.get("as_of", ""))
     if not as_of or first is None or first.isoformat() < as_of:
         return Message()
-    return say("records in {table} of before {as_of} (the first is of {first}: choose a later as_of)",
-        table=table, as_of=as_of, first=first.isoformat())  # fmt: skip
+    return say(
+        "records in {table} of before {as_of} (the first is of {first}: choose a later as_of)",
+        table=table,
+        as_of=as_of,
+        first=first.isoformat(),
+    )
 
 
 def _asked(least: int | str, values: Mapping[str, Any]) -> dict[str, int]:
@@ -245,9 +255,12 @@ def _value_lack(key: str, rows: str, value: str, parameter: str, warehouse: Ware
     near, there = suggestion(missing[0], found), quoted(in_order(found))
     return say(
         "{missing} in {column}, as -p {parameter}={value} asks (there are: {found})",
-        missing=quoted(missing), column=key, parameter=parameter, value=value,
+        missing=quoted(missing),
+        column=key,
+        parameter=parameter,
+        value=value,
         found=say("{names}. {near}", names=there, near=near) if near else there,
-    )  # fmt: skip
+    )
 
 
 def _items(model: str) -> list[str]:

@@ -32,10 +32,29 @@ LONGEST_TEXT = 1000
 NEEDS = "needs"
 """The name in the parameters cell that says what the study needs: see the module `needs`."""
 _TYPES: dict[str, Any] = {
-    "str": str, "int": int, "float": (int, float), "bool": bool, "date": str, "period": str, "secret": str,
-}  # fmt: skip
-_COUNTED = {"cases", "clusters", "currency", "currency/min", "customers", "days", "items", "lines", "months",
-    "permutations", "resamples", "respondents", "windows"}  # fmt: skip
+    "str": str,
+    "int": int,
+    "float": (int, float),
+    "bool": bool,
+    "date": str,
+    "period": str,
+    "secret": str,
+}
+_COUNTED = {
+    "cases",
+    "clusters",
+    "currency",
+    "currency/min",
+    "customers",
+    "days",
+    "items",
+    "lines",
+    "months",
+    "permutations",
+    "resamples",
+    "respondents",
+    "windows",
+}
 """Units of what cannot be below 0."""
 _RANGE = re.compile(r"(?<![\w.-])([0-9]{1,3}(?:\.[0-9]+)?)-([0-9]{1,3}(?:\.[0-9]+)?)(?![\w.-]*[0-9-])")
 _LEAST = re.compile(r"(?<![\w.-])([0-9]{1,3}(?:\.[0-9]+)?) or more\b")

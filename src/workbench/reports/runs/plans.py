@@ -129,9 +129,12 @@ class Plan:
         Parameters
         ----------
         period : Period or None
-        studies : Only these of its studies; all if empty.
-        given : Values that replace the plan's, in every study that has the parameter.
-        languages_asked : In place of the plan's.
+        studies : iterable of str
+            Only these of its studies; all if empty.
+        given : mapping of str to object, optional
+            Values that replace the plan's, in every study that has the parameter.
+        languages_asked : iterable of str
+            In place of the plan's.
 
         Raises
         ------

@@ -439,12 +439,28 @@ def _job(
         for p in slot.study.parameters
     ]
     return Job(
-        study=slot.study.name, title=slot.study.title, slot=slot.name, fingerprint=slot.fingerprint, code=slot.code,
-        data_version=slot.data_version, pinned=tuple(slot.versions(root)), notebook=notebook, root=root, folder=folder,
-        values=slot.parameters, declared=declared, timeout=timeout, preload=preload, forked=forked,
-        formats=slot.formats, languages=slot.languages, attempt=claim.token, period=slot.period, plan=slot.plan,
+        study=slot.study.name,
+        title=slot.study.title,
+        slot=slot.name,
+        fingerprint=slot.fingerprint,
+        code=slot.code,
+        data_version=slot.data_version,
+        pinned=tuple(slot.versions(root)),
+        notebook=notebook,
+        root=root,
+        folder=folder,
+        values=slot.parameters,
+        declared=declared,
+        timeout=timeout,
+        preload=preload,
+        forked=forked,
+        formats=slot.formats,
+        languages=slot.languages,
+        attempt=claim.token,
+        period=slot.period,
+        plan=slot.plan,
         minimum_cell=slot.minimum_cell,
-    )  # fmt: skip
+    )
 
 
 class _bar:

@@ -104,7 +104,8 @@ def find_due(plan: Plan, since: dt.datetime | None, now: dt.datetime) -> Due | N
     ----------
     since : datetime or None
         The fire time that was last dealt with; None if the plan never was: then only its last one counts.
-    now : With time zone.
+    now : datetime
+        With time zone.
 
     Returns
     -------
@@ -140,10 +141,14 @@ def tick(
 
     Parameters
     ----------
-    names : Plans; all of the project if empty.
-    root : The project.
-    now : With time zone; the clock's if None.
-    run : Runs the slots of a plan through the ledger; `render.run_slots` if None.
+    names : iterable of str
+        Plans; all of the project if empty.
+    root : Path
+        The project.
+    now : datetime, optional
+        With time zone; the clock's if None.
+    run : callable, optional
+        Runs the slots of a plan through the ledger; `render.run_slots` if None.
 
     Returns
     -------
@@ -180,9 +185,12 @@ def keep_ticking(names: Iterable[str] = (), *, root: Path, every: int = HEARTBEA
 
     Parameters
     ----------
-    names : Plans; all if empty.
-    root : The project.
-    every : Seconds between ticks.
+    names : iterable of str
+        Plans; all if empty.
+    root : Path
+        The project.
+    every : int
+        Seconds between ticks.
     """
     import subprocess
 
@@ -232,9 +240,12 @@ def snippet(format: str, *, root: Path, language: str = "en") -> str:
 
     Parameters
     ----------
-    format : One of `FORMATS`.
-    root : The project.
-    language : Of its comments.
+    format : str
+        One of `FORMATS`.
+    root : Path
+        The project.
+    language : str
+        Of its comments.
 
     Raises
     ------

@@ -264,10 +264,19 @@ def make_slot(
         known += [list(languages)]
     code = _digest(known)
     return Slot(
-        study=study, parameters=values, name=slot, fingerprint=_digest([code, version]), data_version=version,
-        code=code, period=label, plan=plan, minimum_cell=minimum_cell, formats=formats, languages=languages,
+        study=study,
+        parameters=values,
+        name=slot,
+        fingerprint=_digest([code, version]),
+        data_version=version,
+        code=code,
+        period=label,
+        plan=plan,
+        minimum_cell=minimum_cell,
+        formats=formats,
+        languages=languages,
         others=others,
-    )  # fmt: skip
+    )
 
 
 def _implied(study: Study, period: Period) -> dict[str, Value]:
@@ -276,9 +285,12 @@ def _implied(study: Study, period: Period) -> dict[str, Value]:
 
 
 def values_of(
-    study: Study, given: Mapping[str, Any], usual: Mapping[str, Value], until: dt.date | None,
+    study: Study,
+    given: Mapping[str, Any],
+    usual: Mapping[str, Value],
+    until: dt.date | None,
     implied: Mapping[str, Any] | None = None,
-) -> tuple[dict[str, Value], dict[str, Value]]:  # fmt: skip
+) -> tuple[dict[str, Value], dict[str, Value]]:
     """Give the values that a study would be run with, and those of them that its source or period says.
 
     Of a source other than the declared one, `as_of` is the day that its data reach, `until`, and other days move along;
@@ -344,13 +356,23 @@ def _require_covered(
         last, as_of = Name(str(until - dt.timedelta(1))), Name(str(until))
         raise NotCovered(
             join(
-                say("study '{study}': {what} is not covered: the data of '{source}' end with {last} (as_of = {as_of}).",
-                    study=study.name, what=what, source=source, last=last, as_of=as_of),
-                say("The last {kind} that they cover is {period}: ask for that, or ingest what came later, with as_of "
+                say(
+                    "study '{study}': {what} is not covered: the data of '{source}' end with {last} (as_of = {as_of}).",
+                    study=study.name,
+                    what=what,
+                    source=source,
+                    last=last,
+                    as_of=as_of,
+                ),
+                say(
+                    "The last {kind} that they cover is {period}: ask for that, or ingest what came later, with as_of "
                     "of {file} set to the day it reaches.",
-                    kind=Term(kind), period=covered, file=f"data/mappings/{source}.toml"),
+                    kind=Term(kind),
+                    period=covered,
+                    file=f"data/mappings/{source}.toml",
+                ),
             )
-        )  # fmt: skip
+        )
 
 
 def _require_customer(study: Study, values: Mapping[str, Value], source: str, root: Path) -> None:

@@ -40,9 +40,17 @@ class WrittenList:
 
 
 def score_file(
-    model: Path | str, listed: Path | str, into: Path | str, *, member: str, campaign: str, key: bytes | str,
-    holdout: float = 0.1, batch: int = BATCH, workers: int = 1,
-) -> WrittenList:  # fmt: skip
+    model: Path | str,
+    listed: Path | str,
+    into: Path | str,
+    *,
+    member: str,
+    campaign: str,
+    key: bytes | str,
+    holdout: float = 0.1,
+    batch: int = BATCH,
+    workers: int = 1,
+) -> WrittenList:
     """Score a list of customers, draw the holdout among those worth a contact, and write it in the list's order.
 
     Columns of the file: the member, `uplift` (predicted effect of contact), `chosen` (worth a contact), `arm`
@@ -52,14 +60,22 @@ def score_file(
 
     Parameters
     ----------
-    model : What `UpliftModel.save` wrote, or with the ending .toml what `ChurnFormula.save` wrote.
-    listed : Parquet or CSV (UTF-8, comma), one row a member, with the model's features.
-    into : The file to write, CSV where it ends so, else Parquet; it appears when it is whole.
-    member : Column that identifies a member.
-    campaign : Name of the new campaign; a new name is a new draw.
-    key : At least 16 characters.
-    holdout : Share of the chosen, 0-1, that is held out; 0 for none.
-    workers : Processes that score; the file is the same with any number of them.
+    model : Path or str
+        What `UpliftModel.save` wrote, or with the ending .toml what `ChurnFormula.save` wrote.
+    listed : Path or str
+        Parquet or CSV (UTF-8, comma), one row a member, with the model's features.
+    into : Path or str
+        The file to write, CSV where it ends so, else Parquet; it appears when it is whole.
+    member : str
+        Column that identifies a member.
+    campaign : str
+        Name of the new campaign; a new name is a new draw.
+    key : bytes or str
+        At least 16 characters.
+    holdout : float
+        Share of the chosen, 0-1, that is held out; 0 for none.
+    workers : int
+        Processes that score; the file is the same with any number of them.
 
     Raises
     ------
@@ -78,18 +94,31 @@ def score_file(
 
 
 def score_source(
-    model: Path | str, warehouse: Any, into: Path | str, *, table: str = "", query: str = "",
-    as_of: date | str | None = None, member: str = "customer_id", campaign: str = "", key: bytes | str = b"",
-    holdout: float = 0.1, batch: int = BATCH, workers: int = 1,
-) -> WrittenList:  # fmt: skip
+    model: Path | str,
+    warehouse: Any,
+    into: Path | str,
+    *,
+    table: str = "",
+    query: str = "",
+    as_of: date | str | None = None,
+    member: str = "customer_id",
+    campaign: str = "",
+    key: bytes | str = b"",
+    holdout: float = 0.1,
+    batch: int = BATCH,
+    workers: int = 1,
+) -> WrittenList:
     """Score the customers of a source where they are: our own warehouse, PostgreSQL or Spark. See `score_file`.
 
     Parameters
     ----------
-    table : New table of a PostgreSQL, or of the catalog of Spark, to write in the place of `into`.
-    query : A SELECT over the source with the member and the model's features; `$as_of` is the day. Without it, the
+    table : str
+        New table of a PostgreSQL, or of the catalog of Spark, to write in the place of `into`.
+    query : str
+        A SELECT over the source with the member and the model's features; `$as_of` is the day. Without it, the
         active customers and the features of `customer_features`.
-    as_of : Exclusive: what the warehouse declares if None.
+    as_of : date or str, optional
+        Exclusive: what the warehouse declares if None.
 
     Raises
     ------
@@ -130,8 +159,10 @@ def score_source(
     with new_table(table) if table and new_table else appended(Path(into)) as write:
         found, said = _write(loaded, rows, write, member, (campaign, key, holdout))
     if empty:
-        nothing = say("The source has no row of {tables}: what the model reads there counts as nothing.",
-            tables=Listed(list(map(refused.table, empty))))  # fmt: skip
+        nothing = say(
+            "The source has no row of {tables}: what the model reads there counts as nothing.",
+            tables=Listed(list(map(refused.table, empty))),
+        )
         said = join(said, nothing)
     return WrittenList(table or Path(into), found, said)
 

@@ -7,5 +7,20 @@ from workbench.studies.arrears.loss import ExpectedLoss, expected_loss
 from workbench.studies.arrears.rolls import AGEING, OUT, VANISHED, RollRates, roll_rates
 from workbench.studies.arrears.stages import Collection, collection
 
-__all__ = ["AGEING", "OUT", "VANISHED", "Collection", "CreditCard", "Cures", "ExpectedLoss", "RollRates", "basis",
-    "collection", "credit_card", "cure", "decision", "expected_loss", "roll_rates"]  # fmt: skip
+__all__ = [
+    "AGEING",
+    "OUT",
+    "VANISHED",
+    "Collection",
+    "CreditCard",
+    "Cures",
+    "ExpectedLoss",
+    "RollRates",
+    "basis",
+    "collection",
+    "credit_card",
+    "cure",
+    "decision",
+    "expected_loss",
+    "roll_rates",
+]

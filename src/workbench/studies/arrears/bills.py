@@ -31,12 +31,21 @@ def overdue(bills: pd.DataFrame, as_of: date | str) -> tuple[pd.DataFrame, dict[
     Adds exit (days past due on which the bill was paid, the customer left, or observation ended) and cause (0 paid,
     1 left, 2 written off, -1 still open).
     """
-    taken = take(bills, "bills", key="bill_id", numbers=["amount", "paid"], dates=["due_on", "paid_on", "left_on"],
-        flags=["written_off"], by=["customer_id"], missing="keep").table  # fmt: skip
+    taken = take(
+        bills,
+        "bills",
+        key="bill_id",
+        numbers=["amount", "paid"],
+        dates=["due_on", "paid_on", "left_on"],
+        flags=["written_off"],
+        by=["customer_id"],
+        missing="keep",
+    ).table
     for column, most in (("amount", 0), ("paid", 0), ("due_on", MOST_ASIDE)):
         if taken[column].isna().sum() > most * len(taken):
-            raise WorkbenchError("'{column}' of bills is missing in {n} rows: give it.").of(column,
-                taken[column].isna().sum())  # fmt: skip
+            raise WorkbenchError("'{column}' of bills is missing in {n} rows: give it.").of(
+                column, taken[column].isna().sum()
+            )
     last = int((day(as_of, "as_of") - EPOCH).days) - 1
     part = taken["paid_on"].notna() & (taken["paid"] < taken["amount"] - _CENT) & (taken["amount"] > 0)
     taken["paid_on"] = taken["paid_on"].mask(part)
@@ -106,20 +115,41 @@ class Cures(Result):
         """Say how many are paid by 30 days and by the last, and how many are late again."""
         first, last = self.table.iloc[(len(self.table) - 1) // 2], self.table.iloc[-1]
         ends = Span(first["low"], first["high"], ".1%")
-        paid = say("of {n} overdue bills {share} {span} are paid within {days} days", n=self.bills,
-            share=Share(first["paid_share"]), span=ends, days=int(first["days"]))  # fmt: skip
+        paid = say(
+            "of {n} overdue bills {share} {span} are paid within {days} days",
+            n=self.bills,
+            share=Share(first["paid_share"]),
+            span=ends,
+            days=int(first["days"]),
+        )
         if len(self.table) > 1:
-            paid = say("of {n} overdue bills {share} {span} are paid within {days} days and {later} within {most}",
-                n=self.bills, share=Share(first["paid_share"]), span=ends, days=int(first["days"]),
-                later=Share(last["paid_share"]), most=int(last["days"]))  # fmt: skip
-        parts = [paid.sentence(), say("{share} are lost with a customer who leaves or is cut off",
-            share=Share(last["left_share"] + last["written_off_share"]))]  # fmt: skip
+            paid = say(
+                "of {n} overdue bills {share} {span} are paid within {days} days and {later} within {most}",
+                n=self.bills,
+                share=Share(first["paid_share"]),
+                span=ends,
+                days=int(first["days"]),
+                later=Share(last["paid_share"]),
+                most=int(last["days"]),
+            )
+        parts = [
+            paid.sentence(),
+            say(
+                "{share} are lost with a customer who leaves or is cut off",
+                share=Share(last["left_share"] + last["written_off_share"]),
+            ),
+        ]
         if self.untold:
             parts.append(say("too few were followed for {days} days to say more", days=min(self.untold)))
         if np.isfinite(self.again):
-            parts.append(say("of those who had paid all, {share} {span} are late again within {days} days",
-                share=Share(self.again), span=Span(self.again_low, self.again_high, ".1%"),
-                days=self.within))  # fmt: skip
+            parts.append(
+                say(
+                    "of those who had paid all, {share} {span} are late again within {days} days",
+                    share=Share(self.again),
+                    span=Span(self.again_low, self.again_high, ".1%"),
+                    days=self.within,
+                )
+            )
         if over := sum(n for reason, n in self.set_aside.items() if reason.startswith("paid over")):
             parts.append(say("{n} are paid over the bill", n=over))
         return say("{clauses}.", clauses=Listed(parts, ";"))
@@ -130,8 +160,12 @@ class Cures(Result):
         said = say(
             "Until the day of the report, of {n} bills {paid} are paid, {left} were lost with a customer who left, "
             "{lost} were written off, and {still} are still open.",
-            n=self.bills, paid=paid, left=left, lost=lost, still=still,
-        )  # fmt: skip
+            n=self.bills,
+            paid=paid,
+            left=left,
+            lost=lost,
+            still=still,
+        )
         return join(as_message(self.CAPTION), said, self._gone_before())
 
     def _gone_before(self) -> Message:
@@ -163,9 +197,15 @@ class Cures(Result):
 
 
 def cure(
-    bills: pd.DataFrame, *, as_of: date | str, days: Sequence[int] = DAYS, within: int = 90, level: float = 0.95,
-    resamples: int = 200, rng: Rng = 0,
-) -> Cures:  # fmt: skip
+    bills: pd.DataFrame,
+    *,
+    as_of: date | str,
+    days: Sequence[int] = DAYS,
+    within: int = 90,
+    level: float = 0.95,
+    resamples: int = 200,
+    rng: Rng = 0,
+) -> Cures:
     """Follow overdue bills until they are paid, the customer has left, or is written off (Aalen-Johansen).
 
     Parameters
@@ -196,14 +236,18 @@ def cure(
         raise CannotAnswer(join(few, *([say("Set aside: {apart}.", apart=apart)] if aside else [])))
     exits, cause = table["exit"].to_numpy(), table["cause"].to_numpy()
     if (cause < 0).all():
-        raise CannotAnswer(say("not answerable: none of {n} overdue bills has been paid, lost or written off yet.",
-            n=len(table)))  # fmt: skip
+        raise CannotAnswer(
+            say("not answerable: none of {n} overdue bills has been paid, lost or written off yet.", n=len(table))
+        )
     spells, asked = np.zeros(len(table), dtype=np.int64), sorted(set(days))
     lost = exits[cause < 0].min(initial=NEVER)  # on this day the first bill drops out of sight
     days = [d for d in asked if d <= lost or (exits >= d).sum() >= FOLLOWED]
     if not days:
-        raise CannotAnswer(say("not answerable: fewer than {k} overdue bills were followed for {days} days.",
-            k=FOLLOWED, days=asked[0]))  # fmt: skip
+        raise CannotAnswer(
+            say(
+                "not answerable: fewer than {k} overdue bills were followed for {days} days.", k=FOLLOWED, days=asked[0]
+            )
+        )
     at = [min(d, int(exits.max())) for d in days]
     known = life_table(spells, exits, cause)
     gone = np.zeros((3, len(known.at_risk)))
@@ -212,16 +256,25 @@ def cure(
     drawn = customer_draws(spells, exits, cause, at, resamples, clusters=who, rng=rng, start=1)[:, 0]
     place = np.array(at) - 1
     low, high = interval(gone[0, place], drawn, level=level)
-    found = pd.DataFrame({
-        "days": days, "customers": [len(np.unique(who[exits >= d])) for d in at],
-        "still_open": known.at_risk[place], "paid_share": gone[0, place], "low": low, "high": high,
-        "left_share": gone[1, place], "written_off_share": gone[2, place], "open_share": 1 - gone[:, place].sum(axis=0),
-    })  # fmt: skip
+    found = pd.DataFrame(
+        {
+            "days": days,
+            "customers": [len(np.unique(who[exits >= d])) for d in at],
+            "still_open": known.at_risk[place],
+            "paid_share": gone[0, place],
+            "low": low,
+            "high": high,
+            "left_share": gone[1, place],
+            "written_off_share": gone[2, place],
+            "open_share": 1 - gone[:, place].sum(axis=0),
+        }
+    )
     again = _again(table, who, int((day(as_of, "as_of") - EPOCH).days) - 1, within, level)
     untold = tuple(d for d in asked if d not in days)
     paid, left, written_off, still = (int((cause == k).sum()) for k in (0, 1, 2, -1))
-    return Cures(found, gone[:, : max(at)], len(table), *again, within, aside, level, untold,
-        (paid, left, written_off, still))  # fmt: skip
+    return Cures(
+        found, gone[:, : max(at)], len(table), *again, within, aside, level, untold, (paid, left, written_off, still)
+    )
 
 
 def _again(table: pd.DataFrame, who: np.ndarray, last: int, within: int, level: float) -> tuple[float, float, float]:

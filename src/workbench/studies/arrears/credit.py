@@ -58,15 +58,23 @@ class CreditCard(Result):
         card, state, gain = self.order.itertuples()
         verdict = say("not significantly more than by the last state alone, {auc}", auc=Number(state.auc, ".3f"))
         if gain.low > 0:
-            verdict = say("against {auc} by the last state alone, {gain} {span} more", auc=Number(state.auc, ".3f"),
-                gain=Number(gain.auc, "+.3f"), span=Span(gain.low, gain.high, "+.3f"))  # fmt: skip
+            verdict = say(
+                "against {auc} by the last state alone, {gain} {span} more",
+                auc=Number(state.auc, ".3f"),
+                gain=Number(gain.auc, "+.3f"),
+                span=Span(gain.low, gain.high, "+.3f"),
+            )
         worst, best = self.table.iloc[0], self.table.iloc[-1]
         return say(
             "{worst} of customers with the fewest points do not pay, {best} of those with the most; AUC {auc} {span}, "
             "{verdict}; {bands}.",
-            worst=Share(worst["rate"]), best=Share(best["rate"]), auc=Number(card.auc, ".3f"),
-            span=Span(card.low, card.high, ".3f"), verdict=verdict, bands=self._calibrated(),
-        )  # fmt: skip
+            worst=Share(worst["rate"]),
+            best=Share(best["rate"]),
+            auc=Number(card.auc, ".3f"),
+            span=Span(card.low, card.high, ".3f"),
+            verdict=verdict,
+            bands=self._calibrated(),
+        )
 
     def _calibrated(self) -> Message:
         told = self.table.dropna(subset="low")
@@ -84,8 +92,9 @@ class CreditCard(Result):
         """Say what the table shows, with its units."""
         said = self.say(
             "Bands of points: expected and seen, and what may be owed before service is restricted ({currency}). Whole "
-            "points move a probability by {rounding} at most.", rounding=Share(self.rounding, 2)
-        )  # fmt: skip
+            "points move a probability by {rounding} at most.",
+            rounding=Share(self.rounding, 2),
+        )
         if not self.credited:
             return said
         apart = say(
@@ -102,10 +111,15 @@ class CreditCard(Result):
         table = take(customers, "customers", key=customer, numbers=[owed, *self.card.features], missing="keep").table
         points = self.card.points(table)
         place = np.searchsorted(self.table["to"].fillna(np.inf), points)
-        found = pd.DataFrame({
-            customer: table[customer].to_numpy(), "points": points, "probability": self.card.scale.probability(points),
-            "owed": table[owed].fillna(0.0).to_numpy(), "limit": self.table["limit"].to_numpy()[place],
-        })  # fmt: skip
+        found = pd.DataFrame(
+            {
+                customer: table[customer].to_numpy(),
+                "points": points,
+                "probability": self.card.scale.probability(points),
+                "owed": table[owed].fillna(0.0).to_numpy(),
+                "limit": self.table["limit"].to_numpy()[place],
+            }
+        )
         over = (found["owed"] > found["limit"]).astype("boolean").mask(found["limit"].isna())
         beyond = found["owed"] - found["limit"].fillna(0)
         found = found.assign(over=over, beyond=beyond, first=over.astype("Float64").fillna(0.5))
@@ -116,8 +130,15 @@ class CreditCard(Result):
         """Give the card as a page shows it: add up the points of each line."""
         terms = self.card.terms
         units = [_unit(fact, self.currency) for fact in terms["feature"]]
-        shown = pd.DataFrame({"fact": terms["feature"], "above": terms["above"].replace(-np.inf, np.nan),
-            "to": terms["to"].replace(np.inf, np.nan), "unit": units, "points": terms["points"].round()})  # fmt: skip
+        shown = pd.DataFrame(
+            {
+                "fact": terms["feature"],
+                "above": terms["above"].replace(-np.inf, np.nan),
+                "to": terms["to"].replace(np.inf, np.nan),
+                "unit": units,
+                "points": terms["points"].round(),
+            }
+        )
         if "n" in terms:
             shown = shown.assign(customers=terms["n"], rate=terms["events"] / terms["n"])
         said = say("The card: add up the points of each fact; a line without ends is 'not known'.")
@@ -154,10 +175,19 @@ def _unit(fact: str, currency: str) -> str:
 
 
 def credit_card(
-    customers: pd.DataFrame, outcome: str, *, customer: str, features: Sequence[str], state: str,
-    bill: str | None = None, card: Card | None = None, tolerated: float = 10.0, months: float = 3.0,
-    level: float = 0.95, currency: str = "currency",
-) -> CreditCard:  # fmt: skip
+    customers: pd.DataFrame,
+    outcome: str,
+    *,
+    customer: str,
+    features: Sequence[str],
+    state: str,
+    bill: str | None = None,
+    card: Card | None = None,
+    tolerated: float = 10.0,
+    months: float = 3.0,
+    level: float = 0.95,
+    currency: str = "currency",
+) -> CreditCard:
     """Give each customer credit points, and hold them against what came.
 
     Parameters

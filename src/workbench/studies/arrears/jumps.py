@@ -42,8 +42,9 @@ def jump(bills: pd.DataFrame, days: np.ndarray, stages: Collection[int], level: 
     at = int(np.median(days))
     if (days != at).mean() > 0.1:
         share = Share(float((days == at).mean()), 0)
-        raise CannotAnswer(say("nobody was held out, and only {share} of the actions fall on day {day}", share=share,
-            day=at))  # fmt: skip
+        raise CannotAnswer(
+            say("nobody was held out, and only {share} of the actions fall on day {day}", share=share, day=at)
+        )
     if at <= WIDTH:
         raise CannotAnswer(say("nobody was held out, and nothing comes before day {n}", n=at))
     at_risk, paid, usual = _by_day(bills, {*stages, at})
@@ -55,8 +56,13 @@ def jump(bills: pd.DataFrame, days: np.ndarray, stages: Collection[int], level: 
     free = [d for d in range(WIDTH + 1, LAST - WIDTH + 2) if min(abs(d - s) for s in ends) >= WIDTH]
     free = [d for d in free if min(seen[d - 1], seen[d - WIDTH - 1]) >= WIDTH]
     if len(free) < PLACEBOS:
-        raise CannotAnswer(say("nobody was held out, and {n} days without a stage can be compared with; it takes {k}",
-            n=len(free), k=PLACEBOS))  # fmt: skip
+        raise CannotAnswer(
+            say(
+                "nobody was held out, and {n} days without a stage can be compared with; it takes {k}",
+                n=len(free),
+                k=PLACEBOS,
+            )
+        )
     here, elsewhere = at - WIDTH - 1, np.array(free) - WIDTH - 1
     effect, placebo = found[here], np.abs(found / error)[elsewhere]
     p = float((1 + (placebo >= abs(effect) / error[here]).sum()) / (1 + len(placebo)))

@@ -78,29 +78,43 @@ class ExpectedLoss(Result):
         verdict = say("which holds") if self.held else say("which tells nothing")
         if self.high < 1 or self.low > 1:
             verdict = say("too much was expected") if self.high < 1 else say("too little was expected")
-        said = self.say(
-            "{lost} {currency} of the arrears of {owed} on {day} are expected to be open still 90 days later; the last "
-            "time {ratio} {span} of what was expected was seen, {verdict}.",
-            lost=lost, owed=owed, day=Day(self.day), ratio=Share(self.ratio),
-            span=Span(self.low, self.high, ".1%"), verdict=verdict,
-        ) if not np.isnan(self.ratio) else self.say(
-            "{lost} {currency} of the arrears of {owed} on {day} are expected to be open still 90 days later; the last "
-            "time nothing was expected, so it tells nothing.",
-            lost=lost, owed=owed, day=Day(self.day),
-        )  # fmt: skip
+        said = (
+            self.say(
+                "{lost} {currency} of the arrears of {owed} on {day} are expected to be open still 90 days later; the "
+                "last time {ratio} {span} of what was expected was seen, {verdict}.",
+                lost=lost,
+                owed=owed,
+                day=Day(self.day),
+                ratio=Share(self.ratio),
+                span=Span(self.low, self.high, ".1%"),
+                verdict=verdict,
+            )
+            if not np.isnan(self.ratio)
+            else self.say(
+                "{lost} {currency} of the arrears of {owed} on {day} are expected to be open still 90 days later; the "
+                "last time nothing was expected, so it tells nothing.",
+                lost=lost,
+                owed=owed,
+                day=Day(self.day),
+            )
+        )
         return join(said, self._left_out()) if self.unpriced else said
 
     def caption(self) -> Message:
         """Say what the table shows, with its units, and what is not in it."""
         said = self.say(
             "Arrears on {day} by state ({currency}): the share of such arrears that was still open 90 days on, and "
-            "what is expected.", day=Day(self.day)
-        )  # fmt: skip
+            "what is expected.",
+            day=Day(self.day),
+        )
         return join(said, self._left_out()) if self.unpriced else said
 
     def _left_out(self) -> Message:
-        return self.say("{sum} {currency} of {n} customers in states too rare are not in it.",
-            sum=Number(self.unpriced, ",.0f"), n=self.unpriced_customers)  # fmt: skip
+        return self.say(
+            "{sum} {currency} of {n} customers in states too rare are not in it.",
+            sum=Number(self.unpriced, ",.0f"),
+            n=self.unpriced_customers,
+        )
 
     @property
     def held(self) -> bool:
@@ -121,9 +135,17 @@ class ExpectedLoss(Result):
 
 
 def expected_loss(
-    accounts: pd.DataFrame, *, customer: str, month: str, state: str, owed: str, unpaid: str, as_of: object,
-    level: float = 0.95, currency: str = "currency",
-) -> ExpectedLoss:  # fmt: skip
+    accounts: pd.DataFrame,
+    *,
+    customer: str,
+    month: str,
+    state: str,
+    owed: str,
+    unpaid: str,
+    as_of: object,
+    level: float = 0.95,
+    currency: str = "currency",
+) -> ExpectedLoss:
     """Say what of each customer's arrears on the last day of `month` will be open still 90 days on.
 
     `accounts` has one row an account and month (the view `account_month`): `owed` is overdue, `unpaid` what of it was
@@ -146,9 +168,12 @@ def expected_loss(
     now = table[table["when"] == last]
     if len(over) < 4 or not len(now):
         raise CannotAnswer(
-            say("not answerable: of {n} months it is known what was open 90 days later, and it takes {k}.",
-                n=len(over), k=4)
-        )  # fmt: skip
+            say(
+                "not answerable: of {n} months it is known what was open 90 days later, and it takes {k}.",
+                n=len(over),
+                k=4,
+            )
+        )
     past = table[table["when"] < over[-2]].dropna(subset=unpaid)
     rows = [
         (name, *clusters.ratio(part[unpaid], part["owed"], part[customer], level))
@@ -178,11 +203,21 @@ def expected_loss(
     people = told[[customer, state, "owed", "expected"]].sort_values(["expected", customer], ascending=[False, True])
     apart = each["expected"].isna()
     return ExpectedLoss(
-        shown[["state", "customers", "owed", "loss", "low", "high", "expected"]], people.reset_index(drop=True),
-        test.told * factor, test.seen, ratio, low, high, factor,
-        float(each.loc[apart, "owed"].sum()), level, currency, f"{last:%Y-%m-%d}",
-        int(each.loc[apart, customer].nunique()), aside,
-    )  # fmt: skip
+        shown[["state", "customers", "owed", "loss", "low", "high", "expected"]],
+        people.reset_index(drop=True),
+        test.told * factor,
+        test.seen,
+        ratio,
+        low,
+        high,
+        factor,
+        float(each.loc[apart, "owed"].sum()),
+        level,
+        currency,
+        f"{last:%Y-%m-%d}",
+        int(each.loc[apart, customer].nunique()),
+        aside,
+    )
 
 
 def _overdue(
@@ -191,28 +226,35 @@ def _overdue(
     """Read what each account owed on a day of each month (`when`), and count what is set aside or taken otherwise."""
     table = take(
         accounts, "accounts", numbers=[owed, unpaid], dates=[month], by=[customer, state], missing="keep"
-    ).table  # fmt: skip
+    ).table
     table = table.assign(when=days(accounts[month], month, missing="refuse")[0], owed=number(accounts[owed], owed))
     table, stray = _one_a_month(table, customer, month)
     end = day(as_of, "as_of")
     if late := int((table["when"] > end).sum()):
-        raise WorkbenchError("'{month}' of accounts lies after as_of, {day}, in {n} rows: leave them out.").of(month,
-            as_of, late)  # fmt: skip
+        raise WorkbenchError("'{month}' of accounts lies after as_of, {day}, in {n} rows: leave them out.").of(
+            month, as_of, late
+        )
     below = int((table["owed"] < 0).sum())
     most, given = table["owed"].clip(lower=0), table[unpaid]
     early = given.notna() & (table["when"] + pd.Timedelta(days=90) > end)
-    aside = {f"'{owed}' below 0, counted as nothing owed": below,
+    aside = {
+        f"'{owed}' below 0, counted as nothing owed": below,
         f"'{unpaid}' given before 90 days were over, not used": int(early.sum()),
         f"'{unpaid}' above '{owed}', counted as all of it": int(((given > most + _CENT) & (most > 0)).sum()),
-        f"'{unpaid}' below 0, counted as paid": int((given < 0).sum())}  # fmt: skip
+        f"'{unpaid}' below 0, counted as paid": int((given < 0).sum()),
+    }
     aside = stray | {reason: n for reason, n in aside.items() if n}
     table[unpaid] = given.mask(early).clip(0, most)
     last = table["when"].max()
     if end - last > pd.Timedelta(days=31):
         raise CannotAnswer(
-            say("not answerable: accounts ends on {day}, more than a month before as_of, {as_of}: it tells no arrears "
-                "of today.", day=f"{last:%Y-%m-%d}", as_of=f"{end:%Y-%m-%d}")
-        )  # fmt: skip
+            say(
+                "not answerable: accounts ends on {day}, more than a month before as_of, {as_of}: it tells no arrears "
+                "of today.",
+                day=f"{last:%Y-%m-%d}",
+                as_of=f"{end:%Y-%m-%d}",
+            )
+        )
     return table, aside
 
 

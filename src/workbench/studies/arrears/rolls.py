@@ -84,9 +84,14 @@ class RollRates(Result):
             return say("hardly anybody is in arrears")
         row, n = counts[state], int(counts[state].sum())
         found = self._row(state, 0)
-        return say("of accounts {state}, {share} {span} were {paid} a month later and {worse} were worse",
-            state=called(self.states[state]), share=Share(row[0] / n), span=Span(*found, ".1%"),
-            paid=called(self.states[0]), worse=Share(row[state + 1 : len(counts)].sum() / n)).sentence()  # fmt: skip
+        return say(
+            "of accounts {state}, {share} {span} were {paid} a month later and {worse} were worse",
+            state=called(self.states[state]),
+            share=Share(row[0] / n),
+            span=Span(*found, ".1%"),
+            paid=called(self.states[0]),
+            worse=Share(row[state + 1 : len(counts)].sum() / n),
+        ).sentence()
 
     def _row(self, origin: int, destination: int) -> tuple[float, float]:
         row = self.table.query("origin == @self.states[@origin] and destination == @self.states[@destination]")
@@ -104,9 +109,13 @@ class RollRates(Result):
             return say(
                 "the plain chain is refused: of those {state} it says {said} {paid} {months} months on, seen were "
                 "{seen} {span}",
-                state=called(worst["state"]), said=Share(worst["by_chain"]), paid=called(self.states[0]),
-                months=self.horizon, seen=Share(worst["seen"]), span=Span(worst["low"], worst["high"], ".1%"),
-            )  # fmt: skip
+                state=called(worst["state"]),
+                said=Share(worst["by_chain"]),
+                paid=called(self.states[0]),
+                months=self.horizon,
+                seen=Share(worst["seen"]),
+                span=Span(worst["low"], worst["high"], ".1%"),
+            )
         return say("over {months} months the plain chain foretells what was seen", months=self.horizon)
 
     def _failed(self, by: Literal["by_chain", "by_age"]) -> pd.DataFrame | None:
@@ -131,13 +140,19 @@ class RollRates(Result):
                 say(
                     "not answerable: {months} months ago this forecast said {said} for those {state}, and {seen} "
                     "{span} were seen.",
-                    months=self.horizon, said=Share(failed.iloc[0][by]), state=called(failed.iloc[0]["state"]),
-                    seen=Share(failed.iloc[0]["seen"]), span=Span(failed.iloc[0]["low"], failed.iloc[0]["high"], ".1%"),
+                    months=self.horizon,
+                    said=Share(failed.iloc[0][by]),
+                    state=called(failed.iloc[0]["state"]),
+                    seen=Share(failed.iloc[0]["seen"]),
+                    span=Span(failed.iloc[0]["low"], failed.iloc[0]["high"], ".1%"),
                 )
-            )  # fmt: skip
+            )
         n = len(self.states)
-        counts = self.fitted if by == "by_age" else np.vstack([self.counts.sum(axis=0), np.zeros((len(self.out) + 1,
-            n + len(self.out) + 1))])  # fmt: skip
+        counts = (
+            self.fitted
+            if by == "by_age"
+            else np.vstack([self.counts.sum(axis=0), np.zeros((len(self.out) + 1, n + len(self.out) + 1))])
+        )
         moved = np.linalg.matrix_power(chains.rates(counts), self.horizon)
         then = chains.merged(moved, n, chains.AGE if by == "by_age" else 1)
         state = np.r_[0, np.repeat(np.arange(1, n), chains.AGE)]
@@ -170,8 +185,12 @@ class RollRates(Result):
 
     def as_tests(self) -> Table:
         """Give the tests as a page shows them."""
-        return Table("roll_tests", self.tests, say("Do months differ, and does the month before this one matter?"),
-            {"chi2": "{:,.2f}", "df": COUNT, "thin_cells": COUNT})  # fmt: skip
+        return Table(
+            "roll_tests",
+            self.tests,
+            say("Do months differ, and does the month before this one matter?"),
+            {"chi2": "{:,.2f}", "df": COUNT, "thin_cells": COUNT},
+        )
 
     def by_month_before(self) -> Table:
         """Give the share paid within the next month by the state of this month and of the one before."""
@@ -184,13 +203,16 @@ class RollRates(Result):
         found = {"state": names[this], "month_before": names[last], "customers": n, "rate": paid / n}
         found |= {"low": low, "high": high}
         said = say("Share paid a month later, by where the account stood the month before.")
-        return Table("before", pd.DataFrame(found), said, dict.fromkeys(["low", "high"], SHARE), "customers",
-            totals=["state"])  # fmt: skip
+        return Table(
+            "before", pd.DataFrame(found), said, dict.fromkeys(["low", "high"], SHARE), "customers", totals=["state"]
+        )
 
     def as_backtest(self) -> Table:
         """Give the back-test as a page shows it."""
-        said = say("Share paid {n} months on: seen, by the plain chain, and by the chain with months in arrears.",
-            n=self.horizon)  # fmt: skip
+        said = say(
+            "Share paid {n} months on: seen, by the plain chain, and by the chain with months in arrears.",
+            n=self.horizon,
+        )
         rates = say("Rates are those of the months before alone.")
         said = join(said, rates if self.held_out else say("Too few months came before: rates are those of all months."))
         shares = dict.fromkeys(["seen", "low", "high", "by_chain", "by_age"], SHARE)
@@ -269,8 +291,9 @@ def roll_rates(
     place, amount, set_aside = _read(history, customer, month, state, owed, (*states, *out))
     n, months, ways = len(states), place.shape[1], len(states) + len(out) + 1
     if months <= horizon:
-        raise CannotAnswer(say("not answerable: history has {n} months; {k} months on take one more.", n=months,
-            k=horizon))  # fmt: skip
+        raise CannotAnswer(
+            say("not answerable: history has {n} months; {k} months on take one more.", n=months, k=horizon)
+        )
     pair, at = chains.pairs(place, n, ways)
     counts = np.array([np.bincount(p[p >= 0], minlength=n * ways).reshape(n, ways) for p in pair.T])
     who = np.repeat(np.arange(len(place)), months - 1).reshape(pair.shape)[at]
@@ -288,17 +311,31 @@ def roll_rates(
     tested, held_out = chains.backtest(place, cells, states, ways, horizon, level)
     size = chains.size(n, ways)
     here = cells[:, -1][cells[:, -1] >= 0]
-    return RollRates(table, counts, chains.order_tests(counts, third), tested, tuple(states), tuple(out), horizon,
-        held_out, np.bincount(here, minlength=size)[: 1 + (n - 1) * chains.AGE], chains.moves(cells, size, place, n),
-        third, set_aside, level, currency)  # fmt: skip
+    return RollRates(
+        table,
+        counts,
+        chains.order_tests(counts, third),
+        tested,
+        tuple(states),
+        tuple(out),
+        horizon,
+        held_out,
+        np.bincount(here, minlength=size)[: 1 + (n - 1) * chains.AGE],
+        chains.moves(cells, size, place, n),
+        third,
+        set_aside,
+        level,
+        currency,
+    )
 
 
 def _read(history, customer, month, state, owed, known) -> tuple[np.ndarray, np.ndarray | None, dict[str, int]]:
     """Position of each account's state by month, -1 where it has no row, and what it owed; both (accounts, months)."""
     require_table(history, [customer, month, state, *([owed] if owed else [])], "history")
     if history[customer].isna().any():
-        raise WorkbenchError("'{customer}' of history is missing in {n} rows.").of(customer,
-            history[customer].isna().sum())  # fmt: skip
+        raise WorkbenchError("'{customer}' of history is missing in {n} rows.").of(
+            customer, history[customer].isna().sum()
+        )
     name, when = category(history[state], state, missing="refuse"), periods(history[month], month)
     if when.isna().any():
         raise WorkbenchError("'{month}' of history has no month in {n} rows: give it.").of(month, when.isna().sum())

@@ -75,8 +75,9 @@ class Collection(Result):
             if r.action == "restrict" and np.isfinite(r.more_lost):
                 ends = Span(100 * r.more_lost_low, 100 * r.more_lost_high, "+.1f")
                 points = Number(100 * r.more_lost, "+.1f")
-                parts.append(say("restricting makes {points} points {span} more leave within 90 days", points=points,
-                    span=ends))  # fmt: skip
+                parts.append(
+                    say("restricting makes {points} points {span} more leave within 90 days", points=points, span=ends)
+                )
         behind = self.behind()
         if len(behind):
             names = Listed([Word(name) for name in behind["collector"]])
@@ -87,8 +88,11 @@ class Collection(Result):
         said: dict[str, Any] = {"stage": stage_name(row), "net": Number(row["net_earned"], "+,.2f")}
         said |= {"span": Span(row["net_earned_low"], row["net_earned_high"], "+,.2f")}
         if row["net_earned_low"] > 0 and row["action"] == "restrict" and row["more_lost_low"] > 0:
-            first = self.say("Collecting earns most at {stage}: {net} {currency} a bill after cost {span}, not "
-                "counting customers lost.", **said)  # fmt: skip
+            first = self.say(
+                "Collecting earns most at {stage}: {net} {currency} a bill after cost {span}, not "
+                "counting customers lost.",
+                **said,
+            )
         elif row["net_earned_low"] > 0:
             first = self.say("Collecting earns most at {stage}: {net} {currency} a bill after cost {span}.", **said)
         elif row["net_earned_high"] < 0:
@@ -113,8 +117,12 @@ class Collection(Result):
             return say("what {stage} earns is not answerable: {why}", stage=stage_name(r), why=self.why[r.stage])
         span = Span(100 * r.more_paid_low, 100 * r.more_paid_high, "+.1f")
         if r.basis == JUMP:
-            return say("{stage} is followed by {points} points {span} more who pay at once", stage=stage_name(r),
-                points=Number(100 * r.more_paid, "+.1f"), span=span)  # fmt: skip
+            return say(
+                "{stage} is followed by {points} points {span} more who pay at once",
+                stage=stage_name(r),
+                points=Number(100 * r.more_paid, "+.1f"),
+                span=span,
+            )
         said: dict[str, Any] = {"stage": stage_name(r), "points": Number(100 * r.more_paid, "+.1f"), "span": span}
         if not np.isfinite(r.net_earned):
             return say("{stage} makes {points} points {span} more pay within ten days; its cost is not known", **said)
@@ -123,12 +131,14 @@ class Collection(Result):
         if r.net_earned < 0:
             return self.say(
                 "{stage} makes {points} points {span} more pay within ten days, which is {net} {ends} {currency} a "
-                "bill after cost", **said,
-            )  # fmt: skip
+                "bill after cost",
+                **said,
+            )
         return self.say(
             "{stage} makes {points} points {span} more pay within ten days and earns {net} {ends} {currency} a bill "
-            "after cost", **said,
-        )  # fmt: skip
+            "after cost",
+            **said,
+        )
 
     def behind(self) -> pd.DataFrame:
         """Collectors who surely rank behind another: their interval lies below what their stages bring in all."""
@@ -158,7 +168,7 @@ class Collection(Result):
         said = self.say(
             "What acting changed, a bill: those who pay, what comes in (adjusted for what was owed before), the same "
             "after cost ({currency}), and those who leave of their own will within 90 days."
-        )  # fmt: skip
+        )
         forms = {name: form for name, form in self.FORMATS.items() if name in frame}
         return Table("effects", frame.rename(columns={"action": "stage_action"}), said, forms, "held_out", totals=None)
 
@@ -220,26 +230,40 @@ class Collection(Result):
         rows = self.table.set_index("stage").reindex(stage)
         fee = (rows["cost"] / rows["actions"]).to_numpy()
         lost = np.where(rows["action"] == "restrict", rows["more_lost"], 0.0)
-        found = pd.DataFrame({"customer_id": table["customer_id"].to_numpy(), "bill_id": table["bill_id"].to_numpy(),
-            "days": table["exit"].to_numpy() + 1, "stage": stage.to_numpy(), "action": rows["action"].to_numpy(),
-            "owed": owed.to_numpy()})  # fmt: skip
+        found = pd.DataFrame(
+            {
+                "customer_id": table["customer_id"].to_numpy(),
+                "bill_id": table["bill_id"].to_numpy(),
+                "days": table["exit"].to_numpy() + 1,
+                "stage": stage.to_numpy(),
+                "action": rows["action"].to_numpy(),
+                "owed": owed.to_numpy(),
+            }
+        )
         for name, effect in (("expected", "more_paid"), ("low", "more_paid_low"), ("high", "more_paid_high")):
             found[name] = rows[effect].to_numpy() * found["owed"] - fee - lost * worth
         loses, sure = rows["net_earned_high"].to_numpy() < 0, ~(rows["net_earned_low"].to_numpy() <= 0)
         past = ~np.isin(found["stage"], self.table["stage"]) & (found["stage"] > self.table["stage"].max())
         found["advice"] = np.select(
             [past, found["expected"].isna(), loses | (found["high"] <= 0), sure & (found["low"] > 0)],
-            ["past the last stage", "not known", "leave alone", "act"], "not certain",
-        )  # fmt: skip
+            ["past the last stage", "not known", "leave alone", "act"],
+            "not certain",
+        )
         found = found[(found["action"].notna() | past) & (found["owed"] > 0)]
         found = found.sort_values(["expected", "bill_id"], ascending=[False, True])
         return found.drop_duplicates("customer_id").reset_index(drop=True)
 
 
 def collection(
-    actions: pd.DataFrame, bills: pd.DataFrame | None = None, *, as_of: date | str | None = None, level: float = 0.95,
-    currency: str = "currency", resamples: int = 400, rng: Rng = 0,
-) -> Collection:  # fmt: skip
+    actions: pd.DataFrame,
+    bills: pd.DataFrame | None = None,
+    *,
+    as_of: date | str | None = None,
+    level: float = 0.95,
+    currency: str = "currency",
+    resamples: int = 400,
+    rng: Rng = 0,
+) -> Collection:
     """Say what each stage of collection brings and costs, and what acting changed.
 
     Parameters
@@ -288,22 +312,33 @@ def collection(
 def _read(actions: pd.DataFrame) -> tuple[pd.DataFrame, dict[str, int]]:
     """Actions on overdue bills whose ten days are over, sorted; the others counted."""
     numbers = ["stage", "days", "owed", "collected", "cost"]
-    taken = take(actions, "actions", key="action_id", numbers=numbers, flags=["settled", "left_90"], missing="keep",
-        categories=["collector", "arm", "outcome"], by=["customer_id", "bill_id", "action"]).table  # fmt: skip
+    taken = take(
+        actions,
+        "actions",
+        key="action_id",
+        numbers=numbers,
+        flags=["settled", "left_90"],
+        missing="keep",
+        categories=["collector", "arm", "outcome"],
+        by=["customer_id", "bill_id", "action"],
+    ).table
     taken["cost"] = taken["cost"].mask(taken["cost"].isna() & (taken["arm"] == "held_out"), 0.0)
     for column, most in (("stage", 0), ("days", MOST_ASIDE), ("owed", 0)):
         if taken[column].isna().sum() > most * len(taken):
-            raise WorkbenchError("'{column}' is missing in {n} actions: give it.").of(column,
-                taken[column].isna().sum())  # fmt: skip
+            raise WorkbenchError("'{column}' is missing in {n} actions: give it.").of(
+                column, taken[column].isna().sum()
+            )
     if odd := sorted({*taken["arm"].dropna()} - {"treated", "held_out"}):
         raise WorkbenchError("'arm' of actions holds '{odd}': it is treated, held_out or missing.").of(odd[0])
     if odd := sorted({*taken["outcome"].dropna()} - {*OUTCOMES}):
         raise unknown("outcome of an action", odd[0], OUTCOMES)
     if odd := sorted({*taken["stage"]} - {*taken["stage"].round().clip(lower=1)}):
         raise WorkbenchError("'stage' of actions holds {odd}: give whole numbers from 1 on.").of(f"{odd[0]:g}")
-    aside = {"paid over what was owed (counted as paid)": int((taken["collected"] > taken["owed"] + _CENT).sum()),
+    aside = {
+        "paid over what was owed (counted as paid)": int((taken["collected"] > taken["owed"] + _CENT).sum()),
         "with less than 0 collected (counted as it is)": int((taken["collected"] < 0).sum()),
-        "with a cost below 0 (counted as it is)": int((taken["cost"] < 0).sum())}  # fmt: skip
+        "with a cost below 0 (counted as it is)": int((taken["cost"] < 0).sum()),
+    }
     aside = {reason: n for reason, n in aside.items() if n}
     for reason, rows in (
         ("on bills without a due day, or due before they were issued", taken["days"].isna()),
@@ -331,10 +366,18 @@ def _stage_row(part: pd.DataFrame, stage: int, level: float) -> dict[str, object
     reached = acted.loc[tried, "outcome"].isin(["reached", "promised"])
     sums = acted[["owed", "collected"]].sum()
     sums["cost"] = acted["cost"].sum(skipna=False)
-    return {"stage": stage, "action": part["action"].mode().iloc[0], "actions": len(acted),
-        "customers": acted["customer_id"].nunique(), "reached": reached.mean() if len(reached) else np.nan,
-        "settled": ratio, "settled_low": low, "settled_high": high, **sums,
-        "per_cost": sums["collected"] / sums["cost"] if sums["cost"] > 0 else np.nan}  # fmt: skip
+    return {
+        "stage": stage,
+        "action": part["action"].mode().iloc[0],
+        "actions": len(acted),
+        "customers": acted["customer_id"].nunique(),
+        "reached": reached.mean() if len(reached) else np.nan,
+        "settled": ratio,
+        "settled_low": low,
+        "settled_high": high,
+        **sums,
+        "per_cost": sums["collected"] / sums["cost"] if sums["cost"] > 0 else np.nan,
+    }
 
 
 def _effects(part: pd.DataFrame, level: float) -> tuple[dict[str, object], Message | None]:
@@ -348,8 +391,11 @@ def _effects(part: pd.DataFrame, level: float) -> tuple[dict[str, object], Messa
     if not row["held_out"] or not treated.any():
         return row, say("nobody was held out by lot")
     if (events := _expected(settled, treated)) < EVENTS:
-        return row, say("too few were held out: {n} payments are to be expected among them, and it takes {k}",
-            n=Number(events, ".1f"), k=EVENTS)  # fmt: skip
+        return row, say(
+            "too few were held out: {n} payments are to be expected among them, and it takes {k}",
+            n=Number(events, ".1f"),
+            k=EVENTS,
+        )
     row["basis"] = LOT
     *ends, row["more_paid_p"] = clusters.difference(settled, treated, who, level)
     row |= dict(zip(("more_paid", "more_paid_low", "more_paid_high"), ends, strict=True))
@@ -386,8 +432,18 @@ def _collectors(table: pd.DataFrame, level: float, resamples: int, rng: Rng) -> 
     enough = acted["collector"].map(acted["collector"].value_counts()) >= FEWEST
     acted = acted[enough]
     names = sorted(acted["collector"].unique())
-    columns = ["collector", "actions", "customers", "settled", "difference", "low", "high", "rank", "rank_low",
-        "rank_high"]  # fmt: skip
+    columns = [
+        "collector",
+        "actions",
+        "customers",
+        "settled",
+        "difference",
+        "low",
+        "high",
+        "rank",
+        "rank_low",
+        "rank_high",
+    ]
     if len(names) < 2:
         return pd.DataFrame(columns=columns)
     place = pd.Index(names).get_indexer(acted["collector"])
@@ -408,11 +464,20 @@ def _collectors(table: pd.DataFrame, level: float, resamples: int, rng: Rng) -> 
     low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2], axis=0)
     first, last = rank_ends(found, drawn, level)
     by = acted.assign(paid=y).groupby("collector")
-    frame = pd.DataFrame({
-        "collector": names, "actions": by.size().to_numpy(), "customers": by["customer_id"].nunique().to_numpy(),
-        "settled": by["paid"].mean().to_numpy(), "difference": found, "low": low, "high": high,
-        "rank": 1 + (found[:, None] < found).sum(axis=1), "rank_low": first, "rank_high": last,
-    })  # fmt: skip
+    frame = pd.DataFrame(
+        {
+            "collector": names,
+            "actions": by.size().to_numpy(),
+            "customers": by["customer_id"].nunique().to_numpy(),
+            "settled": by["paid"].mean().to_numpy(),
+            "difference": found,
+            "low": low,
+            "high": high,
+            "rank": 1 + (found[:, None] < found).sum(axis=1),
+            "rank_low": first,
+            "rank_high": last,
+        }
+    )
     return frame.sort_values(["rank", "collector"], ignore_index=True)
 
 

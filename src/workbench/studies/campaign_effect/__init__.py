@@ -12,6 +12,20 @@ from workbench.studies.campaign_effect.delivery import ComplierEffect, complier_
 from workbench.studies.campaign_effect.lasting import Fatigue, Staying, contact_fatigue, staying
 from workbench.studies.campaign_effect.windows import EffectWindows, Guard, effect_windows
 
-__all__ = ["ArmEffects", "AttritionBounds", "ComplierEffect", "Contamination", "EffectWindows", "Fatigue", "Guard",
-    "Staying", "arm_effects", "attrition_bounds", "complier_effect", "contact_fatigue", "contamination",
-    "effect_windows", "staying"]  # fmt: skip
+__all__ = [
+    "ArmEffects",
+    "AttritionBounds",
+    "ComplierEffect",
+    "Contamination",
+    "EffectWindows",
+    "Fatigue",
+    "Guard",
+    "Staying",
+    "arm_effects",
+    "attrition_bounds",
+    "complier_effect",
+    "contact_fatigue",
+    "contamination",
+    "effect_windows",
+    "staying",
+]

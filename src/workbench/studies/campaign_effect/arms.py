@@ -85,8 +85,9 @@ class ArmEffects(Result):
             said = self._said(next(against.itertuples()))
             nothing = say(
                 "No evidence that any of the {arms} offers changed {outcome}; the highest: {highest} a member.",
-                highest=said, **found,
-            )  # fmt: skip
+                highest=said,
+                **found,
+            )
             return join(nothing, say("Tested with Holm's correction; the intervals are simultaneous."))
         first, last = clear.iloc[0], clear.iloc[-1]
         found |= {"clear": len(clear)}
@@ -94,13 +95,15 @@ class ArmEffects(Result):
             said = self._said(first)
             lead = say(
                 "{clear} of {arms} offers changed {outcome}; the best: {highest} a member.",
-                highest=said, **found,
-            )  # fmt: skip
+                highest=said,
+                **found,
+            )
         else:
             lead = say(
                 "No offer raised {outcome}, and {clear} of {arms} lowered it; the worst: {lowest} a member.",
-                lowest=self._said(last), **found,
-            )  # fmt: skip
+                lowest=self._said(last),
+                **found,
+            )
         effects = Listed(tuple(map(self._said, clear.itertuples())), ";")
         return join(
             lead,

@@ -152,10 +152,16 @@ def staying(
         curve = SurvfuncRight(time[arm], event[arm])
         found[name] = _at_horizon(curve, horizon, int(arm.sum()))
         seen = curve.surv_times <= horizon
-        curves.append(pd.DataFrame({
-            "arm": name, "day": np.r_[0, curve.surv_times[seen]], "share": np.r_[1.0, curve.surv_prob[seen]],
-            "se": np.r_[0.0, curve.surv_prob_se[seen]],
-        }))  # fmt: skip
+        curves.append(
+            pd.DataFrame(
+                {
+                    "arm": name,
+                    "day": np.r_[0, curve.surv_times[seen]],
+                    "share": np.r_[1.0, curve.surv_prob[seen]],
+                    "se": np.r_[0.0, curve.surv_prob_se[seen]],
+                }
+            )
+        )
     (one, one_lost), (zero, zero_lost) = found["treated"], found["control"]
     low, high, _ = share_difference(*one, *zero, level=level)
     kept = Interval(float(zero[0] / zero[1] - one[0] / one[1]), float(-high), float(-low))

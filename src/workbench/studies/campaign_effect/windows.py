@@ -224,8 +224,12 @@ def effect_windows(
         [np.full((1, 3), np.nan), later[:, [0, 2, 3]]]
     )
     p, untested = _forward(found[0], parts, days[0], draws)
-    tests = _guards(guards, [(numbers(members, name), _estimate(table, numbers(members, name), name, how))
-                             for name in guards], treated, level)  # fmt: skip
+    tests = _guards(
+        guards,
+        [(numbers(members, name), _estimate(table, numbers(members, name), name, how)) for name in guards],
+        treated,
+        level,
+    )
     counts = int(treated.sum()), int((~treated).sum())
     shown = not untested and float(f"{p:.2g}") < 1 - level
     return EffectWindows(rows, shown, p, tests, level, *counts, unit, campaign, untested, found[-1].doubts)
@@ -269,9 +273,11 @@ def _together(found: list[Estimate | None], level: float, rng: np.random.Generat
             furthest = np.abs(t_draws(covariance, df, rng)).max(axis=1)
             joint = max(level, 1 - 2 * float(stats.t.sf(np.quantile(furthest, level), df)))
     for k, estimate in enumerate(found):
-        rows[k, :2] = (0.0, 0.0) if estimate is None else (
-            estimate.means.treated - estimate.means.control, np.sqrt(estimate.errors.variance[2])
-        )  # fmt: skip
+        rows[k, :2] = (
+            (0.0, 0.0)
+            if estimate is None
+            else (estimate.means.treated - estimate.means.control, np.sqrt(estimate.errors.variance[2]))
+        )
         if k in told:
             rows[k, 2:] = told[k].interval(joint)[:2]
     return rows
@@ -327,11 +333,19 @@ def _guards(
     )
     return pd.DataFrame(
         {
-            "guard": names, "effect": effect, "se": se, "lower": lower, "upper": upper,
-            "margin": margin, "harm_p": harm, "verdict": verdicts,
-            "cost": cost * effect, "cost_low": cost * low, "cost_high": cost * high,
+            "guard": names,
+            "effect": effect,
+            "se": se,
+            "lower": lower,
+            "upper": upper,
+            "margin": margin,
+            "harm_p": harm,
+            "verdict": verdicts,
+            "cost": cost * effect,
+            "cost_low": cost * low,
+            "cost_high": cost * high,
         }
-    )  # fmt: skip
+    )
 
 
 def _bounds(y: np.ndarray, found: Estimate | None, treated: np.ndarray, level: float) -> tuple[float, ...]:

@@ -9,5 +9,18 @@ from workbench.methods.experiment.design import CampaignPlan, Spread, past_sprea
 from workbench.studies.campaign_planning.ledger import CampaignLedger, campaign_effects, campaign_ledger
 from workbench.studies.campaign_planning.monitor import Monitoring, monitor_campaign
 
-__all__ = ["Assignment", "CampaignLedger", "CampaignPlan", "Monitoring", "Spread", "assign_arms", "campaign_effects",
-    "campaign_ledger", "hold_out", "monitor_campaign", "past_spread", "plan_campaign", "required_size"]  # fmt: skip
+__all__ = [
+    "Assignment",
+    "CampaignLedger",
+    "CampaignPlan",
+    "Monitoring",
+    "Spread",
+    "assign_arms",
+    "campaign_effects",
+    "campaign_ledger",
+    "hold_out",
+    "monitor_campaign",
+    "past_spread",
+    "plan_campaign",
+    "required_size",
+]

@@ -134,8 +134,10 @@ class CampaignLedger(Result):
         """Say which campaign to repeat, if any, and how many members the next one holds out."""
         best, next_one = self.best, plan.advice()
         if best is None:
-            none = say("Repeat no campaign on this evidence: none of {campaigns} is shown to have paid.",
-                campaigns=len(self.campaigns))  # fmt: skip
+            none = say(
+                "Repeat no campaign on this evidence: none of {campaigns} is shown to have paid.",
+                campaigns=len(self.campaigns),
+            )
             return Decision((none, next_one), say("a campaign whose whole interval lies above its break-even."))
         least, expect = Amount(best["break_even"], unit=self.unit), self._expected(best)
         name = {"best": Name(best["campaign"])}
@@ -143,8 +145,9 @@ class CampaignLedger(Result):
             test = say("Test {best} once more before it is repeated at large: it may bring less than it costs.", **name)
             brings = say(
                 "It can be expected to bring {effect} a member; a contact pays from {least} on.",
-                effect=expect, least=least,
-            )  # fmt: skip
+                effect=expect,
+                least=least,
+            )
             return Decision(
                 (test, brings, next_one), say("a repeat whose whole interval lies above {least}.", least=least)
             )
@@ -341,12 +344,19 @@ def campaign_ledger(
     tail = (1 - level) / 2
     p = stats.norm.sf((y - bar) / towards_bar)
     columns = {
-        "campaign": table["campaign"], **({"date": table[date]} if date else {}),
+        "campaign": table["campaign"],
+        **({"date": table[date]} if date else {}),
         **({"members": table["members"]} if "members" in table else {}),
-        "effect": y, "se": s, "break_even": bar, "shrunken": posterior.mean,
-        "low": posterior.quantile(tail), "high": posterior.quantile(1 - tail), "paid": posterior.above(bar),
-        "p": p, "q": benjamini_hochberg(p),
-    }  # fmt: skip
+        "effect": y,
+        "se": s,
+        "break_even": bar,
+        "shrunken": posterior.mean,
+        "low": posterior.quantile(tail),
+        "high": posterior.quantile(1 - tail),
+        "paid": posterior.above(bar),
+        "p": p,
+        "q": benjamini_hochberg(p),
+    }
     ones = np.ones((len(y), 1))
     drift, undated = None, 0
     if date is not None:

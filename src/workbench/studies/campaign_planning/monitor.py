@@ -265,10 +265,15 @@ def _band(sums: dict[bool, list[np.ndarray]], planned: int, level: float) -> pd.
     wide, naive = boundary(n1 + n0, planned, level) * se, stats.norm.isf((1 - level) / 2) * se
     return pd.DataFrame(
         {
-            "treated": n1.astype(int), "control": n0.astype(int), "estimate": estimate, "low": estimate - wide,
-            "high": estimate + wide, "naive_low": estimate - naive, "naive_high": estimate + naive,
+            "treated": n1.astype(int),
+            "control": n0.astype(int),
+            "estimate": estimate,
+            "low": estimate - wide,
+            "high": estimate + wide,
+            "naive_low": estimate - naive,
+            "naive_high": estimate + naive,
         }
-    )  # fmt: skip
+    )
 
 
 def _decisions(table: pd.DataFrame, irrelevant: float) -> np.ndarray:

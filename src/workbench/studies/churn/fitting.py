@@ -172,8 +172,9 @@ def _read(
             "the panel has a gap in '{customer}' or month, or a customer twice in one: give one row."
         ).of(customer)
     if y.all() or not y.any():
-        raise CannotAnswer(say("not answerable: of {n} customer-months {left} ended in leaving.", n=len(y),
-            left=int(y.sum())))  # fmt: skip
+        raise CannotAnswer(
+            say("not answerable: of {n} customer-months {left} ended in leaving.", n=len(y), left=int(y.sum()))
+        )
     texts = [f for f in chosen if kind(panel[f], f) == "category"]
     facts = read_facts(panel, [f for f in chosen if f not in texts], texts, "the panel")
     facts = {f: facts[f] for f in by_content(facts, y)}
@@ -190,13 +191,22 @@ def _fit(read: _Read, rows: _Rows, plan: _Plan, horizon: int, units: Mapping[str
     parts, intercept = _estimate(terms, known, y[fit], read.who[fit], aside, told_in(units, currency))
     seen = () if read.starts is None else (read.starts[fit].min(), read.starts[calibrate].max())
     found = ChurnFormula(
-        parts=parts, intercept=intercept, numbers=tuple(f for f, v in read.facts.items() if v.dtype.kind == "f"),
+        parts=parts,
+        intercept=intercept,
+        numbers=tuple(f for f, v in read.facts.items() if v.dtype.kind == "f"),
         categories=tuple(f for f, v in read.facts.items() if v.dtype.kind != "f"),
-        horizon=horizon, months=float(horizon), rows=int(fit.sum()), left=int(y[fit].sum()),
-        customers=int(np.count_nonzero(np.bincount(read.who[fit]))), judged=_NOT_JUDGED, left_out=aside,
-        units=dict(units), currency=currency, information=_information(parts, known, y[fit]),
+        horizon=horizon,
+        months=float(horizon),
+        rows=int(fit.sum()),
+        left=int(y[fit].sum()),
+        customers=int(np.count_nonzero(np.bincount(read.who[fit]))),
+        judged=_NOT_JUDGED,
+        left_out=aside,
+        units=dict(units),
+        currency=currency,
+        information=_information(parts, known, y[fit]),
         fitted=tuple(f"{month:%Y-%m}" for month in seen),
-    )  # fmt: skip
+    )
     return _calibrated(found, _at(read.facts, calibrate), y[calibrate], fitted=calibrate is fit)
 
 
@@ -229,9 +239,10 @@ def _parts(months: pd.Series | None, when: np.ndarray, horizon: int) -> _Rows:
             say(
                 "not answerable: of {n} months of the panel {known} had ended in an outcome when the last began. Two "
                 "are needed, to fit and to calibrate; or give one month, a snapshot.",
-                n=len(starts), known=len(known),
+                n=len(starts),
+                known=len(known),
             )
-        )  # fmt: skip
+        )
     return when < known[-1], when == known[-1], when == last
 
 
@@ -260,9 +271,11 @@ def _design(facts: Facts, y: np.ndarray, plan: _Plan) -> tuple[list[FormulaTerm]
             say(
                 "not answerable: {events} departures (or stays) for {terms} terms; {least} a term are needed. Name "
                 "fewer features, or take more months.",
-                events=events, terms=count, least=EVENTS_PER_TERM,
+                events=events,
+                terms=count,
+                least=EVENTS_PER_TERM,
             )
-        )  # fmt: skip
+        )
     if bins < plan.bins and plan.form != "straight":
         aside["bins"] = say("{n} bins a fact: more would have too few departures a term", n=bins)
     leaves = min(plan.segments, budget - count + 1)
@@ -357,9 +370,10 @@ def _calibrated(found: ChurnFormula, facts: Facts, y: np.ndarray, *, fitted: boo
                 say(
                     "not answerable: {n} left in the month that calibrates the formula; {least} are needed. Take more "
                     "customers or a longer horizon.",
-                    n=int(y.sum()), least=FEWEST_TO_CALIBRATE,
+                    n=int(y.sum()),
+                    least=FEWEST_TO_CALIBRATE,
                 )
-            )  # fmt: skip
+            )
         if y.sum() >= FEWEST_FOR_SLOPE:
             (_, slope), _ = logistic((logit - centre)[:, None], y)
             if not slope > 0:
@@ -378,9 +392,14 @@ def _calibrated(found: ChurnFormula, facts: Facts, y: np.ndarray, *, fitted: boo
         weight = expit(logit) * (1 - expit(logit))
     spread = weight @ (logit - weight @ logit / weight.sum()) ** 2
     tenths = {"score": alike(logit), **{f: facts[f][~np.isnan(facts[f])] for f in found.numbers}}
-    return replace(found, level=float(level), level_se=float(weight.sum() ** -0.5), slope=slope,
+    return replace(
+        found,
+        level=float(level),
+        level_se=float(weight.sum() ** -0.5),
+        slope=slope,
         slope_se=float(spread**-0.5) if spread > 0 else 0.0,
-        tenths={f: _tenths(v) for f, v in tenths.items() if len(v)})  # fmt: skip
+        tenths={f: _tenths(v) for f, v in tenths.items() if len(v)},
+    )
 
 
 def _tenths(values: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -425,8 +444,9 @@ def _crossed(facts: Facts, y: np.ndarray, plan: _Plan, seed: int) -> list[np.nda
 def _judged(y: np.ndarray, scores: list[np.ndarray]) -> pd.DataFrame:
     """AUC and Brier of each, and what the second has more, with intervals."""
     if y.all() or not y.any():
-        raise CannotAnswer(say("not answerable: of {n} customers of the test month {left} left.", n=len(y),
-            left=int(y.sum())))  # fmt: skip
+        raise CannotAnswer(
+            say("not answerable: of {n} customers of the test month {left} left.", n=len(y), left=int(y.sum()))
+        )
     found = [(*auc(y, score), float(np.mean((score - y) ** 2))) for score in scores]
     if len(found) == 2:
         own, rival = found

@@ -27,8 +27,19 @@ CARD = Scale()
 SHOWN, PAGE = 20, 40
 LOSS = 0.02
 """AUC from which what being explicit costs is much."""
-_KEPT = ("intercept", "horizon", "months", "rows", "left", "customers", "level", "level_se", "slope", "slope_se",
-    "rounding")  # fmt: skip
+_KEPT = (
+    "intercept",
+    "horizon",
+    "months",
+    "rows",
+    "left",
+    "customers",
+    "level",
+    "level_se",
+    "slope",
+    "slope_se",
+    "rounding",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,19 +126,27 @@ class ChurnFormula(Result):
         first = say(
             "{left} of {rows} customer-months ended in leaving within {months}; the formula says of each customer how "
             "likely that is.",
-            left=self.left, rows=self.rows, months=self._months(),
-        )  # fmt: skip
+            left=self.left,
+            rows=self.rows,
+            months=self._months(),
+        )
         if self.judged.empty:
             return first
         own = self.judged.loc["formula"]
-        second = say("Among customers it had not seen it puts a leaver before a stayer with probability {auc} {span}.",
-            auc=Number(own.auc, ".3f"), span=Span(own.low, own.high, ".3f"))  # fmt: skip
+        second = say(
+            "Among customers it had not seen it puts a leaver before a stayer with probability {auc} {span}.",
+            auc=Number(own.auc, ".3f"),
+            span=Span(own.low, own.high, ".3f"),
+        )
         if "price" not in self.judged.index:
             return join(first, second)
         rival, price = self.judged.loc["boosting"], self.judged.loc["price"]
-        third = say("Boosting, which nobody can read, reaches {rival}: being explicit costs {price} {ends}.",
-            rival=Number(rival.auc, ".3f"), price=Number(price.auc, ".3f"),
-            ends=Span(price.low, price.high, ".3f"))  # fmt: skip
+        third = say(
+            "Boosting, which nobody can read, reaches {rival}: being explicit costs {price} {ends}.",
+            rival=Number(rival.auc, ".3f"),
+            price=Number(price.auc, ".3f"),
+            ends=Span(price.low, price.high, ".3f"),
+        )
         return join(first, second, third)
 
     def caption(self) -> Message:
@@ -136,7 +155,7 @@ class ChurnFormula(Result):
             "The formula: odds of leaving within {months} of each term against the reference of its fact (odds ratio "
             "1), all else equal; 95% intervals with customers as clusters.",
             months=self._months(),
-        )  # fmt: skip
+        )
         notes = tuple(self.left_out.values())
         return join(said, say("Of the fit: {notes}.", notes=Listed(notes, ";"))) if notes else said
 
@@ -158,9 +177,10 @@ class ChurnFormula(Result):
             raise CannotAnswer(
                 say(
                     "not answerable: the formula is not shown to order customers better than chance, AUC {auc} {span}.",
-                    auc=Number(row.auc, ".3f"), span=Span(row.low, row.high, ".3f"),
+                    auc=Number(row.auc, ".3f"),
+                    span=Span(row.low, row.high, ".3f"),
                 )
-            )  # fmt: skip
+            )
         return answer
 
     def decision(self) -> Decision:
@@ -223,8 +243,10 @@ class ChurnFormula(Result):
                     words[term(facts) > 0, k] = term.said(self.told)
                 elif term.knot == 0:
                     above = term(facts) > term.mean
-                    words[above, k], words[~above, k] = (say("{fact} above the mean", fact=Label(name)),
-                        say("{fact} below the mean", fact=Label(name)))  # fmt: skip
+                    words[above, k], words[~above, k] = (
+                        say("{fact} above the mean", fact=Label(name)),
+                        say("{fact} below the mean", fact=Label(name)),
+                    )
         first = np.argsort(-added.to_numpy(), axis=1, kind="stable")[:, :most]
         values = added.to_numpy()
         return [tuple(words[i, k] for k in row if values[i, k] > 0) for i, row in enumerate(first)]
@@ -312,8 +334,9 @@ class ChurnFormula(Result):
         try:
             content = tomllib.loads(path.read_text(encoding="utf-8"))
             if content.pop("format") != FORMAT:
-                raise WorkbenchError("{file} has another format than {format}. Fit the formula anew.").of(path.name,
-                    FORMAT)  # fmt: skip
+                raise WorkbenchError("{file} has another format than {format}. Fit the formula anew.").of(
+                    path.name, FORMAT
+                )
             judged = pd.DataFrame.from_dict(content.pop("judged", {}), orient="index", columns=list(JUDGED))
             parts = tuple(map(FormulaTerm.read, content.pop("term")))
             tenths = {k: (tuple(e), tuple(s)) for k, (e, s) in content.pop("tenths").items()}
@@ -330,15 +353,17 @@ class ChurnFormula(Result):
         except FileNotFoundError:
             raise WorkbenchError("no formula at {path}. Fit one and keep it there with save().").of(path) from None
         except (KeyError, ValueError, TypeError, AttributeError) as error:
-            raise WorkbenchError("{file} is not a whole formula ({error}). Restore it, or fit it anew.").of(path.name,
-                error) from None  # fmt: skip
+            raise WorkbenchError("{file} is not a whole formula ({error}). Restore it, or fit it anew.").of(
+                path.name, error
+            ) from None
         return found
 
     def price(self) -> Table:
         """Give the price of being explicit."""
         frame = self.judged.rename_axis("model").reset_index()
-        frame["model"] = pd.Series([say("the formula"), say("boosting"), say("price of being explicit")][: len(frame)],
-            dtype=object)  # fmt: skip
+        frame["model"] = pd.Series(
+            [say("the formula"), say("boosting"), say("price of being explicit")][: len(frame)], dtype=object
+        )
         said = say(
             "What boosting would have reached on the same customers, unseen by both; Brier is a mean squared error."
         )
@@ -349,8 +374,9 @@ class ChurnFormula(Result):
         said = say(
             "The points card: {base} points stand for 50 stayers to 1 leaver, 20 points double the odds of staying; "
             "whole points move a probability by up to {rounding}.",
-            base=600, rounding=Share(self.rounding),
-        )  # fmt: skip
+            base=600,
+            rounding=Share(self.rounding),
+        )
         return self._card("card", said, slice(0, self._turn))
 
     def segments_card(self) -> Table:

@@ -44,9 +44,10 @@ def refuse_leaks(facts: Facts, y: np.ndarray, panel, month: str | None, set_on: 
                 say(
                     "'{fact}' knows the outcome: in {n} rows it was set on the month start or later. Leave it out, or "
                     "give it as it was known then.",
-                    fact=Name(fact), n=int(late.sum()),
+                    fact=Name(fact),
+                    n=int(late.sum()),
                 )
-            )  # fmt: skip
+            )
     gone, here = np.flatnonzero(y), np.flatnonzero(~y)
     rows = np.r_[gone[:: max(1, len(gone) // _CHECKED)], here[:: max(1, len(here) // _CHECKED)]]
     found = {fact: _alone(values[rows], y[rows]) for fact, values in facts.items()}
@@ -55,10 +56,11 @@ def refuse_leaks(facts: Facts, y: np.ndarray, panel, month: str | None, set_on: 
             say(
                 "{facts} alone orders departures with AUC {auc}, above {limit}: that is the outcome in disguise, not a "
                 "fact known before. Leave it out.",
-                facts=Listed([Name(f"'{f}'") for f in over]), auc=Number(max(found.values()), ".2f"),
+                facts=Listed([Name(f"'{f}'") for f in over]),
+                auc=Number(max(found.values()), ".2f"),
                 limit=Number(LEAKS, "g"),
             )
-        )  # fmt: skip
+        )
 
 
 def _alone(values: np.ndarray, y: np.ndarray) -> float:

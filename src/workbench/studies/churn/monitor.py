@@ -74,16 +74,30 @@ class ChurnMonitor(Result):
         sums = self.table[["customers", "left", "expected"]].sum()
         left, expected = int(sums["left"]), Count(sums["expected"])
         told: dict[str, Any] = {"verdict": VERDICTS[self.verdict], "left": left, "expected": expected}
-        said = say("{verdict}: in {n} months {left} customers left, {expected} were expected.",
-            n=len(self.table), **told)  # fmt: skip
+        said = say(
+            "{verdict}: in {n} months {left} customers left, {expected} were expected.", n=len(self.table), **told
+        )
         if self.horizon > 1:  # a departure is in the outcome of several months
-            said = say("{verdict}: {left} of {rows} customer-months ended in leaving within {n} months, {expected} "
-                "were expected.", rows=int(sums["customers"]), n=self.horizon, **told)  # fmt: skip
+            said = say(
+                "{verdict}: {left} of {rows} customer-months ended in leaving within {n} months, {expected} "
+                "were expected.",
+                rows=int(sums["customers"]),
+                n=self.horizon,
+                **told,
+            )
         alarm = say("A false alarm comes in about {alarm} of such looks.", alarm=Share(FALSE_ALARM, 0))
         if self.listed.empty:
             return join(said, alarm)
-        return join(said, alarm, say("{n} of {all} customers are at {threshold} or more.", n=len(self.listed),
-            all=self.customers, threshold=Share(self.threshold)))  # fmt: skip
+        return join(
+            said,
+            alarm,
+            say(
+                "{n} of {all} customers are at {threshold} or more.",
+                n=len(self.listed),
+                all=self.customers,
+                threshold=Share(self.threshold),
+            ),
+        )
 
     def tiles(self) -> tuple[Tile, ...]:
         """Those who left in the last month, and those on the list."""
@@ -95,9 +109,11 @@ class ChurnMonitor(Result):
 
     def decision(self) -> Decision:
         """Advise to use, calibrate or refit."""
-        do = {"holds": say("Leave the formula as it is."),
+        do = {
+            "holds": say("Leave the formula as it is."),
             "level": say("Calibrate the formula on the last month: it orders customers well, but the level has moved."),
-            "order": say("Fit the formula anew: it no longer orders customers as it says.")}  # fmt: skip
+            "order": say("Fit the formula anew: it no longer orders customers as it says."),
+        }
         return Decision((do[self.verdict],), say("leaving beyond what chance allows."))
 
     def quantities(self) -> Iterable[Quantity]:
@@ -186,13 +202,16 @@ def churn_monitor(
                 say(
                     "not answerable: the formula knows {month}, as it was fitted and calibrated to {first} to {last}. "
                     "Give later months: take more, or watch fewer.",
-                    month=Day(str(known.min())), first=Day(formula.fitted[0]), last=Day(formula.fitted[1]),
+                    month=Day(str(known.min())),
+                    first=Day(formula.fitted[0]),
+                    last=Day(formula.fitted[1]),
                 )
-            )  # fmt: skip
+            )
     if p.sum() < FEWEST:
         few = Number(p.sum(), ".1f")
-        raise CannotAnswer(say("not answerable: {n} departures were to be expected, and {least} are needed.", n=few,
-            least=FEWEST))  # fmt: skip
+        raise CannotAnswer(
+            say("not answerable: {n} departures were to be expected, and {least} are needed.", n=few, least=FEWEST)
+        )
     months = np.sort(when.unique())
     sums = pd.DataFrame({"y": y, "p": p}).groupby(when.to_numpy()).sum()
     if (silent := sums.index[(sums["y"] == 0) & (sums["p"] >= FEWEST)]).size:
@@ -200,9 +219,10 @@ def churn_monitor(
             say(
                 "not answerable: nobody left in {month}, and {n} were to be expected: its horizon has not ended, or "
                 "departures are not on record. End the panel with the month before.",
-                month=Day(f"{silent[0]:%Y-%m}"), n=Count(sums.loc[silent[0], "p"]),
+                month=Day(f"{silent[0]:%Y-%m}"),
+                n=Count(sums.loc[silent[0], "p"]),
             )
-        )  # fmt: skip
+        )
     parts = [(month_start, (when == month_start).to_numpy()) for month_start in months]
     each = FALSE_ALARM / (2 * len(parts))  # Holm's first: a month outside its band is a formula that fails
     table = pd.DataFrame([_month(formula, start, y[at], p[at], each) for start, at in parts])
@@ -256,11 +276,20 @@ def _month(formula: ChurnFormula, start: pd.Timestamp, y: np.ndarray, p: np.ndar
     if y.any() and not y.all():
         found, influence = auc(y, p)
         error = norm.isf(0.025) * np.sqrt((influence**2).sum())
-    return {"month": start, "customers": len(y), "expected": expected, "left": int(y.sum()),
-        "low": max(expected - half, 0.0), "high": expected + half, "auc": found, "auc_low": found - error,
-        "auc_high": found + error, "psi": _shift(formula, "score", alike(logit))["psi"],
+    return {
+        "month": start,
+        "customers": len(y),
+        "expected": expected,
+        "left": int(y.sum()),
+        "low": max(expected - half, 0.0),
+        "high": expected + half,
+        "auc": found,
+        "auc_low": found - error,
+        "auc_high": found + error,
+        "psi": _shift(formula, "score", alike(logit))["psi"],
         "p_level": 2 * norm.sf(abs(y.sum() - expected) / np.sqrt(variance)),
-        "p_slope": 2 * norm.sf(abs(slope))}  # fmt: skip
+        "p_slope": 2 * norm.sf(abs(slope)),
+    }
 
 
 def _shift(formula: ChurnFormula, fact: str, values: pd.Series | np.ndarray) -> dict[str, float]:

@@ -75,18 +75,20 @@ class ChurnProfit(Result):
                 "Contacting likely leavers is not shown to pay: where the cut was chosen on other customers it brings "
                 "{profit} {unit} {span} a customer, contacted or not.",
                 **found,
-            )  # fmt: skip
+            )
         else:
             first = say(
                 "Contacting the likeliest {share} {ends} to leave brings {profit} {unit} {span} a customer, contacted "
                 "or not.",
-                share=Share(self.share), ends=Span(*self.share_interval, ".1%"), **found,
-            )  # fmt: skip
+                share=Share(self.share),
+                ends=Span(*self.share_interval, ".1%"),
+                **found,
+            )
         second = say(
             "That {accepted} of the leavers accept the offer and stay is assumed, not measured: only an experiment "
             "shows whom contact keeps.",
             accepted=Share(_mean(self.acceptance), 0),
-        )  # fmt: skip
+        )
         if self.lists.empty:
             return join(first, second)
         likely, gaining = self.lists.itertuples()
@@ -96,19 +98,26 @@ class ChurnProfit(Result):
                 "leavers; what it brings is not known: an effect flatters the list that it chose, so it takes others, "
                 "contacted by lot.",
                 shared=Share(gaining.shared, 0),
-            )  # fmt: skip
+            )
             return join(first, second, third)
-        third = say("By the measured effect of contact the best list of that length shares {shared} with the likeliest "
+        third = say(
+            "By the measured effect of contact the best list of that length shares {shared} with the likeliest "
             "leavers; where chance contacted, it brought {gain} {unit} {span} instead of {lost}.",
-            shared=Share(gaining.shared, 0), gain=Count(gaining.net), unit=unit, lost=Count(likely.net),
-            span=Span(gaining.low, gaining.high, ",.0f"))  # fmt: skip
+            shared=Share(gaining.shared, 0),
+            gain=Count(gaining.net),
+            unit=unit,
+            lost=Count(likely.net),
+            span=Span(gaining.low, gaining.high, ",.0f"),
+        )
         return join(first, second, third)
 
     def tiles(self) -> tuple[Tile, ...]:
         """What it brings, and the best share."""
         said = say("profit a customer, on assumed acceptance ({unit})", unit=Term(self.currency))
-        return (Tile(said, Number(self.held_out, ",.2f"), Span(*self.held_out_interval, ",.2f")),
-            Tile(say("of the customers to contact"), Share(self.share), Span(*self.share_interval, ".1%")))  # fmt: skip
+        return (
+            Tile(said, Number(self.held_out, ",.2f"), Span(*self.held_out_interval, ",.2f")),
+            Tile(say("of the customers to contact"), Share(self.share), Span(*self.share_interval, ".1%")),
+        )
 
     def decision(self) -> Decision:
         """Advise whom to contact."""
@@ -221,18 +230,27 @@ def churn_profit(
             "two Beta numbers."
         )
     if (capacity is not None and capacity < 1) or resamples < 2:
-        raise WorkbenchError("capacity={capacity}, resamples={resamples}: give at least 1 and 2.").of(capacity,
-            resamples)  # fmt: skip
+        raise WorkbenchError("capacity={capacity}, resamples={resamples}: give at least 1 and 2.").of(
+            capacity, resamples
+        )
     if contacted and not (left and effect):
         raise WorkbenchError("contacted='{name}' values lists by who left: give left= and effect= too.").of(contacted)
     worth = number(scores[margin], margin) if isinstance(margin, str) else np.full(len(p), float(margin))
     cost = np.full(len(p), float(incentive)) if incentive_share is None else incentive_share * worth
     gone, lot = (flag(scores[c], c) if c else np.zeros(len(p), bool) for c in (left, contacted))
     leave = gone.astype(float) if left and not contacted else p
-    content = pd.DataFrame({
-        "p": p, "worth": worth, "cost": cost, "effect": change, "gain": leave * (worth - cost),
-        "spent": contact + (1 - leave) * cost, "lot": lot, "kept": (worth - cost * lot) * ~gone - contact * lot,
-    })  # fmt: skip
+    content = pd.DataFrame(
+        {
+            "p": p,
+            "worth": worth,
+            "cost": cost,
+            "effect": change,
+            "gain": leave * (worth - cost),
+            "spent": contact + (1 - leave) * cost,
+            "lot": lot,
+            "kept": (worth - cost * lot) * ~gone - contact * lot,
+        }
+    )
     mixed = np.random.default_rng(seed).permutation(canonical_order(content))  # chance decides between equal scores
     content = content.iloc[mixed[np.argsort(-p[mixed], kind="stable")]].reset_index(drop=True)
     p, gain, spent = (content[c].to_numpy() for c in ("p", "gain", "spent"))
@@ -242,8 +260,20 @@ def churn_profit(
     lists = pd.DataFrame(columns=["list", "customers", "net", "low", "high", "shared"])
     if effect and (taken := round(share * len(p))):
         lists = _lists(content, contact, taken)
-    return ChurnProfit(best, (float(low[0]), float(high[0])), share, (float(low[1]), float(high[1])), at_mean,
-        share_at_mean, table, lists, law, len(p), *_held_out(p, gain, spent, most / len(p), law), currency)  # fmt: skip
+    return ChurnProfit(
+        best,
+        (float(low[0]), float(high[0])),
+        share,
+        (float(low[1]), float(high[1])),
+        at_mean,
+        share_at_mean,
+        table,
+        lists,
+        law,
+        len(p),
+        *_held_out(p, gain, spent, most / len(p), law),
+        currency,
+    )
 
 
 def _mean(law: tuple[float, ...]) -> float:

@@ -19,11 +19,22 @@ from workbench.result import Decision, Quantity, Result, Table, Tile
 
 # Lanes of the time line, from above, by the table that tells of the event.
 _LANES = {
-    "customer": "lines", "subscription": "lines", "holding": "products", "opportunity": "leads", "bill": "bills",
-    "payment": "payments", "collection_action": "collection", "fraud_case": "fraud", "contact": "contacts",
-    "ticket": "cases", "survey_invitation": "surveys", "survey_response": "surveys", "campaign_member": "campaigns",
-    "usage_month": "use", "detail_record": "use",
-}  # fmt: skip
+    "customer": "lines",
+    "subscription": "lines",
+    "holding": "products",
+    "opportunity": "leads",
+    "bill": "bills",
+    "payment": "payments",
+    "collection_action": "collection",
+    "fraud_case": "fraud",
+    "contact": "contacts",
+    "ticket": "cases",
+    "survey_invitation": "surveys",
+    "survey_response": "surveys",
+    "campaign_member": "campaigns",
+    "usage_month": "use",
+    "detail_record": "use",
+}
 _OTHER = "other"
 _SPACE = "\N{NO-BREAK SPACE}"
 _USE = ("usage_month", "detail_record")
@@ -141,9 +152,13 @@ class History(Result):
 
 
 def customer_history(
-    events: pd.DataFrame, *, since: date | str, until: date | str, departments: Mapping[str, str] | None = None,
+    events: pd.DataFrame,
+    *,
+    since: date | str,
+    until: date | str,
+    departments: Mapping[str, str] | None = None,
     currency: str = "yuan",
-) -> History:  # fmt: skip
+) -> History:
     """Put the events of one customer on a time line.
 
     Parameters

@@ -58,21 +58,30 @@ class Reach(Result):
         """Say how many customers all departments know, and which department knows most and fewest."""
         most, least, n = self.departments.iloc[0], self.departments.iloc[-1], len(self.departments)
         of: dict[str, Any] = {
-            "all": self.customers, "most": refused.department(most["department"]), "share": Share(most["share"]),
-        }  # fmt: skip
+            "all": self.customers,
+            "most": refused.department(most["department"]),
+            "share": Share(most["share"]),
+        }
         if n == 1:
             return say("One department, {most}, knows {share} of {all} active customers.", **of)
         every = Share(self.known_to_all / self.customers)
         if most["customers"] == least["customers"]:
             return say(
                 "{every} of {all} active customers are known to all {n} departments; each knows {share}.",
-                every=every, n=n, all=self.customers, share=of["share"],
-            )  # fmt: skip
+                every=every,
+                n=n,
+                all=self.customers,
+                share=of["share"],
+            )
         return say(
             "{every} of {all} active customers are known to all {n} departments; {most} knows most ({share}), {least} "
             "fewest ({fewest}).",
-            every=every, n=n, least=refused.department(least["department"]), fewest=Share(least["share"]), **of,
-        )  # fmt: skip
+            every=every,
+            n=n,
+            least=refused.department(least["department"]),
+            fewest=Share(least["share"]),
+            **of,
+        )
 
     def tiles(self) -> tuple[Tile, ...]:
         """Active customers, and how many of them all departments, and the one that knows fewest, know."""
@@ -107,10 +116,13 @@ class Reach(Result):
             do = (
                 say(
                     "Ask the {name} department first: it has nothing on {n} of {all} active customers ({share}).",
-                    name=name, n=unknown, all=self.customers, share=Share(unknown / self.customers),
+                    name=name,
+                    n=unknown,
+                    all=self.customers,
+                    share=Share(unknown / self.customers),
                 ),
                 say("Learn whether it never dealt with them, or knows them by other numbers than ours."),
-            )  # fmt: skip
+            )
         return Decision((*do, given), say("a department whose customers are not joined to our numbers."))
 
     def as_table(self) -> Table:

@@ -15,5 +15,18 @@ from workbench.studies.data_quality.priorities import (
     studies_touched,
 )
 
-__all__ = ["Contradictions", "Coverage", "LostRecords", "MendFirst", "QualityRules", "StudiesTouched", "completeness",
-    "contradictions", "coverage", "lost_records", "mend_first", "quality_rules", "studies_touched"]  # fmt: skip
+__all__ = [
+    "Contradictions",
+    "Coverage",
+    "LostRecords",
+    "MendFirst",
+    "QualityRules",
+    "StudiesTouched",
+    "completeness",
+    "contradictions",
+    "coverage",
+    "lost_records",
+    "mend_first",
+    "quality_rules",
+    "studies_touched",
+]

@@ -54,8 +54,10 @@ class Contradictions(Result):
         elif self.customers:
             found = say(
                 "{n} of {all} rules between systems are broken, for {customers} customers ({share} of {base})",
-                share=Share(self.touched / self.customers), base=self.customers, **touched,
-            )  # fmt: skip
+                share=Share(self.touched / self.customers),
+                base=self.customers,
+                **touched,
+            )
         else:
             found = say("{n} of {all} rules between systems are broken, for {customers} customers", **touched)
         return _ended(found, say("{n} could not be tried", n=lacking) if lacking else None)
@@ -82,9 +84,12 @@ class Contradictions(Result):
             return None
         shown = self.table.drop(columns=["rule", "tables"])
         return Table(
-            self.NAME, shown, say("Customers by what contradicts, and the last month in which it did."),
-            {"share": "{:.1%}", "cases": "{:,.0f}"}, "customers",
-        )  # fmt: skip
+            self.NAME,
+            shown,
+            say("Customers by what contradicts, and the last month in which it did."),
+            {"share": "{:.1%}", "cases": "{:,.0f}"},
+            "customers",
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Customers whom each rule touches."""
@@ -190,9 +195,13 @@ class LostRecords(Result):
         most = self.table.iloc[0]
         found = say(
             "{lost} of {n} records are lost ({share}), most of the {table} ({most}, from {department})",
-            lost=lost, n=self.records, share=refused.part(lost / self.records), table=refused.table(most["table"]),
-            most=int(most["lost"]), department=refused.department(most["department"]),
-        )  # fmt: skip
+            lost=lost,
+            n=self.records,
+            share=refused.part(lost / self.records),
+            table=refused.table(most["table"]),
+            most=int(most["lost"]),
+            department=refused.department(most["department"]),
+        )
         return _ended(found, copied)
 
     def tiles(self) -> tuple[Tile, ...]:
@@ -237,9 +246,12 @@ def lost_records(refusals: pd.DataFrame, *, customers: int = 0) -> LostRecords:
         If a column is missing or holds something else, or a table stands twice.
     """
     read = columns.take(
-        refusals, "refusals", key="table", numbers=["records", "lost", "copies", "customers"],
+        refusals,
+        "refusals",
+        key="table",
+        numbers=["records", "lost", "copies", "customers"],
         categories=["department", "why"],
-    ).table  # fmt: skip
+    ).table
     counts = ["records", "lost", "copies", "customers"]
     read[counts] = read[counts].astype("int64")
     read["share"] = read["lost"] / read["records"].clip(lower=1)

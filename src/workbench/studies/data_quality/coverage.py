@@ -83,8 +83,11 @@ class Coverage(Result):
         if len(holes):
             return say(
                 "{n} of {all} tables that come in every month have gaps until {until}: {gaps}.",
-                n=len(holes), all=len(judged), until=until, gaps=Listed(map(self._with_gaps, holes["table"]), ";"),
-            )  # fmt: skip
+                n=len(holes),
+                all=len(judged),
+                until=until,
+                gaps=Listed(map(self._with_gaps, holes["table"]), ";"),
+            )
         if len(judged) == 1:
             return say(
                 "The one table that comes in every month is whole until {until}: no month is missing or thin.",
@@ -92,8 +95,9 @@ class Coverage(Result):
             )
         return say(
             "Each of the {n} tables that come in every month is whole until {until}: no month is missing or thin.",
-            n=len(judged), until=until,
-        )  # fmt: skip
+            n=len(judged),
+            until=until,
+        )
 
     def gaps_of(self, table: str) -> Message:
         """Say which months and days of a table are missing, and which months are thin."""
@@ -103,8 +107,10 @@ class Coverage(Result):
         department = self.table.loc[self.table["table"] == table, "department"].iloc[0]
         return say(
             "{table} ({department}): {gaps}",
-            table=refused.table(table), department=refused.department(department), gaps=self.gaps_of(table),
-        )  # fmt: skip
+            table=refused.table(table),
+            department=refused.department(department),
+            gaps=self.gaps_of(table),
+        )
 
     def as_table(self) -> Table:
         """Give the tables by what they hold."""
@@ -190,9 +196,13 @@ def coverage(deliveries: pd.DataFrame, *, as_of: date | str) -> Coverage:
     if deliveries.empty:
         return Coverage(pd.DataFrame(columns=_TABLE), pd.DataFrame(columns=_MONTHS), day)
     known = columns.take(
-        deliveries, "deliveries", key=["table", "month"], numbers=["records", "customers", "day_bits"],
-        categories=["table", "department"], dates=["month", "last_on"],
-    ).table  # fmt: skip
+        deliveries,
+        "deliveries",
+        key=["table", "month"],
+        numbers=["records", "customers", "day_bits"],
+        categories=["table", "department"],
+        dates=["month", "last_on"],
+    ).table
     parts = [_of_one(rows, day) for _, rows in known.groupby("table", sort=True)]
     table = pd.DataFrame([row for row, _ in parts], columns=_TABLE).sort_values(
         ["department", "table"], ignore_index=True

@@ -102,10 +102,12 @@ class MendFirst(Result):
         then = [
             say(
                 "{fault} ({department}, {n} customers)",
-                fault=fault.what, department=refused.department(fault.department), n=int(fault.customers),
+                fault=fault.what,
+                department=refused.department(fault.department),
+                n=int(fault.customers),
             )
             for fault in rest
-        ]  # fmt: skip
+        ]
         return join(first.lead, first.why, say("Then: {faults}.", faults=Listed(then, ";")) if then else say(""))
 
     def tiles(self) -> tuple[Tile, ...]:
@@ -181,13 +183,15 @@ def _contradicting(found: Contradictions) -> Iterable[Fault]:
         what, cases = Term(row.what), int(row.cases)
         who, touched = _who(row.department), _touched(row.customers, found.customers)
         yield Fault(
-            row.department, row.tables, float(row.customers),
+            row.department,
+            row.tables,
+            float(row.customers),
             say("{what} ({n} cases)", what=what, n=cases),
             say("{what}", what=what),
             say("First, {who} should look again: {customers} have {what}.", who=who, customers=touched, what=what),
             say("Have {who} look at the {n} customers with {what}.", who=who, n=int(row.customers), what=what),
             say("These are {n} cases; the last is of {month}.", n=cases, month=Day(row.latest)),
-        )  # fmt: skip
+        )
 
 
 def _losing(lost: LostRecords, customers: int) -> Iterable[Fault]:
@@ -195,19 +199,26 @@ def _losing(lost: LostRecords, customers: int) -> Iterable[Fault]:
         why, table = refused.because(row.why), refused.table(row.table)
         known: dict[str, Any] = {"who": _who(row.department), "table": table, "n": int(row.lost)}
         yield Fault(
-            row.department, (row.table,), float(row.customers),
+            row.department,
+            (row.table,),
+            float(row.customers),
             say(
                 "{n} of {all} records of {table} lost, most often because {why}",
-                n=int(row.lost), all=int(row.records), table=table, why=why,
+                n=int(row.lost),
+                all=int(row.records),
+                table=table,
+                why=why,
             ),
             say("{table}: lost records", table=table),
             say(
                 "First, {who} should mend its {table}: {n} of {all} were lost on arrival, touching {customers}.",
-                all=int(row.records), customers=_touched(row.customers, customers), **known,
+                all=int(row.records),
+                customers=_touched(row.customers, customers),
+                **known,
             ),
             say("Have {who} mend the {n} refused records, and take them back.", who=known["who"], n=known["n"]),
             say("Most often they were refused because {why}.", why=why),
-        )  # fmt: skip
+        )
 
 
 def _lacking(seen: Coverage, customers: int) -> Iterable[Fault]:
@@ -216,16 +227,19 @@ def _lacking(seen: Coverage, customers: int) -> Iterable[Fault]:
         table, gaps, n = refused.table(row.table), seen.gaps_of(row.table), float(np.floor(usual.get(row.table, 0.0)))
         known: dict[str, Any] = {"who": _who(row.department), "table": table, "gaps": gaps}
         yield Fault(
-            row.department, (row.table,), n,
+            row.department,
+            (row.table,),
+            n,
             say("gaps in the {table}: {gaps}", table=table, gaps=gaps),
             say("{table}: months that lack", table=table),
             say(
                 "First, {who} should complete its {table}: {gaps}; a usual month has {customers}.",
-                customers=_touched(n, customers), **known,
+                customers=_touched(n, customers),
+                **known,
             ),
             say("Have {who} deliver its {table} again: {gaps}.", **known),
             say(""),
-        )  # fmt: skip
+        )
 
 
 def _who(department: str) -> Message:
@@ -306,9 +320,11 @@ def studies_touched(
             said.append(
                 say(
                     "lost records, which count as if they had never been: {n}, at most {share} of a table ({table})",
-                    n=int(gone["lost"].sum()), share=Share(worst["share"], 2), table=refused.table(worst["table"]),
+                    n=int(gone["lost"].sum()),
+                    share=Share(worst["share"], 2),
+                    table=refused.table(worst["table"]),
                 )
-            )  # fmt: skip
+            )
         verdict = "lacks" if lacks else "touched" if said else "whole"
         follows = say("{said}.", said=Listed(said, ";")).sentence() if said else say("Nothing found.")
         rows.append((study, ", ".join(rests), verdict, str(follows)))
@@ -329,16 +345,21 @@ def completeness(filled: pd.DataFrame) -> Table:
         If a column is missing or holds something else, or a column stands twice.
     """
     read = columns.take(
-        filled, "filled", key=["table", "column"], numbers=["rows", "filled"], flags=["mapped"],
+        filled,
+        "filled",
+        key=["table", "column"],
+        numbers=["rows", "filled"],
+        flags=["mapped"],
         categories=["department"],
-    ).table  # fmt: skip
+    ).table
     read = read.assign(share=(read["filled"] / read["rows"].clip(lower=1)).where(read["mapped"] > 0))
     some = read[~(read["share"] >= 1)].sort_values(["share", "table", "column"], na_position="last", ignore_index=True)
     caption = say(
         "Share of rows that have a value, emptiest first; {n} of {all} columns that may lack one never do. Some lack "
         "it rightly: a line that runs has no last day.",
-        n=len(read) - len(some), all=len(read),
-    )  # fmt: skip
+        n=len(read) - len(some),
+        all=len(read),
+    )
     if none := int(some["share"].isna().sum()):
         said = say("{n} of these columns are not mapped: no file fills them, so they have no share.", n=none)
         caption = join(caption, said)

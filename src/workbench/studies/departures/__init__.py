@@ -10,5 +10,14 @@ from workbench.studies.departures.change import ChurnChange, churn_change
 from workbench.studies.departures.direction import Directions, directions
 from workbench.studies.departures.recovery import Recovery, recovery
 
-__all__ = ["ChurnChange", "Directions", "Incidence", "Recovery", "churn_change", "decision", "directions", "incidence",
-    "recovery"]  # fmt: skip
+__all__ = [
+    "ChurnChange",
+    "Directions",
+    "Incidence",
+    "Recovery",
+    "churn_change",
+    "decision",
+    "directions",
+    "incidence",
+    "recovery",
+]

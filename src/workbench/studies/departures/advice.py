@@ -21,8 +21,11 @@ def decision(
 ) -> Decision:
     """Say which cause and competitor to answer, what to do after complaints, and whether rates or the base changed."""
     parts: tuple[tuple[Callable[[Any], Message], Result | Refusal], ...] = (
-        (_competitor, flows), (_complaints, complaints), (_cause, causes), (_change, change)
-    )  # fmt: skip
+        (_competitor, flows),
+        (_complaints, complaints),
+        (_cause, causes),
+        (_change, change),
+    )
     do = [advise(found) for advise, found in parts if not isinstance(found, Refusal)]
     if isinstance(complaints, Refusal):
         do.append(say("Pay no compensation to keep customers yet: whether it does is not answerable here."))
@@ -46,23 +49,29 @@ def _complaints(found: Recovery) -> Message:
         "Decide nothing on compensation after complaints: leaving {points} points {span}, not significant.",
         points=Number(row["percentage_points"], "+.1f"),
         span=Span(row["low"], row["high"], "+.1f"),
-    )  # fmt: skip
+    )
 
 
 def _competitor(flows: Directions) -> Message:
     for turn in flows.turns.head(1).itertuples():
         return say(
             "Answer {operator}'s offers since {month}: {after} of numbers taken along go there, {before} before.",
-            operator=Name(turn.operator), month=Day(turn.month), after=Share(turn.after), before=Share(turn.before),
-        )  # fmt: skip
+            operator=Name(turn.operator),
+            month=Day(turn.month),
+            after=Share(turn.after),
+            before=Share(turn.before),
+        )
     if not flows.both:
         return say("Record where customers come from: without it no net loss to a competitor is known.")
     if flows.losing.empty:
         return say("Answer no competitor's offer by a campaign: no net loss to one of them is shown.")
     row = flows.losing.iloc[0]
-    return say("Answer {operator} first: {net} customers net {span}.", operator=Name(str(row["operator"])),
-        net=Number(row["net_flow"], "+,.0f"), span=Span(row["net_flow_low"], row["net_flow_high"],
-        "+,.0f"))  # fmt: skip
+    return say(
+        "Answer {operator} first: {net} customers net {span}.",
+        operator=Name(str(row["operator"])),
+        net=Number(row["net_flow"], "+,.0f"),
+        span=Span(row["net_flow_low"], row["net_flow_high"], "+,.0f"),
+    )
 
 
 def _cause(causes: Incidence) -> Message:
@@ -71,12 +80,17 @@ def _cause(causes: Incidence) -> Message:
     unknown = rows["cause"] == UNKNOWN
     gap, rows = float(rows.loc[unknown, "incidence"].sum()), rows[~unknown]
     if rows.empty or gap > rows["incidence"].iloc[0] - rows["incidence"].iloc[1:2].sum():
-        return say("Record first why customers leave: for {share} of those who join the cause is not on record.",
-            share=Share(gap))  # fmt: skip
+        return say(
+            "Record first why customers leave: for {share} of those who join the cause is not on record.",
+            share=Share(gap),
+        )
     first = rows.iloc[0]
     if len(rows) > 1 and not first["low"] > rows.iloc[1]["high"]:
-        return say("Work on {first} and {second} alike: which takes more is not certain.",
-            first=Label(first["cause"]), second=Label(rows.iloc[1]["cause"]))  # fmt: skip
+        return say(
+            "Work on {first} and {second} alike: which takes more is not certain.",
+            first=Label(first["cause"]),
+            second=Label(rows.iloc[1]["cause"]),
+        )
     return say("Work on {cause} first: it takes the most customers.", cause=Label(first["cause"]))
 
 

@@ -77,23 +77,42 @@ class Incidence(Result):
         told["causes"] = Listed(parts, "")
         said = [say("Of customers who join, {share} leave within {months} months {span}: {causes}.", **told)]
         if round(self.window) < 1:
-            said = [say("Of customers who join, {share} leave within {months} months {span} if all time is like the "
-                "{days} days on record: {causes}.", days=round(self.window * DAYS["month"]), **told)]  # fmt: skip
+            said = [
+                say(
+                    "Of customers who join, {share} leave within {months} months {span} if all time is like the "
+                    "{days} days on record: {causes}.",
+                    days=round(self.window * DAYS["month"]),
+                    **told,
+                )
+            ]
         elif round(self.window) < any_["months"]:
-            said = [say("Of customers who join, {share} leave within {months} months {span} if all months are like the "
-                "{window} on record: {causes}.", window=round(self.window), **told)]  # fmt: skip
+            said = [
+                say(
+                    "Of customers who join, {share} leave within {months} months {span} if all months are like the "
+                    "{window} on record: {causes}.",
+                    window=round(self.window),
+                    **told,
+                )
+            ]
         if ALL in self.begins:
             said.append(say("Counted from month {n} of tenure on.", n=Number(self.begins[ALL], ".0f")))
         if ALL in self.thin and self.thin[ALL] <= self.longest:
-            said.append(say("From month {n} of tenure on fewer than {few} are at risk, and nothing is said.",
-                n=Number(self.thin[ALL], ".0f"), few=FEWEST))  # fmt: skip
+            said.append(
+                say(
+                    "From month {n} of tenure on fewer than {few} are at risk, and nothing is said.",
+                    n=Number(self.thin[ALL], ".0f"),
+                    few=FEWEST,
+                )
+            )
         if self.too_few:
             said.append(
                 say(
                     "Groups with fewer than {few} departures have no row: {n}, with {customers} customers together.",
-                    few=FEWEST_DEPARTURES, n=len(self.too_few), customers=sum(self.too_few.values()),
+                    few=FEWEST_DEPARTURES,
+                    n=len(self.too_few),
+                    customers=sum(self.too_few.values()),
                 )
-            )  # fmt: skip
+            )
         return join(*said, left_out(self.set_aside))
 
     def tiles(self) -> tuple[Tile, ...]:
@@ -101,8 +120,14 @@ class Incidence(Result):
         any_ = self.row()
         rows = self.table[(self.table["group"] == ALL) & (self.table["months"] == any_["months"])].iloc[1:]
         shown = [any_] if rows.empty else [any_, rows.loc[rows["incidence"].idxmax()]]
-        return tuple(Tile(say("leave within {n} months, {cause}", n=int(r["months"]), cause=Label(r["cause"])),
-            Share(r["incidence"]), Span(r["low"], r["high"], ".1%")) for r in shown)  # fmt: skip
+        return tuple(
+            Tile(
+                say("leave within {n} months, {cause}", n=int(r["months"]), cause=Label(r["cause"])),
+                Share(r["incidence"]),
+                Span(r["low"], r["high"], ".1%"),
+            )
+            for r in shown
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the share gone by group, month and cause."""
@@ -239,9 +264,10 @@ def incidence(
         raise CannotAnswer(
             say(
                 "not answerable: no tenure of {months} months was observed on {few} customers. Ask for nearer months.",
-                months=Listed(asked, "or"), few=FEWEST,
+                months=Listed(asked, "or"),
+                few=FEWEST,
             )
-        )  # fmt: skip
+        )
     return Incidence(found, curve, begins, thin, known.set_aside, level, known.step, asked[-1], window, too_few)
 
 
@@ -264,8 +290,13 @@ def _told(
 def _curve(each: LifeTable, causes: list[str], start: int, last: int, length: float) -> pd.DataFrame:
     """Share gone by cause, once a week or month."""
     every = np.unique(np.r_[np.arange(0, last, 7 if length > 1 else 1), last - 1])
-    return pd.DataFrame({"months": np.tile((every + 1) / length, len(causes)), "cause": np.repeat(causes, len(every)),
-        "share": each.incidence(start)[:, every].ravel()})  # fmt: skip
+    return pd.DataFrame(
+        {
+            "months": np.tile((every + 1) / length, len(causes)),
+            "cause": np.repeat(causes, len(every)),
+            "share": each.incidence(start)[:, every].ravel(),
+        }
+    )
 
 
 def _by_group(table: pd.DataFrame, keys: pd.Series) -> list[tuple[str, pd.DataFrame]]:

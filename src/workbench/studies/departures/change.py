@@ -65,11 +65,20 @@ class ChurnChange(Result):
         for name, part in self.table.groupby("columns", sort=False):
             mix = part.loc[~part["part"].isin([RATES, TOTAL]), "percentage_points"].sum()
             rate = part.loc[part["part"] == RATES, "percentage_points"].iloc[0]
-            sets.append(say("by {columns} {mix} from the mix and {rates} from rates", columns=_called(str(name)),
-                mix=Number(mix, "+.2f"), rates=Number(rate, "+.2f")))  # fmt: skip
-        said: dict[str, object] = {"before": Share(self.rates[0], 2), "after": Share(self.rates[1], 2),
+            sets.append(
+                say(
+                    "by {columns} {mix} from the mix and {rates} from rates",
+                    columns=_called(str(name)),
+                    mix=Number(mix, "+.2f"),
+                    rates=Number(rate, "+.2f"),
+                )
+            )
+        said: dict[str, object] = {
+            "before": Share(self.rates[0], 2),
+            "after": Share(self.rates[1], 2),
             "points": Number(row["percentage_points"], "+.2f"),
-            "span": Span(row["low"], row["high"], "+.2f")}  # fmt: skip
+            "span": Span(row["low"], row["high"], "+.2f"),
+        }
         text = say("Churn went from {before} to {after}, {points} points {span}, not significant.", **said)  # type: ignore[arg-type]
         if row["low"] > 0 or row["high"] < 0:
             text = say("Churn went from {before} to {after}, {points} points {span}.", **said)  # type: ignore[arg-type]
@@ -158,14 +167,23 @@ def churn_change(
     old, new = (
         take(
             table.assign(**{customer: codes(table[customer], customer)}, **{name: read[name][i] for name in names}),
-            said, key=customer, flags=[left], by=names,
+            said,
+            key=customer,
+            flags=[left],
+            by=names,
         ).table.set_index(customer)
         for i, (table, said) in enumerate(((before, "before"), (after, "after")))
-    )  # fmt: skip
+    )
     gone = int(old[left].sum()), int(new[left].sum())
     if min(gone) < FEWEST_LEFT:
-        raise CannotAnswer(say("not answerable: {before} left before and {after} after, {few} are needed in each.",
-            before=gone[0], after=gone[1], few=FEWEST_LEFT))  # fmt: skip
+        raise CannotAnswer(
+            say(
+                "not answerable: {before} left before and {after} after, {few} are needed in each.",
+                before=gone[0],
+                after=gone[1],
+                few=FEWEST_LEFT,
+            )
+        )
     rows: list[list[object]] = []
     for one, parts in zip(sets, _drawn(old, new, sets, left, int(resamples), rng), strict=True):
         low, high = interval(parts[0], parts[1:], level=level)

@@ -97,14 +97,21 @@ class Directions(Result):
                 say(
                     "{operator} takes most: {share} of {n} customers ported out {span}; where customers come from is "
                     "not on record, so net flow is not answerable.",
-                    operator=Name(str(row["operator"])), share=Share(row["share"]), n=int(self.table["ported"].sum()),
+                    operator=Name(str(row["operator"])),
+                    share=Share(row["share"]),
+                    n=int(self.table["ported"].sum()),
                     span=Span(row["low"], row["high"], ".1%"),
                 ),
-                *self._turned(), self._hidden(),
-            )  # fmt: skip
-        said: dict[str, object] = {"operator": Name(str(row["operator"])), "net": Number(row["net_flow"], "+,.0f"),
-            "span": Span(row["net_flow_low"], row["net_flow_high"], "+,.0f"), "n_in": int(row["ported_in"]),
-            "n_out": int(row["ported_out"])}  # fmt: skip
+                *self._turned(),
+                self._hidden(),
+            )
+        said: dict[str, object] = {
+            "operator": Name(str(row["operator"])),
+            "net": Number(row["net_flow"], "+,.0f"),
+            "span": Span(row["net_flow_low"], row["net_flow_high"], "+,.0f"),
+            "n_in": int(row["ported_in"]),
+            "n_out": int(row["ported_out"]),
+        }
         if row["net_flow_high"] < 0:
             text = say("{operator} takes most: net {net} customers {span}, {n_in} in and {n_out} out.", **said)  # type: ignore[arg-type]
         else:
@@ -122,14 +129,20 @@ class Directions(Result):
         return say(
             "Only {known} of {n} who came have an origin on record: if those of others are missing, net losses are "
             "smaller than said.",
-            known=known, n=n,
-        )  # fmt: skip
+            known=known,
+            n=n,
+        )
 
     def _turned(self) -> Iterator[Message]:
         for r in self.turns.itertuples():
-            yield say("From {month} on {after} of those ported out go to {operator}, {before} before (p {p}).",
-                month=Day(r.month), after=Share(r.after), operator=Name(r.operator), before=Share(r.before),
-                p=Number(r.p, ".3f"))  # fmt: skip
+            yield say(
+                "From {month} on {after} of those ported out go to {operator}, {before} before (p {p}).",
+                month=Day(r.month),
+                after=Share(r.after),
+                operator=Name(r.operator),
+                before=Share(r.before),
+                p=Number(r.p, ".3f"),
+            )
 
     def _hidden(self) -> Message:
         cells, people = self.hidden
@@ -144,8 +157,11 @@ class Directions(Result):
         if not self.both:
             label = say("share of ports out to {operator}", operator=operator)
             return (Tile(label, Share(row["share"]), Span(row["low"], row["high"], ".1%")),)
-        net = Tile(say("customers won less lost, {operator}", operator=operator), Number(row["net_flow"], "+,.0f"),
-            Span(row["net_flow_low"], row["net_flow_high"], "+,.0f"))  # fmt: skip
+        net = Tile(
+            say("customers won less lost, {operator}", operator=operator),
+            Number(row["net_flow"], "+,.0f"),
+            Span(row["net_flow_low"], row["net_flow_high"], "+,.0f"),
+        )
         if not np.isfinite(row["high"]):
             return (net,)
         label = say("ports in per port out, {operator}", operator=operator)
@@ -153,8 +169,9 @@ class Directions(Result):
 
     def reasons(self) -> Table:
         """Give reasons by destination and group, thin cells and what would tell them left out."""
-        caption = say("Of customers ported out: reason as recorded, destination and group; cells of {n} or more.",
-            n=FEWEST)  # fmt: skip
+        caption = say(
+            "Of customers ported out: reason as recorded, destination and group; cells of {n} or more.", n=FEWEST
+        )
         return Table("reasons", self.cells, caption, dict.fromkeys(["low", "high"], SHARE), "departures", totals=None)
 
     def reasons_drawn(self) -> Picture:
@@ -339,9 +356,12 @@ def _require_both(out: pd.Series, came: pd.Series) -> None:
                 say(
                     "not answerable: customers {way} are on record {own}, those of the other way {rest}; net flow "
                     "takes both. {do}",
-                    way=way, own=next(said), rest=next(said), do=do if begins else say("Choose an earlier as_of."),
+                    way=way,
+                    own=next(said),
+                    rest=next(said),
+                    do=do if begins else say("Choose an earlier as_of."),
                 )
-            )  # fmt: skip
+            )
 
 
 def _turns(out: pd.DataFrame, level: float, rng: Rng) -> pd.DataFrame:
@@ -379,6 +399,13 @@ def _flows(out: pd.DataFrame, came: pd.DataFrame, keys: list[str], level: float)
     x, y = counts["ported_in"].to_numpy(), counts["ported_out"].to_numpy()
     (net_low, net_high), (low, high) = difference(x, y, level=level), ratio(x, y, level=level)
     rate = np.divide(x, y, out=np.full(len(x), np.nan), where=y > 0)
-    found = counts.assign(ported=x + y, net_flow=x - y, net_flow_low=net_low, net_flow_high=net_high, ratio=rate,
-        low=np.where(y > 0, low, np.nan), high=np.where(y > 0, high, np.nan)).reset_index()  # fmt: skip
+    found = counts.assign(
+        ported=x + y,
+        net_flow=x - y,
+        net_flow_low=net_low,
+        net_flow_high=net_high,
+        ratio=rate,
+        low=np.where(y > 0, low, np.nan),
+        high=np.where(y > 0, high, np.nan),
+    ).reset_index()
     return found[[*keys, "ported", *_FLOW]]

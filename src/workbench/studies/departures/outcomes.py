@@ -29,11 +29,20 @@ def compared(cases, after, spells, groups, window: int, landmark: int, level: fl
     """Hazard ratios of the states: of all by tenure, of complainers from opening on, and by landmark."""
     kept = cases[(cases["opened"] + landmark < cases["until"]) & (cases["known"] > landmark)]
     there = kept["opened"] + landmark
-    late = pd.DataFrame({"customer": kept["customer"], "entry": 0, "exit": np.minimum(kept["until"] - there, window),
-        "state": kept["state"].where(kept["closed"] <= there, OPEN),
-        "left": kept["left"] & (kept["until"] - there <= window)})  # fmt: skip
-    parts = (ratios(spells, groups, NONE, EVERYBODY, level), ratios(after, groups, RECOVERED, CLOCK, level),
-        ratios(late, groups, RECOVERED, LANDMARK, level))  # fmt: skip
+    late = pd.DataFrame(
+        {
+            "customer": kept["customer"],
+            "entry": 0,
+            "exit": np.minimum(kept["until"] - there, window),
+            "state": kept["state"].where(kept["closed"] <= there, OPEN),
+            "left": kept["left"] & (kept["until"] - there <= window),
+        }
+    )
+    parts = (
+        ratios(spells, groups, NONE, EVERYBODY, level),
+        ratios(after, groups, RECOVERED, CLOCK, level),
+        ratios(late, groups, RECOVERED, LANDMARK, level),
+    )
     columns = ["among", "state", "against", "customers", "left", "ratio", "low", "high", "e_value", "e_value_low"]
     return pd.DataFrame([row for rows in parts for row in rows], columns=columns).assign(reading=ASSOCIATED)
 
@@ -71,8 +80,20 @@ def ratios(spells: pd.DataFrame, groups, against: str, among: str, level: float)
         rate = max(part["left"].sum() / part["days"].sum() for part in (mine, other))
         common = {"hazard_of_common": bool(1 - np.exp(-rate * mine["days"].max()) > COMMON)}
         near = low if low > 1 else high if high < 1 else 1.0
-        rows.append([among, state, against, mine["customer"].nunique(), int(mine["left"].sum()), ratio, low, high,
-            e_value(ratio, **common), e_value(near, **common)])  # fmt: skip
+        rows.append(
+            [
+                among,
+                state,
+                against,
+                mine["customer"].nunique(),
+                int(mine["left"].sum()),
+                ratio,
+                low,
+                high,
+                e_value(ratio, **common),
+                e_value(near, **common),
+            ]
+        )
     return rows
 
 

@@ -74,8 +74,11 @@ class Recovery(Result):
         parts = []
         for state in (FAILED, LATE):
             if (row := self.ratio(state)) is not None:
-                said: dict[str, Any] = {"ratio": Number(row["ratio"], ".2f"), "e": Number(row["e_value"], ".1f"),
-                    "span": Span(row["low"], row["high"], ".2f")}  # fmt: skip
+                said: dict[str, Any] = {
+                    "ratio": Number(row["ratio"], ".2f"),
+                    "e": Number(row["e_value"], ".1f"),
+                    "span": Span(row["low"], row["high"], ".2f"),
+                }
                 parts.append(
                     say(
                         "After a complaint rejected or withdrawn, customers leave {ratio} times as often {span} as "
@@ -86,9 +89,15 @@ class Recovery(Result):
                     else say("After one solved late, {ratio} times as often {span} (associated; E-value {e}).", **said)
                 )
         for row in self.arms.itertuples():
-            parts.append(say("Effect of '{arm}' against '{against}', randomised: {points} points more leave {span}.",
-                arm=Label(row.arm), against=Label(row.against), points=Number(row.percentage_points, "+.2f"),
-                span=Span(row.low, row.high, "+.2f")))  # fmt: skip
+            parts.append(
+                say(
+                    "Effect of '{arm}' against '{against}', randomised: {points} points more leave {span}.",
+                    arm=Label(row.arm),
+                    against=Label(row.against),
+                    points=Number(row.percentage_points, "+.2f"),
+                    span=Span(row.low, row.high, "+.2f"),
+                )
+            )
         few = say("Too few customers left after complaints of each outcome to compare them.")
         return join(*([few] if self.ratio(FAILED) is None and self.ratio(LATE) is None else []), *parts)
 
@@ -96,8 +105,13 @@ class Recovery(Result):
         """Give the ratio of failed to recovered, and the effect that chance tells."""
         found = []
         if (row := self.ratio(FAILED)) is not None:
-            found.append(Tile(say("leaving after a failed complaint, times that after one solved in time"),
-                Number(row["ratio"], ".2f"), Span(row["low"], row["high"], ".2f")))  # fmt: skip
+            found.append(
+                Tile(
+                    say("leaving after a failed complaint, times that after one solved in time"),
+                    Number(row["ratio"], ".2f"),
+                    Span(row["low"], row["high"], ".2f"),
+                )
+            )
         for row in self.arms.head(1).itertuples():
             label = say("{arm}: percentage points more leave (randomised)", arm=Label(row.arm))
             found.append(Tile(label, Number(row.percentage_points, "+.2f"), Span(row.low, row.high, "+.2f")))
@@ -108,8 +122,9 @@ class Recovery(Result):
         said = say(
             "Hazard of leaving by state of the complaint, for {window} days after closing; landmark: state on day "
             "{landmark} after opening. Associated, not caused: who fails differs from who is made good.",
-            window=self.window, landmark=self.landmark,
-        )  # fmt: skip
+            window=self.window,
+            landmark=self.landmark,
+        )
         return join(said, left_out(self.set_aside))
 
     def picture_caption(self) -> Message:
@@ -134,16 +149,18 @@ class Recovery(Result):
             raise CannotAnswer(
                 say("not answerable: chance decided neither compensation nor queue, or too few left to tell an effect.")
             )
-        caption = say("Percentage points more who leave within {window} days of opening, by randomised arm.",
-            window=self.window)  # fmt: skip
+        caption = say(
+            "Percentage points more who leave within {window} days of opening, by randomised arm.", window=self.window
+        )
         formats = dict.fromkeys(["percentage_points", "low", "high"], "{:+.2f}")
         formats |= {"left": COUNT, "compensation_more": "{:.2f}"}
         return Table("arms", self.arms, caption, formats, "customers")
 
     def what_it_is_worth(self) -> Table:
         """Give what an hour and a yuan are worth, as ranges."""
-        caption = say("What is saved per complaint, in {unit}: a range, 0 within it means not shown.",
-            unit=Term(self.currency))  # fmt: skip
+        caption = say(
+            "What is saved per complaint, in {unit}: a range, 0 within it means not shown.", unit=Term(self.currency)
+        )
         return Table("worth", self.worth, caption, dict.fromkeys(["low", "high"], "{:+.2f}"), None)
 
     def quantities(self) -> Iterable[Quantity]:
@@ -159,8 +176,9 @@ class Recovery(Result):
         ax = axes(ax)
         wide = self.curve.pivot_table(index="day", columns="state", values="share")
         names = [name for name in (RECOVERED, LATE, FAILED, OPEN, GONE) if name in wide]
-        ax.stackplot(wide.index, *(100 * wide[name] for name in names), alpha=0.75,
-            labels=[Label(name).said() for name in names])  # fmt: skip
+        ax.stackplot(
+            wide.index, *(100 * wide[name] for name in names), alpha=0.75, labels=[Label(name).said() for name in names]
+        )
         ax.set_xlim(0, wide.index.max())
         ax.set_ylim(0, 100)
         legend(ax)
@@ -248,20 +266,40 @@ def recovery(
     require_table(complaints, [name for name in (lot, compensation) if name], "complaints")
     paid = number(complaints[compensation], compensation, missing="keep") if compensation else None
     drawn = codes(complaints[lot], lot).to_numpy() if lot else None
-    asked: dict[str, Any] = {"opened": opened, "due": due, "closed": closed, "outcome": outcome, "since": since,
-        "as_of": as_of}  # fmt: skip
+    asked: dict[str, Any] = {
+        "opened": opened,
+        "due": due,
+        "closed": closed,
+        "outcome": outcome,
+        "since": since,
+        "as_of": as_of,
+    }
     known = read(lives, complaints, customer=customer, started=started, left=left, **asked)
     groups = pd.DataFrame({name: codes(lives[name], name, missing="refuse") for name in names})
     groups = groups.set_axis(codes(lives[customer], customer), axis=0)
     spells, cases = known.spells(window), known.cases
     after = from_opening(cases, window)
     if (gone := int(after["left"].sum())) < FEWEST_LEFT:
-        said = say("not answerable: {n} customers left within {window} days of a complaint, {few} are needed.", n=gone,
-            window=window, few=FEWEST_LEFT)  # fmt: skip
+        said = say(
+            "not answerable: {n} customers left within {window} days of a complaint, {few} are needed.",
+            n=gone,
+            window=window,
+            few=FEWEST_LEFT,
+        )
         aside = [say("{reason}: {n}", reason=Term(reason), n=n) for reason, n in known.set_aside.items() if n]
         raise CannotAnswer(join(said, *([say("Set aside: {apart}.", apart=Listed(aside, ";"))] if aside else [])))
     table = compared(cases, after, spells, groups, window, landmark, level)
     arms = arms_compared(known.openings, drawn, paid, window, level)
     worth = worth_of(cases, arms, paid, groups, value, window, level, currency)
-    return Recovery(table, rates(spells, level), arms, worth, occupation(cases, window), window, landmark,
-        known.set_aside, level, currency)  # fmt: skip
+    return Recovery(
+        table,
+        rates(spells, level),
+        arms,
+        worth,
+        occupation(cases, window),
+        window,
+        landmark,
+        known.set_aside,
+        level,
+        currency,
+    )

@@ -55,21 +55,25 @@ class Complaints:
             pd.DataFrame({"customer": c["customer"], "entry": c["opened"], "exit": c["closed"], "state": OPEN}),
             pd.DataFrame(
                 {
-                    "customer": c["customer"], "entry": c["closed"],
-                    "exit": np.minimum(c["closed"] + window, c["until"]), "state": c["state"],
+                    "customer": c["customer"],
+                    "entry": c["closed"],
+                    "exit": np.minimum(c["closed"] + window, c["until"]),
+                    "state": c["state"],
                 }
             ),
-        ]  # fmt: skip
+        ]
         busy = pd.concat(parts, ignore_index=True)
         busy = busy[busy["exit"] > busy["entry"]].sort_values(["customer", "entry"], kind="stable")
         whole = self.lives[["entry", "exit"]].assign(state=NONE)
         first = busy.groupby("customer")["entry"].first()
         gaps = pd.DataFrame(
             {
-                "customer": busy["customer"], "entry": busy["exit"], "state": NONE,
+                "customer": busy["customer"],
+                "entry": busy["exit"],
+                "state": NONE,
                 "exit": busy.groupby("customer")["entry"].shift(-1).fillna(busy["customer"].map(whole["exit"])),
             }
-        )  # fmt: skip
+        )
         whole.loc[first.index, "exit"] = first
         spells = pd.concat([busy, gaps, whole.rename_axis("customer").reset_index()], ignore_index=True)
         spells["entry"] = np.maximum(spells["entry"], spells["customer"].map(self.lives["entry"]))
@@ -80,9 +84,19 @@ class Complaints:
 
 
 def read(
-    lives: pd.DataFrame, complaints: pd.DataFrame, *, customer: str, started: str, left: str, opened: str, due: str,
-    closed: str, outcome: str, since: object, as_of: object,
-) -> Complaints:  # fmt: skip
+    lives: pd.DataFrame,
+    complaints: pd.DataFrame,
+    *,
+    customer: str,
+    started: str,
+    left: str,
+    opened: str,
+    due: str,
+    closed: str,
+    outcome: str,
+    since: object,
+    as_of: object,
+) -> Complaints:
     """Read lives and complaints; complaints of others, outside the time or after the end of a life are set aside."""
     require_table(lives, [customer, started, left], "lives")
     require_table(complaints, [customer, opened, due, closed, outcome], "complaints")
@@ -105,10 +119,13 @@ def read(
     shut = (done.dt.normalize() - start).dt.days
     entry, exit = who.map(table["entry"]), who.map(table["exit"])
     here = (tenure >= entry) & (tenure < exit)
-    reasons = {"complaints of nobody in lives": ~who.isin(table.index),
-        "complaints without a day of opening": when.isna(), "complaints closed before they were opened": done < when,
+    reasons = {
+        "complaints of nobody in lives": ~who.isin(table.index),
+        "complaints without a day of opening": when.isna(),
+        "complaints closed before they were opened": done < when,
         "complaints closed without an outcome": done.notna() & ended.isna(),
-        "complaints opened outside the time or after leaving": ~here}  # fmt: skip
+        "complaints opened outside the time or after leaving": ~here,
+    }
     kept = np.ones(len(complaints), dtype=bool)
     for reason, rows in reasons.items():
         if (hit := kept & rows.to_numpy(dtype=bool)).any():
@@ -117,9 +134,20 @@ def read(
     state = np.select(
         [done.isna(), ended.isin(OUTCOMES[1:]), due_at.notna() & (done > due_at)], [OPEN, FAILED, LATE], RECOVERED
     )
-    cases = pd.DataFrame({"customer": who, "row": np.arange(len(who)), "opened": tenure, "closed": shut, "state": state,
-        "hours": (done - when).dt.total_seconds() / 3600, "known": (end - when.dt.normalize()).dt.days, "exit": exit,
-        "alive": who.map(table["alive"]), "moment": when})  # fmt: skip
+    cases = pd.DataFrame(
+        {
+            "customer": who,
+            "row": np.arange(len(who)),
+            "opened": tenure,
+            "closed": shut,
+            "state": state,
+            "hours": (done - when).dt.total_seconds() / 3600,
+            "known": (end - when.dt.normalize()).dt.days,
+            "exit": exit,
+            "alive": who.map(table["alive"]),
+            "moment": when,
+        }
+    )
     cases["stayed"] = (exit - tenure).where(~cases["alive"].eq(True), np.inf)
     openings = cases.loc[here.to_numpy(dtype=bool), ["customer", "row", "moment", "known", "stayed"]]
     openings = openings.astype({"known": int}).reset_index(drop=True)

@@ -5,5 +5,14 @@ from workbench.studies.fraud.candidates import Candidates, rule_candidates
 from workbench.studies.fraud.hits import RuleHits, rule_hits
 from workbench.studies.fraud.rulebase import FraudRule, RuleBase, rule_base
 
-__all__ = ["Anomalies", "Candidates", "FraudRule", "RuleBase", "RuleHits", "anomalies", "rule_base", "rule_candidates",
-    "rule_hits"]  # fmt: skip
+__all__ = [
+    "Anomalies",
+    "Candidates",
+    "FraudRule",
+    "RuleBase",
+    "RuleHits",
+    "anomalies",
+    "rule_base",
+    "rule_candidates",
+    "rule_hits",
+]

@@ -69,19 +69,22 @@ class Anomalies(Result):
             return say(
                 "No fraud is known among the {all} lines that no rule finds: whether the {n} strangest are better than "
                 "random ones is unknown.",
-                n=len(self.listed), all=self.lines,
-            )  # fmt: skip
+                n=len(self.listed),
+                all=self.lines,
+            )
         if self.better:
             return say(
                 "The {n} strangest of {all} lines that no rule finds hold {found} of {fraud} known frauds, a random "
                 "list {expected} {span}: it is better than random.",
-                **facts, **random,
-            )  # fmt: skip
+                **facts,
+                **random,
+            )
         return say(
             "The {n} strangest of {all} lines that no rule finds hold {found} of {fraud} known frauds, a random list "
             "{expected} {span}: it is no better than random.",
-            **facts, **random,
-        )  # fmt: skip
+            **facts,
+            **random,
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Known frauds on the list, and on a random one."""
@@ -139,10 +142,13 @@ def anomalies(rest: pd.DataFrame, cases: pd.DataFrame, *, size: int = 100, level
     ]
     listed = pd.DataFrame({LINE: known.ids.to_numpy()[first], "score": score[top[first]], "reasons": reasons})
     named = table.columns.to_numpy()
-    counted = pd.DataFrame({
-        "reason": named, "lines": [sum(k in columns for columns in lead) for k in range(len(named))],
-        "first": [sum(columns[:1] == [k] for columns in lead) for k in range(len(named))],
-    }).query("lines > 0")  # fmt: skip
+    counted = pd.DataFrame(
+        {
+            "reason": named,
+            "lines": [sum(k in columns for columns in lead) for k in range(len(named))],
+            "first": [sum(columns[:1] == [k] for columns in lead) for k in range(len(named))],
+        }
+    ).query("lines > 0")
     counted = counted.sort_values(["lines", "first", "reason"], ascending=[False, False, True], ignore_index=True)
     beaten = float(random.sf(found - 1))
     return Anomalies(counted, listed, n, all_fraud, found, size * all_fraud / n, float(low), float(high), beaten, level)

@@ -66,9 +66,11 @@ class Candidates(Result):
         return say(
             "{n} of {all} suggested rules hold on the half that the tree has not seen; {known} of their {fraud} frauds "
             "there are found by a rule already. Nobody has signed them.",
-            n=len(kept), all=len(self.table), known=(kept["fraud"] - kept["new_frauds"]).sum(),
+            n=len(kept),
+            all=len(self.table),
+            known=(kept["fraud"] - kept["new_frauds"]).sum(),
             fraud=kept["fraud"].sum(),
-        )  # fmt: skip
+        )
 
     def as_toml(self) -> Table:
         """Give the kept ones as a reader copies them into a file, a row a line."""
@@ -136,10 +138,18 @@ def rule_candidates(
         good = bool(frauds >= FEWEST and strict > base)
         expressions.append(expression)
         holds.append(good)
-        rows.append((
-            say("suggestion {n}", n=len(rows) + 1), hits, frauds, frauds / hits if hits else np.nan, float(low),
-            float(high), int((hit & fraud & ~found).sum()), say("holds") if good else say("does not hold"),
-        ))  # fmt: skip
+        rows.append(
+            (
+                say("suggestion {n}", n=len(rows) + 1),
+                hits,
+                frauds,
+                frauds / hits if hits else np.nan,
+                float(low),
+                float(high),
+                int((hit & fraud & ~found).sum()),
+                say("holds") if good else say("does not hold"),
+            )
+        )
         if good:
             typical = table[met & (fraud & learns)[row]].median()
             end = pd.Timestamp(known.ends.max())
@@ -237,8 +247,18 @@ def _toml(
         "{ " + ", ".join(f"{json.dumps(c, ensure_ascii=False)} = {v!r}" for c, v in one.items()) + " }"
         for one in (fires, spares)
     ]
-    said = ["[[rule]]", f'id = "{name}"', f"name = {json.dumps(name.replace('_', ' '))}",
-        f"expression = {json.dumps(expression, ensure_ascii=False)}", f"window = {window}", f"threshold = {cut!r}",
-        'severity = "medium"', 'action = ""  # what is done', 'owner = ""  # who signs', f"since = {since.date()}",
-        f"fires = {cases[0]}", f"spares = {cases[1]}"]  # fmt: skip
+    said = [
+        "[[rule]]",
+        f'id = "{name}"',
+        f"name = {json.dumps(name.replace('_', ' '))}",
+        f"expression = {json.dumps(expression, ensure_ascii=False)}",
+        f"window = {window}",
+        f"threshold = {cut!r}",
+        'severity = "medium"',
+        'action = ""  # what is done',
+        'owner = ""  # who signs',
+        f"since = {since.date()}",
+        f"fires = {cases[0]}",
+        f"spares = {cases[1]}",
+    ]
     return "\n".join(said) + "\n"

@@ -34,8 +34,23 @@ FACTORS = (0.5, 0.6, 0.75, 0.9, 1.0, 1.1, 1.25, 1.5, 2.0)
 MANY = 3
 """Rules from which on a decision gives their number alone: their names stand in the table of rules."""
 _MONEY = dict.fromkeys([EXPOSED, "found", "net_case", "net_case_most"], COUNT)
-_SHARES = dict.fromkeys(["precision", "low", "high", "audit_precision", "audit_low", "audit_high", "recall",
-    "recall_low", "recall_high", "rest", "of_rule", "of_other"], SHARE)  # fmt: skip
+_SHARES = dict.fromkeys(
+    [
+        "precision",
+        "low",
+        "high",
+        "audit_precision",
+        "audit_low",
+        "audit_high",
+        "recall",
+        "recall_low",
+        "recall_high",
+        "rest",
+        "of_rule",
+        "of_other",
+    ],
+    SHARE,
+)
 _COUNTS = dict.fromkeys(
     ["hits", "decided", "fraud", "audited", "audit_fraud", "unknown", "both", "cases", "worked", "place"], COUNT
 )
@@ -127,23 +142,37 @@ class RuleHits(Result):
         kept = self.order[self.order["advice"] == KEEP]
         retired = self.advised(*RETIRE)
         amount = Amount(float(kept["found"].sum()), unit=self.currency)
-        first = say("{n} of {all} rules earn their keep: {amount} of fraud is confirmed on the lines they find.",
-            n=len(kept), all=len(self.order), amount=amount)  # fmt: skip
+        first = say(
+            "{n} of {all} rules earn their keep: {amount} of fraud is confirmed on the lines they find.",
+            n=len(kept),
+            all=len(self.order),
+            amount=amount,
+        )
         if not len(kept):
             first = say("No rule of {all} is known to earn its keep.", all=len(self.order))
         drop = say("To be retired: {rules}.", rules=Listed(retired, "")) if retired else say("")
         fraud, audited = self.base
         low, high = intervals.share(fraud, audited, level=self.level)
-        rate = say("Of {n} lines audited at random, {fraud} cheated: {share} {span} of all.", n=audited, fraud=fraud,
-            share=Share(fraud / max(audited, 1)), span=Span(float(low), float(high), ".1%"))  # fmt: skip
+        rate = say(
+            "Of {n} lines audited at random, {fraud} cheated: {share} {span} of all.",
+            n=audited,
+            fraud=fraud,
+            share=Share(fraud / max(audited, 1)),
+            span=Span(float(low), float(high), ".1%"),
+        )
         if not audited:
             rate = say("No line was audited at random: how often lines cheat is unknown.")
         frauds, gone = int(self.order["fraud"].sum()), int(self.order["unpriced"].sum())
-        lost = say(
-            "Of {fraud} frauds that the rules find, {n} have no recorded loss, or one below 0: they count at the mean "
-            "of the others.",
-            fraud=frauds, n=gone,
-        ) if 0 < gone < frauds else say("")  # fmt: skip
+        lost = (
+            say(
+                "Of {fraud} frauds that the rules find, {n} have no recorded loss, or one below 0: they count at the "
+                "mean of the others.",
+                fraud=frauds,
+                n=gone,
+            )
+            if 0 < gone < frauds
+            else say("")
+        )
         if 0 < gone == frauds:
             lost = say("None of the {fraud} frauds that the rules find has a recorded loss.", fraud=frauds)
         told, seen = self.told
@@ -160,9 +189,13 @@ class RuleHits(Result):
         return say(
             "Of {n} audited lines that no rule finds, {fraud} cheated: at most {high} of such lines do ({most}), so "
             "rules find {recall} of all frauds or more ({known} are confirmed).",
-            n=audited, fraud=fraud, high=Share(high), most=Count(high * rest), known=known,
+            n=audited,
+            fraud=fraud,
+            high=Share(high),
+            most=Count(high * rest),
+            known=known,
             recall=Share(known / max(known + high * rest, 1)),
-        )  # fmt: skip
+        )
 
     def tiles(self) -> tuple[Tile, ...]:
         """Lines found, money found, how often they are right, and how much of all fraud they find."""
@@ -183,10 +216,11 @@ class RuleHits(Result):
             do.append(
                 say(
                     "Work the cases of {rules} first: {n} a day reach {share} of lines found.",
-                    rules=Listed(kept, ""), n=self._a_day(),
+                    rules=Listed(kept, ""),
+                    n=self._a_day(),
                     share=Share(self._reach(), 0),
                 )
-            )  # fmt: skip
+            )
         if retired := self.advised(*RETIRE):
             do.append(say("Retire {rules}.", rules=Listed(retired)))
         if 0 < len(look := self.advised(LOOK)) < MANY:
@@ -205,8 +239,9 @@ class RuleHits(Result):
             "earns it nothing. Decided, fraud and precision are of cases that rules and the audit sent. Net a case: "
             "the loss confirmed less the {cost} that it costs, as if all not decided were honest; at most, at the "
             "upper end of the precision. Worked: cases that {n} a day reach.",
-            cost=Amount(self.case_cost, unit=self.currency), n=self._a_day(),
-        )  # fmt: skip
+            cost=Amount(self.case_cost, unit=self.currency),
+            n=self._a_day(),
+        )
         dropped = ["place", EXPOSED, "cases", "advice", "unpriced"]
         if self.order["rest"].notna().any():
             caption = join(caption, say("Rest: frauds among the lines left, by the audit."))
@@ -223,8 +258,11 @@ class RuleHits(Result):
 
     def trends(self) -> Table:
         """Give hits and precision by window."""
-        return self._table("rule_trend", self.trend,
-            say("Hits and precision of each rule by window, of cases that rules and the audit sent."))  # fmt: skip
+        return self._table(
+            "rule_trend",
+            self.trend,
+            say("Hits and precision of each rule by window, of cases that rules and the audit sent."),
+        )
 
     def curves(self) -> Table:
         """Give hits and precision at other thresholds."""
@@ -375,11 +413,25 @@ def rule_hits(
     order = best_order(rules.rules, hit, stake, known, case_cost, level)
     covered = _covered(known.ends, known.days)
     order["worked"] = (per_day * covered - order["cases"] + order["hits"]).clip(0, order["hits"])
-    return RuleHits(pd.DataFrame(alone), order, overlap([rule.id for rule in rules.rules], hit), pd.DataFrame(trend),
+    return RuleHits(
+        pd.DataFrame(alone),
+        order,
+        overlap([rule.id for rule in rules.rules], hit),
+        pd.DataFrame(trend),
         pd.DataFrame(curve, columns=["rule", THRESHOLD, *list(trend[0])[2:]]),
-        worklist(order, rules.rules, hit, stake, known), base,
-        missed, (int(tipped.sum()), int((tipped & any_rule).sum())), len(known.ids), covered, per_day, case_cost, rules,
-        currency, level, known.set_aside)  # fmt: skip
+        worklist(order, rules.rules, hit, stake, known),
+        base,
+        missed,
+        (int(tipped.sum()), int((tipped & any_rule).sum())),
+        len(known.ids),
+        covered,
+        per_day,
+        case_cost,
+        rules,
+        currency,
+        level,
+        known.set_aside,
+    )
 
 
 def _found_by(

@@ -49,18 +49,40 @@ def best_order(
         rest = rest_fraud / rest_n if rest_n else np.nan
         enough = best["decided"] >= FEWEST
         rest_low = share_of(rest_fraud, rest_n, level)["low"] if rest_n >= FEWEST else np.nan
-        reasons = {SILENT: not hit[:, best["at"]].any(), ADDS_NOTHING: best["hits"] == 0,
-            BELOW_REST: enough and best["high"] < rest_low, PRICELESS: 0 < best["fraud"] == best["unpriced"],
+        reasons = {
+            SILENT: not hit[:, best["at"]].any(),
+            ADDS_NOTHING: best["hits"] == 0,
+            BELOW_REST: enough and best["high"] < rest_low,
+            PRICELESS: 0 < best["fraud"] == best["unpriced"],
             KEEP: best["net_case"] >= 0 and best["decided"] >= min(ENOUGH, best["hits"]),
             COSTS_MORE: enough and best["net_case_most"] < 0,
-            NO_FRAUD: best["fraud"] == 0 and best["high"] < RARE}  # fmt: skip
+            NO_FRAUD: best["fraud"] == 0 and best["high"] < RARE,
+        }
         advice = next((name for name, holds in reasons.items() if holds), LOOK)
         rows.append(best | {"place": len(rows) + 1, "rest": rest, "advice": advice})
         left &= ~hit[:, best["at"]]
     order = pd.DataFrame(rows)
     order["cases"] = order["hits"].cumsum()
-    return order[["place", "rule", "hits", EXPOSED, "decided", "fraud", "precision", "low", "high", "found", "unpriced",
-                  "net_case", "net_case_most", "cases", "rest", "advice"]]  # fmt: skip
+    return order[
+        [
+            "place",
+            "rule",
+            "hits",
+            EXPOSED,
+            "decided",
+            "fraud",
+            "precision",
+            "low",
+            "high",
+            "found",
+            "unpriced",
+            "net_case",
+            "net_case_most",
+            "cases",
+            "rest",
+            "advice",
+        ]
+    ]
 
 
 def _marginal(
@@ -77,11 +99,23 @@ def _marginal(
     row = {"at": j, "rule": rule.id, "hits": hits, EXPOSED: stake[new].sum(), "decided": decided, "fraud": fraud}
     row |= share_of(fraud, decided, level)
     most = row["high"] * mean
-    row |= {"found": found, "unpriced": fraud - len(priced), "net_case": found / hits - cost if hits else np.nan,
-        "net_case_most": most - cost}  # fmt: skip
+    row |= {
+        "found": found,
+        "unpriced": fraud - len(priced),
+        "net_case": found / hits - cost if hits else np.nan,
+        "net_case_most": most - cost,
+    }
     grave = -list(SEVERITIES).index(rule.severity)
-    return row | {"key": (hits > 0, np.nan_to_num(found / max(hits, 1)), fraud / max(hits, 1), grave,
-        row[EXPOSED] / max(hits, 1), -j)}  # fmt: skip
+    return row | {
+        "key": (
+            hits > 0,
+            np.nan_to_num(found / max(hits, 1)),
+            fraud / max(hits, 1),
+            grave,
+            row[EXPOSED] / max(hits, 1),
+            -j,
+        )
+    }
 
 
 def overlap(ids: list[str], hit: np.ndarray) -> pd.DataFrame:
@@ -105,10 +139,14 @@ def worklist(
     names = np.array([spelt(rules[place].id, rules[place].name_zh) for place in by_place], dtype=object)
     lines = np.flatnonzero(hit.any(axis=1))
     first = hit[lines][:, by_place].argmax(axis=1)
-    found = pd.DataFrame({
-        LINE: known.ids.to_numpy()[lines], "rule": names[first], EXPOSED: stake[lines].max(axis=1),
-        "rules": hit[lines].sum(axis=1),
-    })  # fmt: skip
+    found = pd.DataFrame(
+        {
+            LINE: known.ids.to_numpy()[lines],
+            "rule": names[first],
+            EXPOSED: stake[lines].max(axis=1),
+            "rules": hit[lines].sum(axis=1),
+        }
+    )
     return found.iloc[np.lexsort((lines, -found[EXPOSED], first))].reset_index(drop=True)
 
 

@@ -44,16 +44,19 @@ class FraudRule:
         where = say("rule '{id}'", id=str(self.id))
         texts = ("id", "name", "action", "owner")
         number = isinstance(self.threshold, int | float) and not isinstance(self.threshold, bool)
-        prove(where, {
-            say("{names} are texts that say something", names=", ".join(texts)): all(
-                isinstance(getattr(self, name), str) and getattr(self, name).strip() for name in texts
-            ),
-            "window is a whole number of days, such as 30": type(self.window) is int and self.window > 0,
-            "threshold is a number": number and np.isfinite(self.threshold),
-            "since is a day, such as 2026-07-01": isinstance(self.since, date),
-            say("fires and spares are test cases, such as {{ calls = 60 }}"): isinstance(self.fires, dict)
-            and isinstance(self.spares, dict),
-        })  # fmt: skip
+        prove(
+            where,
+            {
+                say("{names} are texts that say something", names=", ".join(texts)): all(
+                    isinstance(getattr(self, name), str) and getattr(self, name).strip() for name in texts
+                ),
+                "window is a whole number of days, such as 30": type(self.window) is int and self.window > 0,
+                "threshold is a number": number and np.isfinite(self.threshold),
+                "since is a day, such as 2026-07-01": isinstance(self.since, date),
+                say("fires and spares are test cases, such as {{ calls = 60 }}"): isinstance(self.fires, dict)
+                and isinstance(self.spares, dict),
+            },
+        )
         if self.severity not in SEVERITIES:
             raise unknown("severity", str(self.severity), SEVERITIES, where)
         for name, case in (("fires", self.fires), ("spares", self.spares)):
@@ -65,8 +68,13 @@ class FraudRule:
         met = RuleBase((self,)).judged(pd.DataFrame([self.fires, self.spares], columns=list(self.columns)))[
             self.id, 1.0
         ]
-        prove(where, {"it does not fire on its own test case `fires`": met[0] == 1,
-            "it fires on its own test case `spares`": met[1] != 1})  # fmt: skip
+        prove(
+            where,
+            {
+                "it does not fire on its own test case `fires`": met[0] == 1,
+                "it fires on its own test case `spares`": met[1] != 1,
+            },
+        )
 
     @cached_property
     def condition(self) -> Condition:
@@ -92,10 +100,15 @@ class RuleBase:
     def __post_init__(self) -> None:
         ids = [rule.id for rule in self.rules]
         twice = next((one for one in ids if ids.count(one) > 1), "")
-        prove("the rules", {
-            say("two have the id '{id}'; rename one, or leave out one that ships by without", id=str(twice)): not twice,
-            "there is none": ids,
-        })  # fmt: skip
+        prove(
+            "the rules",
+            {
+                say(
+                    "two have the id '{id}'; rename one, or leave out one that ships by without", id=str(twice)
+                ): not twice,
+                "there is none": ids,
+            },
+        )
 
     @property
     def windows(self) -> tuple[int, ...]:
@@ -122,9 +135,16 @@ class RuleBase:
 
     def as_table(self) -> Table:
         """Give the rules as a reader sees them, each with its condition as any database runs it."""
-        rows = [{"rule": say("{text}", text=rule.named()), "sql": rule.condition.sql({THRESHOLD: rule.threshold}),
-            "severity": say("{text}", text=Named(rule.severity, SEVERITIES[rule.severity])), "owner": rule.owner,
-            "action": say("{text}", text=Named(rule.action, rule.action_zh))} for rule in self.rules]  # fmt: skip
+        rows = [
+            {
+                "rule": say("{text}", text=rule.named()),
+                "sql": rule.condition.sql({THRESHOLD: rule.threshold}),
+                "severity": say("{text}", text=Named(rule.severity, SEVERITIES[rule.severity])),
+                "owner": rule.owner,
+                "action": say("{text}", text=Named(rule.action, rule.action_zh)),
+            }
+            for rule in self.rules
+        ]
         caption = say("The rules: on which lines each fires, how grave it is, what is done and by whom.")
         return Table("rules", pd.DataFrame(rows), caption)
 

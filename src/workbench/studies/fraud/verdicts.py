@@ -78,8 +78,11 @@ def verdicts(lines: pd.DataFrame, cases: pd.DataFrame) -> Verdicts:
                 column, ", ".join(known), strange[0], nearest(strange[0], known)
             )
     told = told.assign(line=place.reindex(told[LINE].astype(str).to_numpy()).to_numpy())
-    reasons = {"not_decided": told["verdict"].isna(), "no_source": told["verdict"].notna() & told["source"].isna(),
-        "other_lines": told["verdict"].notna() & told["source"].notna() & told["line"].isna()}  # fmt: skip
+    reasons = {
+        "not_decided": told["verdict"].isna(),
+        "no_source": told["verdict"].notna() & told["source"].isna(),
+        "other_lines": told["verdict"].notna() & told["source"].notna() & told["line"].isna(),
+    }
     used = told[~np.logical_or.reduce(list(reasons.values()))]
     at, fraud = used["line"].to_numpy(dtype=int), (used["verdict"] == "fraud").to_numpy(dtype=float)
     lost = used["loss"].to_numpy(dtype=float)

@@ -10,5 +10,14 @@ from workbench.methods.btyd.retention import Sbg, fit_sbg
 from workbench.methods.btyd.spend import GammaGamma, fit_gamma_gamma
 from workbench.studies.lifetime_value.contract import LifetimeValue, lifetime_value
 
-__all__ = ["Btyd", "GammaGamma", "Holdout", "LifetimeValue", "Sbg", "fit_btyd", "fit_gamma_gamma", "fit_sbg",
-    "lifetime_value"]  # fmt: skip
+__all__ = [
+    "Btyd",
+    "GammaGamma",
+    "Holdout",
+    "LifetimeValue",
+    "Sbg",
+    "fit_btyd",
+    "fit_gamma_gamma",
+    "fit_sbg",
+    "lifetime_value",
+]

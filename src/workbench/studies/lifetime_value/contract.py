@@ -85,8 +85,13 @@ class LifetimeValue(Result):
     def headline(self) -> Message:
         """Say what today's contracts are worth, and how much of it was not observed."""
         row = self.table.iloc[0]
-        worth: dict[str, Any] = {"contracts": Number(row["contracts"], ",.0f"), "value": Number(row["value"], ",.0f"),
-            "unit": Term(self.currency), "horizon": self.horizon, "discount": Share(self.discount)}  # fmt: skip
+        worth: dict[str, Any] = {
+            "contracts": Number(row["contracts"], ",.0f"),
+            "value": Number(row["value"], ",.0f"),
+            "unit": Term(self.currency),
+            "horizon": self.horizon,
+            "discount": Share(self.discount),
+        }
         if np.isfinite(row["low"]):
             text = say(
                 "Today's {contracts} contracts are worth {value} {unit} {span} over the next {horizon} months, "
@@ -109,8 +114,10 @@ class LifetimeValue(Result):
             )
             yield say(
                 "{share} of the contract-months lie at tenures with fewer than {fewest} observed, {how}.",
-                share=Share(self.uncounted), fewest=FEWEST, how=how,
-            )  # fmt: skip
+                share=Share(self.uncounted),
+                fewest=FEWEST,
+                how=how,
+            )
         if self.step == "month":
             yield say("Departures are known by month only: hazards are by month.")
         yield left_out(self.set_aside)
@@ -142,8 +149,9 @@ class LifetimeValue(Result):
             )
         most = say(
             "To keep a contract, spend at most what its end loses: {each} {unit} on average.",
-            each=Number(all_["per_contract"], ",.0f"), unit=unit,
-        )  # fmt: skip
+            each=Number(all_["per_contract"], ",.0f"),
+            unit=unit,
+        )
         rows = self.table.iloc[1:].dropna(subset=["low", "high"]).query("contracts >= @FEWEST")
         if rows.empty:
             return Decision((most,), change)
@@ -153,9 +161,12 @@ class LifetimeValue(Result):
             return Decision((most, alike), change)
         by_tenure = say(
             "By contract age: from {low} {unit} at {least} months to {high} {unit} at {most}.",
-            low=Number(low["per_contract"], ",.0f"), least=Name(low["tenure"]),
-            high=Number(high["per_contract"], ",.0f"), most=Name(high["tenure"]), unit=unit,
-        )  # fmt: skip
+            low=Number(low["per_contract"], ",.0f"),
+            least=Name(low["tenure"]),
+            high=Number(high["per_contract"], ",.0f"),
+            most=Name(high["tenure"]),
+            unit=unit,
+        )
         return Decision((most, by_tenure), change)
 
     def quantities(self) -> Iterable[Quantity]:
@@ -322,7 +333,7 @@ def lifetime_value(
 class _Worth:
     """What a margin of 1 brings by tenure in one group: draws of value and months (resamples + 1, t), first as found;
     share beyond what is told (t,) and whether each month is (t, horizon), staying to the end of each (t, horizon),
-    tenures (t,), at risk and told by step of tenure, the curve."""  # fmt: skip
+    tenures (t,), at risk and told by step of tenure, the curve."""
 
     unit: np.ndarray
     months: np.ndarray

@@ -149,8 +149,9 @@ class DidEffect(Result):
             if self.per:
                 extend = say(
                     "Extend the rollout only where it costs less than {least} per {each}.",
-                    least=least, each=Term(self.per),
-                )  # fmt: skip
+                    least=least,
+                    each=Term(self.per),
+                )
             return Decision((extend, drawn), alike)
         if shown < 0:
             return Decision((self.say("Do not extend the rollout: it lowered {outcome}."), drawn), alike)
@@ -163,8 +164,12 @@ class DidEffect(Result):
         if not math.isnan(self.pretrend_p):
             p = Number(self.pretrend_p, ".2g")
             trend = say("trends before do not differ significantly, p = {p}", p=p)
-        basis = say("{treated} treated and {control} other clusters; {trend}", treated=self.treated_clusters,
-            control=self.control_clusters, trend=trend)  # fmt: skip
+        basis = say(
+            "{treated} treated and {control} other clusters; {trend}",
+            treated=self.treated_clusters,
+            control=self.control_clusters,
+            trend=trend,
+        )
         if not self.set_aside:
             return basis
         aside = (say("{n} {what}", n=count, what=as_message(what)) for what, count in self.set_aside.items())
@@ -338,15 +343,24 @@ def _doubts(
         before = np.flatnonzero(cells.relative < -1)
         worst = -cells.relative[before[np.abs(test.estimates / test.scale)[1:][before].argmax()]]
         doubts.append(
-            say("treated and control moved apart already before the rollout, most between {periods} periods before it "
-                "and the last (joint test p = {p})", periods=worst, p=Number(bend, ".2g"))
-        )  # fmt: skip
+            say(
+                "treated and control moved apart already before the rollout, most between {periods} periods before it "
+                "and the last (joint test p = {p})",
+                periods=worst,
+                p=Number(bend, ".2g"),
+            )
+        )
     if len(test.noise) < 1 / (1 - level):
         doubts.append(
-            say("{treated} of {all} clusters got it, which has only {permutations} permutations, so even the largest "
-                "difference has p = {p}", treated=treated, all=clusters, permutations=len(test.noise),
-                p=Number(1 / len(test.noise), ".2g"))
-        )  # fmt: skip
+            say(
+                "{treated} of {all} clusters got it, which has only {permutations} permutations, so even the largest "
+                "difference has p = {p}",
+                treated=treated,
+                all=clusters,
+                permutations=len(test.noise),
+                p=Number(1 / len(test.noise), ".2g"),
+            )
+        )
     return tuple(doubts)
 
 
@@ -403,9 +417,13 @@ def _panel(
     cluster = pd.factorize(first[clusters])[0] if clusters else np.arange(len(units))
     if (count := len(np.unique(cluster[based]))) < FEWEST_CLUSTERS:
         raise unanswerable(
-            say("{clusters} clusters, and fewer than {least} do not tell the rollout from chance. Take a finer unit "
-                "only if the rollout was decided there", clusters=count, least=FEWEST_CLUSTERS)
-        )  # fmt: skip
+            say(
+                "{clusters} clusters, and fewer than {least} do not tell the rollout from chance. Take a finer unit "
+                "only if the rollout was decided there",
+                clusters=count,
+                least=FEWEST_CLUSTERS,
+            )
+        )
     size = np.ones(len(units))
     if weight:
         size = rows["weight of the panel"].to_numpy().reshape(shape)[:, : start[based].min()].mean(axis=1)

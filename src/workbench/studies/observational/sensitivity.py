@@ -74,17 +74,21 @@ class Sensitivity(Result):
             "For the effect on {outcome} to vanish, a trait that nobody recorded would have to explain {share} of what "
             "is left of the outcome among controls and of who was contacted ({interval} for the interval to reach 0), "
             "or to shift the odds of contact {odds} among members alike in everything recorded.",
-            share=Share(self.robustness), interval=Share(self.robustness_interval), odds=odds,
-        )  # fmt: skip
+            share=Share(self.robustness),
+            interval=Share(self.robustness_interval),
+            odds=odds,
+        )
         if not len(self.benchmarks):
             return needed
         top = self.benchmarks.iloc[0]
         strongest = say(
             "The strongest covariate, '{covariate}', explains {outcome} and {selection}; one more like it could move "
             "the estimate by {bias}.",
-            covariate=Label(str(top["covariate"])), outcome=Share(top["outcome_share"]),
-            selection=Share(top["selection_share"]), bias=Number(top["bias"]),
-        )  # fmt: skip
+            covariate=Label(str(top["covariate"])),
+            outcome=Share(top["outcome_share"]),
+            selection=Share(top["selection_share"]),
+            bias=Number(top["bias"]),
+        )
         return join(needed, strongest)
 
     def summary(self) -> pd.DataFrame:

@@ -436,9 +436,16 @@ def _answer(
 
 
 def _doubts(
-    found: Adjusted, overlap: float, effective: float, outside: Message, balance: pd.DataFrame, placebo: pd.DataFrame,
-    *, outcome: str, most_likely: float,
-) -> tuple[Message, ...]:  # fmt: skip
+    found: Adjusted,
+    overlap: float,
+    effective: float,
+    outside: Message,
+    balance: pd.DataFrame,
+    placebo: pd.DataFrame,
+    *,
+    outcome: str,
+    most_likely: float,
+) -> tuple[Message, ...]:
     """Say what forbids to call the difference an effect."""
     worst = balance.loc[balance["after"].abs().idxmax()]
     wide, doubts = 2 * found.noise(), []
@@ -447,26 +454,30 @@ def _doubts(
             say(
                 "only {share} of the contacted have comparable controls (chance of contact at most {chance}), and "
                 "{least} are needed; without: {outside}",
-                share=_give(overlap, wide[1], ".0%"), chance=Share(most_likely, 0), least=Share(LEAST_OVERLAP, 0),
+                share=_give(overlap, wide[1], ".0%"),
+                chance=Share(most_likely, 0),
+                least=Share(LEAST_OVERLAP, 0),
                 outside=outside,
             )
-        )  # fmt: skip
+        )
     if round(effective - wide[2]) < FEWEST_CONTROLS:
         doubts.append(
             say(
                 "the controls that are like the contacted count as {controls}, and {least} are needed",
-                controls=_give(effective, wide[2], ".0f"), least=FEWEST_CONTROLS,
+                controls=_give(effective, wide[2], ".0f"),
+                least=FEWEST_CONTROLS,
             )
-        )  # fmt: skip
+        )
     if round(abs(worst["after"]) + wide[3], 2) > NOTABLE:
         doubts.append(
             say(
                 "weighted controls still differ from the contacted in '{covariate}' by {gap} standard deviations, and "
                 "{most} is the most",
-                covariate=Label(str(worst["covariate"])), gap=_give(abs(worst["after"]), wide[3], ".2f"),
+                covariate=Label(str(worst["covariate"])),
+                gap=_give(abs(worst["after"]), wide[3], ".2f"),
                 most=Number(NOTABLE, "g"),
             )
-        )  # fmt: skip
+        )
     doubts += [
         say(
             "contact and {outcome} both depend on how {pair} come together, beyond what could be modelled: give that "
@@ -537,15 +548,19 @@ def _sensitivity(
     sign = math.copysign(1.0, found.estimate)
     end = 1 + (relative.low if found.estimate > 0 else relative.high)
     return Sensitivity(
-        estimate=found.estimate, near=near,
+        estimate=found.estimate,
+        near=near,
         robustness=robustness_value(abs(found.estimate), scale),
         robustness_interval=robustness_value(near, scale),
         odds=confounding_odds(residual, weight, found.estimate),
         odds_interval=confounding_odds(residual, weight, sign * near),
         e_value=e_value(1 + relative.estimate),
         e_value_interval=e_value(end) if near else 1.0 if math.isfinite(end) else math.nan,
-        benchmarks=benchmarks.reset_index(drop=True), scale=scale, outcome=outcome, campaign=campaign,
-    )  # fmt: skip
+        benchmarks=benchmarks.reset_index(drop=True),
+        scale=scale,
+        outcome=outcome,
+        campaign=campaign,
+    )
 
 
 def _left(found: Adjusted) -> float:

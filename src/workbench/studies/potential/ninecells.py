@@ -61,15 +61,19 @@ class ValueGrid(Result):
         return join(
             say(
                 "{firm} of {n} customers sit in their cell with probability above {sure} (mean {mean}).",
-                firm=Share((certain > SURE).mean(), 0), n=len(certain), sure=Number(SURE, "g"),
+                firm=Share((certain > SURE).mean(), 0),
+                n=len(certain),
+                sure=Number(SURE, "g"),
                 mean=Number(certain.mean(), ".2f"),
             ),
             say(
                 "{best} ({share}) are high in both: {current} of the current and {potential} of the potential value.",
-                best=int(best["customers"]), share=Share(best["share"], 0), current=Share(shares.iloc[0], 0),
+                best=int(best["customers"]),
+                share=Share(best["share"], 0),
+                current=Share(shares.iloc[0], 0),
                 potential=Share(shares.iloc[1], 0),
             ),
-        )  # fmt: skip
+        )
 
     def tiles(self) -> tuple[Tile, ...]:
         """Customers who are high in both, and how many sit firmly."""
@@ -191,9 +195,11 @@ def value_grid(
     table = names.join(pd.DataFrame(columns))
     table.insert(6, "share", table["customers"] / len(cell))
     table["uncertain"] = pd.Series(~(certainty > SURE)).groupby(cell).mean().reindex(range(9))
-    found = potential.customers.iloc[:, :1].join(
-        names.iloc[cell][["current", "potential", "strategy"]].reset_index(drop=True)
-    ).rename(columns={"current": "current_level", "potential": "potential_level"})  # fmt: skip
+    found = (
+        potential.customers.iloc[:, :1]
+        .join(names.iloc[cell][["current", "potential", "strategy"]].reset_index(drop=True))
+        .rename(columns={"current": "current_level", "potential": "potential_level"})
+    )
     cut = {name: (float(a), float(b)) for name, (a, b) in zip(("current", "potential"), cuts, strict=True)}
     return ValueGrid(found.assign(certainty=certainty), table[::-1].reset_index(drop=True), cut, potential.currency)
 

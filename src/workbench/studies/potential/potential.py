@@ -65,8 +65,10 @@ class Potential(Result):
         closed, least, most = self.closing
         shut = say(
             "Those below their peers closed {closed} {span} of the gap in {window} months.",
-            closed=Share(closed), span=Span(least, most, ".1%"), window=self.window,
-        )  # fmt: skip
+            closed=Share(closed),
+            span=Span(least, most, ".1%"),
+            window=self.window,
+        )
         if least == most:
             shut = say("Of the gap to their peers {closed} is counted, without an interval.", closed=Share(closed))
         few = self.services[self.services["learner"] == NOT_ANSWERABLE]
@@ -76,27 +78,39 @@ class Potential(Result):
         lead = say(
             "{n} customers bring {now} {unit} a year, potential is {total} {span} more, {share} from services they "
             "lack.",
-            n=n, now=today, unit=unit, total=Number(total, ",.0f"), span=Span(low, high, ",.0f"),
+            n=n,
+            now=today,
+            unit=unit,
+            total=Number(total, ",.0f"),
+            span=Span(low, high, ",.0f"),
             share=Share(cross / max(total, 1e-9), 0),
-        )  # fmt: skip
+        )
         if self.unknown:
-            lead = say("{n} customers bring {now} {unit} a year; what more they could bring is not known.", n=n,
-                now=today, unit=unit)  # fmt: skip
+            lead = say(
+                "{n} customers bring {now} {unit} a year; what more they could bring is not known.",
+                n=n,
+                now=today,
+                unit=unit,
+            )
         return join(
-            lead, shut,
+            lead,
+            shut,
             say(
                 "{learned} of {all} propensities rest on a model, the others on rates.",
-                learned=learned, all=len(self.services) - len(few),
+                learned=learned,
+                all=len(self.services) - len(few),
             ),
             *(
                 say(
                     "{why}; it would bring {low} to {high} and is in no potential.",
-                    why=as_message(row.why).sentence(), low=Number(row.low, ",.0f"), high=Number(row.high, ",.0f"),
+                    why=as_message(row.why).sentence(),
+                    low=Number(row.low, ",.0f"),
+                    high=Number(row.high, ",.0f"),
                 )
                 for row in few.itertuples()
             ),
             *[below] * bool(self.set_aside[BELOW]),
-        )  # fmt: skip
+        )
 
     @property
     def unknown(self) -> bool:
@@ -224,10 +238,13 @@ def potential_value(
     share, gap = shut(np.ones(len(past))), np.maximum(top - rest, 0)
     cross = chance * gain
     found = customers[[customer]].assign(
-        current=current, peers=pd.array(np.array(labels, dtype=object)[own], dtype="str"), gap=gap,
-        cross_sell=cross.sum(axis=1), potential=cross.sum(axis=1) + share * gap,
+        current=current,
+        peers=pd.array(np.array(labels, dtype=object)[own], dtype="str"),
+        gap=gap,
+        cross_sell=cross.sum(axis=1),
+        potential=cross.sum(axis=1) + share * gap,
         bill=customers[pays] if pays else current / 12,
-    )  # fmt: skip
+    )
     found["peers_bill"] = _quartiles(found["bill"].to_numpy(), group)[own]
     by_id = found[customer].argsort(kind="stable").to_numpy()
     draws, sums = np.empty((resamples, 2, len(found)), np.float32), np.empty((resamples, len(names) + 2))
@@ -244,11 +261,15 @@ def potential_value(
     low, high = interval(point, sums, level=level) if resamples else np.full((2, len(point)), np.nan)
     # Noise of the months raises a gap that is cut off at 0; drawn anew it does so once more: the ends are turned over.
     low[-2], high[-2] = np.maximum(2 * point[-2] - np.array([high[-2], low[-2]]), 0)
-    table = pd.DataFrame([f.facts for f in fits]).assign(
+    table = pd.DataFrame(
+        [f.facts for f in fits]
+    ).assign(
         why=pd.Series([f.facts["why"] for f in fits], dtype=object),  # as text they would lose their Chinese
-        expected=np.where(few, np.nan, chance.sum(axis=0)), value=np.where(few, np.nan, point[:-2]), low=low[:-2],
+        expected=np.where(few, np.nan, chance.sum(axis=0)),
+        value=np.where(few, np.nan, point[:-2]),
+        low=low[:-2],
         high=high[:-2],
-    )  # fmt: skip
+    )
     if "name" in services:
         table.insert(1, "name", table["service"].map(services.drop_duplicates("service").set_index("service")["name"]))
     total, closed = ((float(point[k]), float(low[k]), float(high[k])) for k in (-2, -1))

@@ -79,10 +79,15 @@ def take_up(service, took, open_past, open_now, x, groups, rng: Rng) -> TakeUp:
     varies = np.ptp(x0, axis=0) > 0 if len(rows) else np.zeros(x0.shape[1], bool)
     x0, x1 = x0[:, varies], x1[:, varies]
     events, needed = int(min(y.sum(), (1 - y).sum())), EVENTS_PER_FEATURE * max(x0.shape[1], 1)
-    fits, why = {PEERS_RATE: _peers}, say(
-        "{events} take-ups for {features} features: fewer than {needed}",
-        events=events, features=x0.shape[1], needed=needed,
-    )  # fmt: skip
+    fits, why = (
+        {PEERS_RATE: _peers},
+        say(
+            "{events} take-ups for {features} features: fewer than {needed}",
+            events=events,
+            features=x0.shape[1],
+            needed=needed,
+        ),
+    )
     if events >= needed and x0.shape[1]:
         fits, why = fits | {"logistic": _logistic, "boosted trees": _boosted}, say("least loss on unseen customers")
     base = float(y.mean()) if len(y) else 0.0
@@ -111,15 +116,28 @@ def take_up(service, took, open_past, open_now, x, groups, rng: Rng) -> TakeUp:
         else:
             why = say(
                 "not answerable: {takers} takers of {service}, and {fewest} are needed",
-                takers=takers, service=service, fewest=FEWEST_TAKERS,
-            )  # fmt: skip
+                takers=takers,
+                service=service,
+                fewest=FEWEST_TAKERS,
+            )
     low, high = line - 1.96 * error, line + 1.96 * error
     facts = {
-        "service": service, "asked": len(y), "take_ups": int(y.sum()), "rate": base, "learner": chosen, "why": why,
-        "slope": line[1], "slope_low": low[1], "slope_high": high[1], "intercept": line[0], "intercept_low": low[0],
-        "intercept_high": high[0], "brier": float(np.mean((y - unseen) ** 2)) if len(y) else np.nan,
-        "brier_rate": base * (1 - base), "open_now": int(open_now.sum()),
-    }  # fmt: skip
+        "service": service,
+        "asked": len(y),
+        "take_ups": int(y.sum()),
+        "rate": base,
+        "learner": chosen,
+        "why": why,
+        "slope": line[1],
+        "slope_low": low[1],
+        "slope_high": high[1],
+        "intercept": line[0],
+        "intercept_low": low[0],
+        "intercept_high": high[0],
+        "brier": float(np.mean((y - unseen) ** 2)) if len(y) else np.nan,
+        "brier_rate": base * (1 - base),
+        "open_now": int(open_now.sum()),
+    }
 
     def spread(values: np.ndarray) -> np.ndarray:
         full = np.zeros(len(open_now))
@@ -203,9 +221,13 @@ def _logistic(x, y, group) -> Callable:
 
 def _boosted(x, y, group) -> Callable:
     model = HistGradientBoostingClassifier(
-        max_leaf_nodes=6, max_iter=60, learning_rate=0.05, min_samples_leaf=min(200, max(5, len(y) // 25)),
-        early_stopping=False, random_state=0,
-    ).fit(x, y)  # fmt: skip
+        max_leaf_nodes=6,
+        max_iter=60,
+        learning_rate=0.05,
+        min_samples_leaf=min(200, max(5, len(y) // 25)),
+        early_stopping=False,
+        random_state=0,
+    ).fit(x, y)
     return lambda new, _: model.predict_proba(new)[:, 1] if len(new) else np.empty(0)
 
 

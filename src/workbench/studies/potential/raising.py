@@ -73,13 +73,15 @@ class WorthRaising(Result):
             say(
                 "Of {all} customers below {below} {unit} a year, {n} are worth a contact at {cost} {unit} if contact "
                 "adds {lift} to what like customers brought without it: net {net} {unit} {span}.",
-                net=Number(plan["net"], ",.0f"), span=Span(plan["low"], plan["high"], ",.0f"), **known,
+                net=Number(plan["net"], ",.0f"),
+                span=Span(plan["low"], plan["high"], ",.0f"),
+                **known,
             ),
             say(
                 "Below {break_even} they cost more than they bring; only a control group tells what contact adds.",
                 break_even=Share(plan["break_even"], 0),
             ),
-        )  # fmt: skip
+        )
 
     def tiles(self) -> tuple[Tile, ...]:
         """Contacts that pay, and what they net."""
@@ -100,8 +102,10 @@ class WorthRaising(Result):
             return Decision((say("Contact nobody on this list: no expected gain covers its cost."),), change)
         pilot = say(
             "Begin with a randomised pilot among the {n} listed; go on if it brings over {break_even} of their "
-            "potential.", n=n, break_even=Share(plan["break_even"], 0),
-        )  # fmt: skip
+            "potential.",
+            n=n,
+            break_even=Share(plan["break_even"], 0),
+        )
         if not plan["low"] > 0:
             return Decision((say("Do not contact the whole list yet: its net may be below 0."), pilot), change)
         return Decision((pilot, say("Follow the strategy table where a customer's cell is certain.")), change)
@@ -218,9 +222,14 @@ def worth_raising(
     for cost in contact_cost * np.array([1, 0.5, 2, 4]):
         n, *sums = together(lift * gain > cost)
         contacts.append([cost, n, *(lift * value - n * cost for value in sums), n * cost / sums[0] if n else np.nan])
-    table = table.iloc[:, :2].assign(gain=gain, low=ends[0], high=ends[1], lever=pd.array(lever, dtype="str"),
+    table = table.iloc[:, :2].assign(
+        gain=gain,
+        low=ends[0],
+        high=ends[1],
+        lever=pd.array(lever, dtype="str"),
         reason=pd.Series([why if on else str(why) for why, on in zip(reasons, pays, strict=True)], table.index, object),
-        contact=pays)  # fmt: skip
+        contact=pays,
+    )
     table = table.sort_values(["gain", table.columns[0]], ascending=[False, True], ignore_index=True)
     heads = ["cost", "contacts", "net", "low", "high", "break_even"]
     return WorthRaising(table, levers, pd.DataFrame(contacts, columns=heads), float(lift), below, currency)
@@ -231,10 +240,21 @@ def _reason(row, peers, service: Message, chance: float, gain: float, window: in
     unit = Term(currency)
     text = say("pays {bill} {currency} a month", bill=Number(row.bill, ",.0f"), currency=unit)
     if row.peers_bill > row.bill:
-        text = say("{text}, a quarter of its peers ({peers}) {bill} or more",
-            text=text, peers=peers[row.peers], bill=Number(row.peers_bill, ",.0f"))  # fmt: skip
+        text = say(
+            "{text}, a quarter of its peers ({peers}) {bill} or more",
+            text=text,
+            peers=peers[row.peers],
+            bill=Number(row.peers_bill, ",.0f"),
+        )
     if chance:
-        text = say("{text}; {service}: {share} of like customers took it up within {window} months, {gain} {currency} "
-            "margin in its first year", text=text, service=service, share=Share(chance), window=str(window),
-            gain=Number(gain, "+,.0f"), currency=unit)  # fmt: skip
+        text = say(
+            "{text}; {service}: {share} of like customers took it up within {window} months, {gain} {currency} "
+            "margin in its first year",
+            text=text,
+            service=service,
+            share=Share(chance),
+            window=str(window),
+            gain=Number(gain, "+,.0f"),
+            currency=unit,
+        )
     return text

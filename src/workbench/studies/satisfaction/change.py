@@ -111,8 +111,10 @@ class WaveChange(Result):
             if self.by:
                 moved = say(
                     "{construct} moved for {where} from {before} in {first} to {after} in {last}",
-                    where=where, **waves, **ends
-                )  # fmt: skip
+                    where=where,
+                    **waves,
+                    **ends,
+                )
             return say("{moved}, significant", moved=moved) if clear else say("{moved}, not significant", moved=moved)
         found = {
             "movements": say("{count} movements in {construct} from {first} to {last}", count=len(self.table), **waves),
@@ -139,8 +141,11 @@ class WaveChange(Result):
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the movement of every cell; of a single cell, its parts too."""
-        label = self.say("change in {construct}, {first} to {second} (points)",
-            first=Day(str(self.waves[0])), second=Day(str(self.waves[1])))  # fmt: skip
+        label = self.say(
+            "change in {construct}, {first} to {second} (points)",
+            first=Day(str(self.waves[0])),
+            second=Day(str(self.waves[1])),
+        )
         if len(self.table) > 1:
             names = [cell_name(row) for row in self.table[self.by].to_numpy()]
             table = self.table.rename(columns={"change": "estimate"})
@@ -183,8 +188,10 @@ def wave_change(
 
     Parameters
     ----------
-    survey : Two waves, one row a respondent.
-    by : Columns that make the cells.
+    survey : DataFrame
+        Two waves, one row a respondent.
+    by : sequence of str
+        Columns that make the cells.
     mix : sequence of str
         Columns whose combinations are the strata of a cell; their shares (by weight) are its mix, and *answers* are
         item means within them. Strata with fewer than 10 respondents in a wave (or none) are pooled in their
@@ -192,8 +199,10 @@ def wave_change(
     strata : sequence of str
         All columns within whose combinations respondents were drawn, those of `by` among them if they were: a mix by
         them has only the weights' error. If not given, the respondents of a cell are drawn alike.
-    clusters : Columns whose combinations were drawn as a whole (within strata).
-    wave : Column of the wave; the first in time is *before*.
+    clusters : sequence of str
+        Columns whose combinations were drawn as a whole (within strata).
+    wave : str
+        Column of the wave; the first in time is *before*.
     weight, construct, resamples, level, minimum, rng
         As for `satisfaction_index`. Resamples are drawn in each wave independently.
 
@@ -258,15 +267,25 @@ def wave_change(
     df = np.array([[m.df for m in side] for side in means]).T
     low, high, p = gaps_of(change[0], ends[1], ends[0], 0.0, df[:, ::-1], level)
     error, hidden, wider = _errors(means, level, change)
-    table = kept[by].assign(before=before[0], after=after[0], change=change[0], se=error, low=low, high=high).assign(
-        p=p, p_holm=holm(p), significant=holm(p) < 1 - level,
-        detectable=(norm.isf((1 - level) / (2 * m)) + norm.ppf(POWER)) * error,
-    )  # fmt: skip
+    table = (
+        kept[by]
+        .assign(before=before[0], after=after[0], change=change[0], se=error, low=low, high=high)
+        .assign(
+            p=p,
+            p_holm=holm(p),
+            significant=holm(p) < 1 - level,
+            detectable=(norm.isf((1 - level) / (2 * m)) + norm.ppf(POWER)) * error,
+        )
+    )
     for f, part in enumerate(PARTS):
         table = with_ends(
-            table, level, **{part: shapley(value, f)}, df=np.maximum(df.min(axis=1), 1), resampled=wider,
+            table,
+            level,
+            **{part: shapley(value, f)},
+            df=np.maximum(df.min(axis=1), 1),
+            resampled=wider,
             hidden=hidden if part == "answers" else 0.0,
-        )  # fmt: skip
+        )
     failed = int(np.isnan(change[1:]).all(axis=1).sum())  # a wave did not converge: no cell has a value
     table = table.assign(n_before=kept["n_before"], n_after=kept["n_after"])
     return WaveChange(table, pooled, cells[~enough].reset_index(drop=True), waves, construct, level, failed)

@@ -21,9 +21,13 @@ from workbench.studies.satisfaction.draws import with_ends
 from workbench.studies.satisfaction.drivers import PathEffects, drivers_of
 
 ADVICE = {
-    ("important", "behind"): "catch up", ("important", "level"): "pull ahead", ("important", "ahead"): "defend",
-    ("minor", "behind"): "watch", ("minor", "level"): "leave", ("minor", "ahead"): "leave",
-}  # fmt: skip
+    ("important", "behind"): "catch up",
+    ("important", "level"): "pull ahead",
+    ("important", "ahead"): "defend",
+    ("minor", "behind"): "watch",
+    ("minor", "level"): "leave",
+    ("minor", "ahead"): "leave",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,7 +139,8 @@ def competitor_map(
         With the operator among the columns of `by`.
     against : sequence of str, optional
         All others if not given.
-    of : The part of the market, like ``{"service": "mobile"}``.
+    of : mapping of str to object, optional
+        The part of the market, like ``{"service": "mobile"}``.
 
     Raises
     ------
@@ -165,10 +170,17 @@ def competitor_map(
     }
     rows["gap"] = rows["performance"] - rows["competitor"]
     table = pd.DataFrame({"against": np.repeat(rivals, len(drivers)), "construct": drivers * len(rivals)})
-    mine, theirs = ({key: np.hstack([np.broadcast_to(width[name][key], len(drivers)) for name in names])
-                     for key in ("df", "resampled", "hidden")} for names in ([own] * len(rivals), rivals))  # fmt: skip
-    spread = [standard_error(rows[which][1:]) * side["resampled"] for which, side in
-              (("performance", mine), ("competitor", theirs))]  # fmt: skip
+    mine, theirs = (
+        {
+            key: np.hstack([np.broadcast_to(width[name][key], len(drivers)) for name in names])
+            for key in ("df", "resampled", "hidden")
+        }
+        for names in ([own] * len(rivals), rivals)
+    )
+    spread = [
+        standard_error(rows[which][1:]) * side["resampled"]
+        for which, side in (("performance", mine), ("competitor", theirs))
+    ]
     shown = (
         standard_error(rows["gap"][1:])
         * np.hypot(*spread)

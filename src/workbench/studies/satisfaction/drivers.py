@@ -202,7 +202,8 @@ def path_effects(
     ----------
     survey, model, weight, resamples, level, rng
         As for `satisfaction_index`.
-    by : Columns whose combinations are the strata of the resampling; none to draw from all alike.
+    by : sequence of str
+        Columns whose combinations are the strata of the resampling; none to draw from all alike.
     interval : {"percentile", "bc", "bca", "normal"}
     """
     by = listed(by)
@@ -211,9 +212,15 @@ def path_effects(
     if isinstance(rng, np.random.Generator):
         rng = np.random.SeedSequence(int(rng.integers(2**63)))
     bootstrap = bootstrap_pls(
-        survey, model, resamples=resamples, interval=interval, level=level, strata=by or None, weights=weight,
+        survey,
+        model,
+        resamples=resamples,
+        interval=interval,
+        level=level,
+        strata=by or None,
+        weights=weight,
         rng=rng,
-    )  # fmt: skip
+    )
     return PathEffects(bootstrap, read_answers(survey, model, weights=weight, by=by), rng)
 
 

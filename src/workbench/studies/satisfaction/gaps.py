@@ -82,8 +82,11 @@ class OperatorGaps(Result):
         ends = table[["low", "high"]].mul(sign, axis=0)
         table = table.assign(
             against=table["operator"].where(turned, table["against"]),
-            operator=operator, gap=table["gap"] * sign, low=ends.min(axis=1), high=ends.max(axis=1),
-        )  # fmt: skip
+            operator=operator,
+            gap=table["gap"] * sign,
+            low=ends.min(axis=1),
+            high=ends.max(axis=1),
+        )
         return table[turned | (self.table.loc[table.index, "operator"].astype(str) == str(operator))]
 
     def there(self, operator: object, row: pd.Series) -> Message:
@@ -99,7 +102,7 @@ class OperatorGaps(Result):
         if many == 1 and not n:
             return self.say(
                 "The gap in {construct} is not significant ({alpha}); measured: {gap}.", alpha=alpha, gap=gap
-            )  # fmt: skip
+            )
         rule = say("(Holm over {n}, {alpha})", n=many, alpha=alpha) if many > 1 else say("({alpha})", alpha=alpha)
         found: dict[str, Any] = {"all": many, "construct": Label(self.construct), "rule": rule, "gap": gap}
         if not n:
@@ -156,7 +159,8 @@ def operator_gaps(
 
     Parameters
     ----------
-    operator : Column of the cells that names the operator.
+    operator : str
+        Column of the cells that names the operator.
     invariance : MeasurementInvariance, optional
         What `measurement_invariance` (group = the operator's column) found: where a construct lacks compositional
         invariance (step 2), no p is given for the pair.
@@ -178,8 +182,11 @@ def operator_gaps(
     table = table.assign(
         operator=index.cells.loc[first, operator].to_numpy(),
         against=index.cells.loc[second, operator].to_numpy(),
-        gap=gap, se=error, low=low, high=high,
-    )  # fmt: skip
+        gap=gap,
+        se=error,
+        low=low,
+        high=high,
+    )
     comparable = _comparable(table, invariance, construct)
     p = np.where(comparable, p, np.nan)
     adjusted, told = np.full((2, len(p)), np.nan), ~np.isnan(p)

@@ -122,9 +122,11 @@ class SatisfactionIndex(Result):
         top, bottom = rows.loc[rows["index"].idxmax()], rows.loc[rows["index"].idxmin()]
         return self.say(
             "The {construct} index runs from {least} for {last} to {most} for {first} ({level} intervals).",
-            least=said(bottom, "index"), last=one_cell(bottom[list(self.by)]),
-            most=said(top, "index"), first=one_cell(top[list(self.by)]),
-        )  # fmt: skip
+            least=said(bottom, "index"),
+            last=one_cell(bottom[list(self.by)]),
+            most=said(top, "index"),
+            first=one_cell(top[list(self.by)]),
+        )
 
     def tiles(self) -> tuple[Tile, ...]:
         """Where the index is lowest and highest."""
@@ -223,17 +225,23 @@ def satisfaction_index(
 
     Parameters
     ----------
-    survey : One row a respondent of one wave (of several, if "wave" is in `by`), one numeric column an item.
-    by : Columns whose combinations are the cells; none for one index of the whole survey.
-    weight : Column of the survey weight.
+    survey : DataFrame
+        One row a respondent of one wave (of several, if "wave" is in `by`), one numeric column an item.
+    by : sequence of str
+        Columns whose combinations are the cells; none for one index of the whole survey.
+    weight : str, optional
+        Column of the survey weight.
     strata : sequence of str
         All columns within whose combinations respondents were drawn, those of `by` among them if they were. If not
         given, the cells are taken as the strata (with clusters: one stratum). Strata of one unit are put together.
     clusters : sequence of str
         Columns whose combinations were drawn as a whole (within strata): schools, households, interviewers' points.
-    construct : The one to put into words and picture.
-    level : Coverage of the intervals, 0-1.
-    minimum : Cells with fewer respondents are not shown, but named.
+    construct : str
+        The one to put into words and picture.
+    level : float
+        Coverage of the intervals, 0-1.
+    minimum : int
+        Cells with fewer respondents are not shown, but named.
     margins, cap : optional
         Known margins of the population, as for `rake`: the survey and every resample are raked to them, on top of
         the survey weight. Of several waves each has its own: {("wave", "age"): …}.

@@ -60,8 +60,9 @@ class OwnStanding(Result):
                 return say(
                     "{construct}: {own} is behind competitors in {n} of {all} comparisons, ahead in {m}; furthest "
                     "behind {other}: {gap} of 100 points {span}.",
-                    m=len(ahead), **worst,
-                )  # fmt: skip
+                    m=len(ahead),
+                    **worst,
+                )
             return say(
                 "{construct}: {own} is behind competitors in {n} of {all} comparisons, ahead in none; furthest behind "
                 "{other}: {gap} of 100 points {span}.",
@@ -71,8 +72,10 @@ class OwnStanding(Result):
             return say(
                 "{construct}: {own} is ahead of competitors in {m} of {all} comparisons, behind in none; furthest "
                 "ahead of {other}: {gap} of 100 points {span}.",
-                m=len(ahead), **self.largest(ahead), **said,
-            )  # fmt: skip
+                m=len(ahead),
+                **self.largest(ahead),
+                **said,
+            )
         return say(
             "{construct}: {own} is neither ahead of nor behind any competitor: no difference is significant "
             "(compared: {all}).",
@@ -98,8 +101,9 @@ class OwnStanding(Result):
         if not isinstance(self.gaps, Refusal) and len(self.gaps.table) > 1:
             yield say(
                 "Ahead and behind are said of gaps that are significant over all {n} pairs together (Holm, {alpha}).",
-                n=len(self.gaps.table), alpha=Share(1 - self.level, 0),
-            )  # fmt: skip
+                n=len(self.gaps.table),
+                alpha=Share(1 - self.level, 0),
+            )
 
     def tiles(self) -> tuple[Tile, ...]:
         """Its index where it has most respondents."""
@@ -158,8 +162,7 @@ def decision(
     first = items.table.iloc[0]
     item, target = items.called(first["item"]), Label(items.target)
     if not items.shown:
-        improve = say("Improve nothing yet for the sake of {target}: no question is shown to raise it.",
-            target=target)  # fmt: skip
+        improve = say("Improve nothing yet for the sake of {target}: no question is shown to raise it.", target=target)
         other = say("a question whose rise goes with more than 0 points in the next wave.")
     else:
         other = say("a trial that changes nothing.")

@@ -53,15 +53,21 @@ class IndexPrecision(Result):
                 "{met} of {n} {level} intervals of the {construct} index are at most {limit} points wide; {widest} is "
                 "{width} with {asked} respondents, and that rule takes {needed}.",
                 widest=say("the widest ({cell})", cell=one_cell(worst[[*self.by]])) if self.by else say("the widest"),
-                met=int(rows["meets"].sum()), n=len(rows), limit=Number(self.limit, "g"),
-                width=Number(worst["width"], ".1f"), asked=worst["n"], needed=Count(worst["n_needed"]),
+                met=int(rows["meets"].sum()),
+                n=len(rows),
+                limit=Number(self.limit, "g"),
+                width=Number(worst["width"], ".1f"),
+                asked=worst["n"],
+                needed=Count(worst["n_needed"]),
             ),
             say(
                 "A gap between two operators is found in {power} of surveys from {best} points in the best cell, from "
                 "{worst} in the worst.",
-                power=Share(POWER, 0), best=Number(gap.min(), ".1f"), worst=Number(gap.max(), ".1f"),
+                power=Share(POWER, 0),
+                best=Number(gap.min(), ".1f"),
+                worst=Number(gap.max(), ".1f"),
             ),
-        )  # fmt: skip
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name the share of cells that meet the rule."""
@@ -109,8 +115,10 @@ class ShrunkenIndex(Result):
         if len(thin):
             borrow = say(
                 "{thin} of {n} are thin and borrow more than half of their estimate from their parent: {cells}",
-                thin=len(thin), n=len(rows), cells=some_cells(thin[list(self.by)].itertuples(index=False)),
-            )  # fmt: skip
+                thin=len(thin),
+                n=len(rows),
+                cells=some_cells(thin[list(self.by)].itertuples(index=False)),
+            )
         return self.say(
             "Cells of {parent} differ in {construct} by {between} points (standard deviation) beyond sampling error; "
             "{borrow}.",
@@ -159,7 +167,8 @@ def index_precision(index: SatisfactionIndex, *, limit: float = 4.0) -> IndexPre
 
     Parameters
     ----------
-    limit : Points; EPSI asks for 95% intervals of at most 4.
+    limit : float
+        Points; EPSI asks for 95% intervals of at most 4.
 
     Raises
     ------
@@ -211,7 +220,8 @@ def shrunken_index(index: SatisfactionIndex, *, toward: Sequence[str] = ("operat
     ----------
     index : SatisfactionIndex
         Its `minimum` decides which cells there are: lower it to have thin ones.
-    toward : Some of the cells' columns: their combinations are the parents; none for one parent.
+    toward : sequence of str
+        Some of the cells' columns: their combinations are the parents; none for one parent.
 
     Raises
     ------

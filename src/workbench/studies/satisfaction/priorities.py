@@ -200,9 +200,12 @@ def item_priorities(
     ----------
     effects : PathEffects
         Importance is that of its respondents: for importance of one operator's own, those of its respondents alone.
-    of : Whose performance, by columns of the cells, like ``{"operator": "A"}``; everyone's if not given.
-    levers : Drivers that somebody can act on; only their items are ranked. All if empty.
-    top : How many first places `probability_top` is about.
+    of : mapping of str to object, optional
+        Whose performance, by columns of the cells, like ``{"operator": "A"}``; everyone's if not given.
+    levers : sequence of str
+        Drivers that somebody can act on; only their items are ranked. All if empty.
+    top : int
+        How many first places `probability_top` is about.
 
     Raises
     ------
@@ -261,8 +264,10 @@ def simulate_improvement(
     ----------
     changes : mapping of item to points
         On the item's scale; of reversed items, towards the better end.
-    target : The construct of the headline.
-    of : Whose answers change, by columns of the cells; everyone's if not given.
+    target : str
+        The construct of the headline.
+    of : mapping of str to object, optional
+        Whose answers change, by columns of the cells; everyone's if not given.
 
     Raises
     ------

@@ -251,7 +251,8 @@ def own_weights(
 
     Parameters
     ----------
-    operator : Column of `by` that names the operator.
+    operator : str
+        Column of `by` that names the operator.
     survey, model, by, weight, strata, clusters, construct, resamples, level, minimum, margins, rng
         As for `satisfaction_index`.
 
@@ -272,9 +273,19 @@ def own_weights(
     if isinstance(rng, np.random.Generator):
         rng = np.random.SeedSequence(int(rng.integers(2**63)))
     index = satisfaction_index(
-        survey, model, by=by, weight=weight, strata=strata, clusters=clusters, construct=construct,
-        resamples=resamples, level=level, minimum=minimum, margins=margins, rng=rng,
-    )  # fmt: skip
+        survey,
+        model,
+        by=by,
+        weight=weight,
+        strata=strata,
+        clusters=clusters,
+        construct=construct,
+        resamples=resamples,
+        level=level,
+        minimum=minimum,
+        margins=margins,
+        rng=rng,
+    )
     strata, clusters = listed(strata), listed(clusters)
     survey = plain(survey, [*by, *strata, *clusters])
     people, layout = Respondents.of(survey, model, weight, by, margins, None, strata, clusters), Layout(model)

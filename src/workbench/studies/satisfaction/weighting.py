@@ -101,11 +101,13 @@ def rake(survey: pd.DataFrame, margins: Margins, *, weight: str | None = None, c
 
     Parameters
     ----------
-    survey : One row a respondent.
+    survey : DataFrame
+        One row a respondent.
     margins : mapping of column, or tuple of columns, to Series
         Totals or shares of the population by category; for a tuple the Series has a level a column. Margins that
         agree in total within the rounding of their digits (at most 0.5%) are scaled to one total, and named.
-    weight : Column of the design weight.
+    weight : str, optional
+        Column of the design weight.
     cap : float, optional
         Most that a design weight is multiplied by, the average being 1. Margins then stay off where it binds; the
         result says by how much.

@@ -18,7 +18,33 @@ from workbench.studies.segmentation.saved import SavedSegments, read_segments, s
 from workbench.studies.segmentation.use import described_use, memberships
 from workbench.studies.segmentation.warning import early_warnings, silent_services
 
-__all__ = ["ENTERED", "LEFT", "NEVER_ACTIVE", "Concentration", "Drift", "Migration", "Rfm", "SavedSegments", "Segment",
-    "SegmentGrid", "Segments", "concentration", "decision", "default_grid", "described_use", "drift", "early_warnings",
-    "fit_segments", "memberships", "migration", "plot_profiles", "plot_usage", "read_segments", "rfm", "save_segments",
-    "score_rfm", "silent_services", "weekly_use"]  # fmt: skip
+__all__ = [
+    "ENTERED",
+    "LEFT",
+    "NEVER_ACTIVE",
+    "Concentration",
+    "Drift",
+    "Migration",
+    "Rfm",
+    "SavedSegments",
+    "Segment",
+    "SegmentGrid",
+    "Segments",
+    "concentration",
+    "decision",
+    "default_grid",
+    "described_use",
+    "drift",
+    "early_warnings",
+    "fit_segments",
+    "memberships",
+    "migration",
+    "plot_profiles",
+    "plot_usage",
+    "read_segments",
+    "rfm",
+    "save_segments",
+    "score_rfm",
+    "silent_services",
+    "weekly_use",
+]

@@ -265,10 +265,14 @@ def _why(k: int, doubt: tuple[int, ...], trials: Mapping[int, Trial], table: pd.
             "the most of {first} to {last} where {found}, holds {share} of the customers (least {smallest}) and "
             "{parted}, and one half of the customers predicts who is together in the other (strength {strength}, at "
             "least {strong})",
-            **ends, found=found, share=Share(MIN_SHARE, 0), smallest=Share(row.smallest_share),
+            **ends,
+            found=found,
+            share=Share(MIN_SHARE, 0),
+            smallest=Share(row.smallest_share),
             parted=say("the likelihood pays for it") if mixture else say("lies nearly as far apart as any"),
-            strength=Number(row.prediction_strength, ".2f"), strong=strong
-        )  # fmt: skip
+            strength=Number(row.prediction_strength, ".2f"),
+            strong=strong,
+        )
     if trials[k].likely():
         among = say("the only number of {first} to {last}", **ends)
         if doubt:
@@ -276,9 +280,10 @@ def _why(k: int, doubt: tuple[int, ...], trials: Mapping[int, Trial], table: pd.
         return say(
             "{among} among those that pass in the mean of the resamples (least Jaccard {jaccard}, limit {limit}; "
             "strength {strength}, limit {strong}), though {unsure}",
-            among=among, **seen,
-            unsure=say("whether it lies nearly as far apart as any is open") if passes else say("not beyond chance")
-        )  # fmt: skip
+            among=among,
+            **seen,
+            unsure=say("whether it lies nearly as far apart as any is open") if passes else say("not beyond chance"),
+        )
     none = say("no number of {first} to {last} gives clusters that are found again, large enough and predicted", **ends)
     if trials[k].standing() == 0:
         among = say("the only one that may pass")
@@ -287,9 +292,12 @@ def _why(k: int, doubt: tuple[int, ...], trials: Mapping[int, Trial], table: pd.
         return say(
             "{none}: this is {among} (least Jaccard {jaccard}, limit {limit}; strength {strength}, limit {strong}), "
             "not a finding",
-            none=none, among=among, **seen
-        )  # fmt: skip
+            none=none,
+            among=among,
+            **seen,
+        )
     return say(
         "{none}: this is the one whose least stable cluster is the most stable (Jaccard {jaccard}), not a finding",
-        none=none, jaccard=Number(row.jaccard_least, ".2f")
-    )  # fmt: skip
+        none=none,
+        jaccard=Number(row.jaccard_least, ".2f"),
+    )

@@ -65,10 +65,12 @@ class Drift(Result):
             say(
                 "Moved most: {feature}, stability index {psi} {span}; by chance alone it stays under {noise}.",
                 feature=say("(clusters)") if worst.of == CLUSTERS else spelt(worst.of.replace("_", " ")),
-                psi=Number(worst.psi, ".3f"), span=Span(worst.low, worst.high, ".3f"), noise=Number(worst.noise, ".3f"),
+                psi=Number(worst.psi, ".3f"),
+                span=Span(worst.low, worst.high, ".3f"),
+                noise=Number(worst.noise, ".3f"),
             ),
             *(_moved(row) for _, row in most.iterrows()),
-        )  # fmt: skip
+        )
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
@@ -117,8 +119,17 @@ def drift(saved: SavedSegments, features: pd.DataFrame) -> Drift:
     rows = [{"of": name, **_judged(np.array(then), now)} for name, (then, now) in pairs.items()]
     then, of, of_then = np.array(saved.customers), now.sum(), sum(saved.customers)
     low, high = confint_proportions_2indep(now, of, then, of_then, method="newcomb", compare="diff")
-    clusters = pd.DataFrame({"cluster": range(1, len(now) + 1), "name": saved.names, "share_then": then / of_then,
-        "share_now": now / of, "change": now / of - then / of_then, "low": low, "high": high})  # fmt: skip
+    clusters = pd.DataFrame(
+        {
+            "cluster": range(1, len(now) + 1),
+            "name": saved.names,
+            "share_then": then / of_then,
+            "share_now": now / of,
+            "change": now / of - then / of_then,
+            "low": low,
+            "high": high,
+        }
+    )
     sizes = (visible(clusters.assign(n=n), "n", MINIMUM_CELL) for n in (then, now))
     return Drift(pd.DataFrame(rows), clusters.assign(shown=np.logical_and(*sizes)), saved.as_of)
 
@@ -127,9 +138,13 @@ def _moved(row: pd.Series) -> Message:
     """Say how the share of a cluster moved."""
     return say(
         "Cluster {cluster} ({name}) went from {then} to {now} of the customers: {change} points {span}.",
-        cluster=str(row.cluster), name=spelt(row["name"]), then=Share(row.share_then), now=Share(row.share_now),
-        change=Number(100 * row.change, "+.1f"), span=Span(100 * row.low, 100 * row.high, "+.1f"),
-    )  # fmt: skip
+        cluster=str(row.cluster),
+        name=spelt(row["name"]),
+        then=Share(row.share_then),
+        now=Share(row.share_now),
+        change=Number(100 * row.change, "+.1f"),
+        span=Span(100 * row.low, 100 * row.high, "+.1f"),
+    )
 
 
 def _judged(then: np.ndarray, now: np.ndarray) -> dict[str, float | str]:

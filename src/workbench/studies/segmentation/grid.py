@@ -106,9 +106,16 @@ def default_grid() -> SegmentGrid:
 
 
 def _segment(
-    bins: int, where: str, name: str, name_zh: str, meaning: str, action: str, boxes: Sequence[Mapping],
-    concern: bool = False, action_zh: str = "",
-) -> tuple[Segment, list[str]]:  # fmt: skip
+    bins: int,
+    where: str,
+    name: str,
+    name_zh: str,
+    meaning: str,
+    action: str,
+    boxes: Sequence[Mapping],
+    concern: bool = False,
+    action_zh: str = "",
+) -> tuple[Segment, list[str]]:
     """A segment, and the cells that it holds."""
     texts = {"name": name, "name_zh": name_zh, "meaning": meaning, "action": action, "boxes": boxes}
     if lacking := [key for key, value in texts.items() if not value]:

@@ -74,8 +74,13 @@ def plot_usage(usage: pd.DataFrame, ax: Axes | None = None) -> Axes:
         [8 * g + day + 0.5 for g in range(len(groups)) for day in (0, 6)], [DAYS[day] for _ in groups for day in (0, 6)]
     )
     for g, name in enumerate(groups):
-        ax.annotate(textwrap.fill(str(name), 24), (-0.09, 8 * g + 3.5), xycoords=("axes fraction", "data"), ha="right",
-            va="center")  # fmt: skip
+        ax.annotate(
+            textwrap.fill(str(name), 24),
+            (-0.09, 8 * g + 3.5),
+            xycoords=("axes fraction", "data"),
+            ha="right",
+            va="center",
+        )
     ax.set_xticks([hour + 0.5 for hour in range(0, 24, 3)], [f"{hour}:00" for hour in range(0, 24, 3)])
     ax.set_xlabel("hour of the day")
     return ax

@@ -14,6 +14,18 @@ from workbench.studies.service.shortfalls import (
     service_standards,
 )
 
-__all__ = ["CostToServe", "PromisesKept", "ServiceShortfalls", "ServiceStandard", "TierPromises", "cost_to_serve",
-    "decision", "promises_kept", "service_shortfalls", "service_standards", "standard_to_mend", "tier_promises",
-    "unit_costs"]  # fmt: skip
+__all__ = [
+    "CostToServe",
+    "PromisesKept",
+    "ServiceShortfalls",
+    "ServiceStandard",
+    "TierPromises",
+    "cost_to_serve",
+    "decision",
+    "promises_kept",
+    "service_shortfalls",
+    "service_standards",
+    "standard_to_mend",
+    "tier_promises",
+    "unit_costs",
+]

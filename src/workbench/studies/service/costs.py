@@ -105,10 +105,19 @@ class CostToServe(Result):
 
 
 def cost_to_serve(
-    customers: pd.DataFrame, *, customer: str, tier: str, revenue: str, margin: str | float, order: Sequence[str],
-    costs: pd.DataFrame | None = None, level: float = 0.95, resamples: int = 1_000,
-    currency: str = "yuan", rng: Rng = 0,
-) -> CostToServe:  # fmt: skip
+    customers: pd.DataFrame,
+    *,
+    customer: str,
+    tier: str,
+    revenue: str,
+    margin: str | float,
+    order: Sequence[str],
+    costs: pd.DataFrame | None = None,
+    level: float = 0.95,
+    resamples: int = 1_000,
+    currency: str = "yuan",
+    rng: Rng = 0,
+) -> CostToServe:
     """Set what serving each tier costs beside what it brings.
 
     `customers` has one row each: revenue of a window and, for each event of `costs` (`unit_costs()` if None), its

@@ -46,11 +46,15 @@ def tier_promises(path: str | Path | None = None) -> TierPromises:
     )
     require_columns(tiers, ["name", "name_zh", *(p.get("column", "column") for p in promises)], "service standard")
     one_way = all("says" in p and len({"event", "count", "unchecked"} & set(p)) == 1 for p in promises)
-    prove("service standard", {
-        "two or more tiers with unique names and the same keys": len(tiers) > 1
-        and not tiers["name"].duplicated().any() and not tiers.isna().any(axis=None),
-        "each promise has column, says, and one of event, count, unchecked": one_way,
-    })  # fmt: skip
+    prove(
+        "service standard",
+        {
+            "two or more tiers with unique names and the same keys": len(tiers) > 1
+            and not tiers["name"].duplicated().any()
+            and not tiers.isna().any(axis=None),
+            "each promise has column, says, and one of event, count, unchecked": one_way,
+        },
+    )
     return TierPromises(tiers.rename(columns={"name": "tier"}), promises)
 
 
@@ -144,9 +148,13 @@ class PromisesKept(Result):
 
 
 def promises_kept(
-    customers: pd.DataFrame, *, customer: str, tier: str, promises: TierPromises | None = None,
+    customers: pd.DataFrame,
+    *,
+    customer: str,
+    tier: str,
+    promises: TierPromises | None = None,
     level: float = 0.95,
-) -> PromisesKept:  # fmt: skip
+) -> PromisesKept:
     """Hold the service that each tier got against what it is promised, and against what the last tier got.
 
     `customers` has one row for each who held its tier throughout the window, with the columns that the warehouse's

@@ -5,7 +5,18 @@ from workbench.studies.tiers.accounts import GradeScheme, KeyAccounts, grade_acc
 from workbench.studies.tiers.advice import decision
 from workbench.studies.tiers.levels import EXCLUDED, LEFT, TierRules, Tiers, tier_rules, tiers
 
-__all__ = ["EXCLUDED", "LEFT", "GradeScheme", "KeyAccounts", "TierRules", "Tiers", "decision", "grade_accounts",
-    "grade_scheme", "tier_rules", "tiers"]  # fmt: skip
+__all__ = [
+    "EXCLUDED",
+    "LEFT",
+    "GradeScheme",
+    "KeyAccounts",
+    "TierRules",
+    "Tiers",
+    "decision",
+    "grade_accounts",
+    "grade_scheme",
+    "tier_rules",
+    "tiers",
+]
 
 __getattr__ = _renamed.in_service(__name__)

@@ -33,18 +33,25 @@ class GradeScheme:
     def __post_init__(self) -> None:
         starts = list(self.grades.values())
         keys = all(set(p) == {"column", "weight", "low", "high", "scale"} for p in self.part)
-        prove("grade scheme", {
-            "a part has column, weight, low, high, and scale = linear or log": keys
-            and all(p["scale"] in ("linear", "log") for p in self.part),
-            "a part has low < high, above 0 on a log scale": keys
-            and all(p["low"] < p["high"] and (p["low"] > 0 or p["scale"] == "linear") for p in self.part),
-            "2 to 10 parts have weights above 0 that add up to 1": keys and 2 <= len(self.part) <= 10
-            and min(p["weight"] for p in self.part) > 0 and abs(sum(p["weight"] for p in self.part) - 1) < 1e-9,
-            say("grades begin at falling scores, the last at 0, not {starts}", starts=str(starts)):
-            len(starts) > 1 and starts[-1] == 0 and bool((np.diff(starts) < 0).all()),
-            "a grade is a letter and a digit, for instance A1": all(
-                len(g) == 2 and g[0].isalpha() and g[1].isdigit() for g in self.grades),
-        })  # fmt: skip
+        prove(
+            "grade scheme",
+            {
+                "a part has column, weight, low, high, and scale = linear or log": keys
+                and all(p["scale"] in ("linear", "log") for p in self.part),
+                "a part has low < high, above 0 on a log scale": keys
+                and all(p["low"] < p["high"] and (p["low"] > 0 or p["scale"] == "linear") for p in self.part),
+                "2 to 10 parts have weights above 0 that add up to 1": keys
+                and 2 <= len(self.part) <= 10
+                and min(p["weight"] for p in self.part) > 0
+                and abs(sum(p["weight"] for p in self.part) - 1) < 1e-9,
+                say("grades begin at falling scores, the last at 0, not {starts}", starts=str(starts)): len(starts) > 1
+                and starts[-1] == 0
+                and bool((np.diff(starts) < 0).all()),
+                "a grade is a letter and a digit, for instance A1": all(
+                    len(g) == 2 and g[0].isalpha() and g[1].isdigit() for g in self.grades
+                ),
+            },
+        )
 
 
 def grade_scheme(path: str | Path | None = None) -> GradeScheme:
@@ -146,9 +153,15 @@ class KeyAccounts(Result):
 
 
 def grade_accounts(
-    accounts: pd.DataFrame, *, customer: str, value: str, scheme: GradeScheme | None = None,
-    change: float = 0.1, draws: int = 2_000, rng: Rng = 0,
-) -> KeyAccounts:  # fmt: skip
+    accounts: pd.DataFrame,
+    *,
+    customer: str,
+    value: str,
+    scheme: GradeScheme | None = None,
+    change: float = 0.1,
+    draws: int = 2_000,
+    rng: Rng = 0,
+) -> KeyAccounts:
     """Grade accounts by a weighted score, and say how firm each grade is.
 
     `accounts` has one row each with the columns of the scheme (`grade_scheme()` if None); a missing part is left out of
@@ -179,23 +192,37 @@ def grade_accounts(
         same, moved[d] = same + again, 1 - again.mean()
     names = np.array(list(scheme.grades), dtype=object)
     best, worst = corners.min(axis=0), corners.max(axis=0)
-    found = pd.DataFrame({
-        customer: table[customer], "grade": names[grade], "score": _scores(points, weights),
-        "probability": same / draws, "best": names[best], "worst": names[worst],
-        "missing": ["; ".join(p for p, there in zip(parts, row, strict=True) if not there) for row in known],
-        "if_low": names[graded(even, np.where(known, points, 0.0))],
-        "if_high": names[graded(even, np.where(known, points, 100.0))], value: table[value],
-    } | {f"points_{p}": points[:, k] for k, p in enumerate(parts)})  # fmt: skip
+    found = pd.DataFrame(
+        {
+            customer: table[customer],
+            "grade": names[grade],
+            "score": _scores(points, weights),
+            "probability": same / draws,
+            "best": names[best],
+            "worst": names[worst],
+            "missing": ["; ".join(p for p, there in zip(parts, row, strict=True) if not there) for row in known],
+            "if_low": names[graded(even, np.where(known, points, 0.0))],
+            "if_high": names[graded(even, np.where(known, points, 100.0))],
+            value: table[value],
+        }
+        | {f"points_{p}": points[:, k] for k, p in enumerate(parts)}
+    )
     amount = np.bincount(grade, table[value], len(names))
     if not amount.sum() > 0:
         raise CannotAnswer(
             "not answerable: the accounts bring {amount} in all, of which no grade has a share. Look at the credit "
             "notes in '{value}', or take a longer window."
         ).of(Number(amount.sum(), ",.2f"), value)
-    facts = pd.DataFrame({
-        "grade": names, "from_score": cuts, "accounts": np.bincount(grade, minlength=len(names)), "value": amount,
-        "value_share": amount / amount.sum(), "can_change": np.bincount(grade[best != worst], minlength=len(names)),
-    })  # fmt: skip
+    facts = pd.DataFrame(
+        {
+            "grade": names,
+            "from_score": cuts,
+            "accounts": np.bincount(grade, minlength=len(names)),
+            "value": amount,
+            "value_share": amount / amount.sum(),
+            "can_change": np.bincount(grade[best != worst], minlength=len(names)),
+        }
+    )
     low, high = np.quantile(moved, [0.025, 0.975])
     spread = float(moved.mean()), float(low), float(high)
     found = found.sort_values(["score", customer], ascending=[False, True], ignore_index=True)

@@ -26,6 +26,8 @@ def _calls(levels: Tiers) -> Message:
         if row.near_demotion >= FEW:
             return say(
                 "First call the {n} of {all} in {tier} close to losing it; spare some.",
-                n=int(row.near_demotion), all=int(row.customers), tier=levels.called(row.tier),
-            )  # fmt: skip
+                n=int(row.near_demotion),
+                all=int(row.customers),
+                tier=levels.called(row.tier),
+            )
     return say("Call nobody for fear of demotion: in no upper tier are {few} customers near it.", few=FEW)

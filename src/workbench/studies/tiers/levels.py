@@ -45,23 +45,35 @@ class TierRules:
         k = len(self.names)
         keep, share, enter = (np.asarray(v, dtype=float) for v in (self.keep, self.share, self.enter))
         counts = (self.months, self.enter_after, self.demote_after, self.grace + 1)
-        prove("tier rules", {
-            "two or more unique names, each with its names_zh, none of them 'excluded' or 'left'": k > 1
-            and len(set(self.names) - {EXCLUDED, LEFT}) == k == len(self.names_zh),
-            "give share or enter, and not both": (len(share) == 0) != (len(enter) == 0),
-            say("{k} tiers need {k} shares above 0 that add up to 1, not {given}", k=k, given=str(share.tolist())):
-            len(share) == 0 or (len(share) == k and (share > 0).all() and abs(share.sum() - 1) < 1e-9),
-            say("{k} tiers need {n} thresholds above 0, falling, not {given}", k=k, n=k - 1, given=str(enter.tolist())):
-            len(enter) == 0 or (len(enter) == k - 1 and (np.diff(np.append(enter, 0)) < 0).all()),
-            say("keep takes {n} shares between 0 and 1: a stay threshold lies below the entry threshold", n=k - 1):
-            len(keep) == k - 1 and ((keep > 0) & (keep < 1)).all(),
-            "a tier is kept below the entry of the next one; raise its keep or enter": len(enter) != len(keep)
-            or (enter[:-1] * keep[:-1] >= enter[1:] * (1 - 1e-8)).all(),
-            "months, enter_after, demote_after are whole numbers from 1, grace from 0, near is a share": all(
-                type(c) is int and c > 0 for c in counts) and 0 <= self.near < 1,
-            "an exclusion has reason, column, and perhaps above": all(
-                {"reason", "column"} <= set(r) <= {"reason", "column", "above"} for r in self.exclude),
-        })  # fmt: skip
+        prove(
+            "tier rules",
+            {
+                "two or more unique names, each with its names_zh, none of them 'excluded' or 'left'": k > 1
+                and len(set(self.names) - {EXCLUDED, LEFT}) == k == len(self.names_zh),
+                "give share or enter, and not both": (len(share) == 0) != (len(enter) == 0),
+                say(
+                    "{k} tiers need {k} shares above 0 that add up to 1, not {given}", k=k, given=str(share.tolist())
+                ): len(share) == 0 or (len(share) == k and (share > 0).all() and abs(share.sum() - 1) < 1e-9),
+                say(
+                    "{k} tiers need {n} thresholds above 0, falling, not {given}",
+                    k=k,
+                    n=k - 1,
+                    given=str(enter.tolist()),
+                ): len(enter) == 0 or (len(enter) == k - 1 and (np.diff(np.append(enter, 0)) < 0).all()),
+                say(
+                    "keep takes {n} shares between 0 and 1: a stay threshold lies below the entry threshold", n=k - 1
+                ): len(keep) == k - 1 and ((keep > 0) & (keep < 1)).all(),
+                "a tier is kept below the entry of the next one; raise its keep or enter": len(enter) != len(keep)
+                or (enter[:-1] * keep[:-1] >= enter[1:] * (1 - 1e-8)).all(),
+                "months, enter_after, demote_after are whole numbers from 1, grace from 0, near is a share": all(
+                    type(c) is int and c > 0 for c in counts
+                )
+                and 0 <= self.near < 1,
+                "an exclusion has reason, column, and perhaps above": all(
+                    {"reason", "column"} <= set(r) <= {"reason", "column", "above"} for r in self.exclude
+                ),
+            },
+        )
 
 
 def tier_rules(path: str | Path | None = None) -> TierRules:
@@ -179,8 +191,10 @@ class Tiers(Result):
         caption = say(
             "Where the customers of each tier in {before} were in {after}; all tiers are drawn equally high, moves of "
             "fewer than {n} are left out.",
-            before=Day(self.moved.index.name), after=Day(self.moved.columns.name), n=FEW,
-        )  # fmt: skip
+            before=Day(self.moved.index.name),
+            after=Day(self.moved.columns.name),
+            n=FEW,
+        )
         return Picture("moves", self._plot_moves, caption, caption)
 
     def _plot_moves(self, ax: Axes | None = None) -> Axes:
@@ -224,9 +238,15 @@ class Tiers(Result):
 
 
 def tiers(
-    values: pd.DataFrame, *, customer: str, value: str, period: str | None = None,
-    rules: TierRules | None = None, flags: pd.DataFrame | None = None, currency: str = "yuan",
-) -> Tiers:  # fmt: skip
+    values: pd.DataFrame,
+    *,
+    customer: str,
+    value: str,
+    period: str | None = None,
+    rules: TierRules | None = None,
+    flags: pd.DataFrame | None = None,
+    currency: str = "yuan",
+) -> Tiers:
     """Put customers into tiers by value, through their history of periods where there is one.
 
     `values` has one row a customer and `period` (sortable, none without a row), or a customer if no period is named;
@@ -279,13 +299,18 @@ def tiers(
     counts = {"customers": both.sum(0), "with_rules": moves[0].sum(0), "without": moves[1].sum(0)}
     reasons = [rule["reason"] for rule in rules.exclude if rule["reason"] not in unchecked]
     return Tiers(
-        pd.concat([pd.Series(ids, name=customer), found], axis=1), _table(found, enter, stay, rules),
-        pd.DataFrame({"period": periods[first + 1 :], **counts}), _avoided(*(m.sum(1) for m in moves)),
+        pd.concat([pd.Series(ids, name=customer), found], axis=1),
+        _table(found, enter, stay, rules),
+        pd.DataFrame({"period": periods[first + 1 :], **counts}),
+        _avoided(*(m.sum(1) for m in moves)),
         (_undone(history, moves[0]), _undone(alone, moves[1])),
-        {reason: sum(reason in r.split("; ") for r in excluded_for) for reason in reasons}, unchecked,
+        {reason: sum(reason in r.split("; ") for r in excluded_for) for reason in reasons},
+        unchecked,
         replace(rules, share=(), enter=tuple(enter.tolist()), keep=tuple((stay / enter).round(9).tolist())),
-        value, currency, _moved(history[stays], rules, periods[first:]),
-    )  # fmt: skip
+        value,
+        currency,
+        _moved(history[stays], rules, periods[first:]),
+    )
 
 
 def _excluded(ids, customer: str, flags: pd.DataFrame | None, rules: TierRules) -> tuple[np.ndarray, tuple[str, ...]]:

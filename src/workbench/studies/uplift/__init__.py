@@ -18,7 +18,31 @@ from workbench.studies.uplift.offers import OfferValue, predict_offers, value_of
 from workbench.studies.uplift.saved import ListCounter, ScoredList, UpliftModel, fit_uplift, score_list
 from workbench.studies.uplift.targeting import Targeting, targeting
 
-__all__ = ["Allocation", "AverageEffect", "CampaignChecks", "EffectGroups", "Interval", "ListCounter", "OfferValue",
-    "ScoredList", "TargetGroup", "Targeting", "Trees", "UpliftCurve", "UpliftModel", "allocate_offers",
-    "average_effect", "check_campaign", "describe_targets", "effect_groups", "fit_uplift", "predict_offers",
-    "predict_uplift", "sample_ratio", "score_list", "targeting", "uplift_curve", "value_offers"]  # fmt: skip
+__all__ = [
+    "Allocation",
+    "AverageEffect",
+    "CampaignChecks",
+    "EffectGroups",
+    "Interval",
+    "ListCounter",
+    "OfferValue",
+    "ScoredList",
+    "TargetGroup",
+    "Targeting",
+    "Trees",
+    "UpliftCurve",
+    "UpliftModel",
+    "allocate_offers",
+    "average_effect",
+    "check_campaign",
+    "describe_targets",
+    "effect_groups",
+    "fit_uplift",
+    "predict_offers",
+    "predict_uplift",
+    "sample_ratio",
+    "score_list",
+    "targeting",
+    "uplift_curve",
+    "value_offers",
+]

@@ -311,9 +311,13 @@ def _judge(data, before, held, models, offers, budget, capacity, channels) -> _J
     single = np.append(reach * (means[1:] - means[0] - data.cost), 0.0)
     best = count if single.max() <= 0 else int(single.argmax())
     return _Judged(
-        held, chosen, value[np.arange(len(held)), chosen], best, np.append(reach, 0.0)[best] * value[:, best],
+        held,
+        chosen,
+        value[np.arange(len(held)), chosen],
+        best,
+        np.append(reach, 0.0)[best] * value[:, best],
         dict(zip(limits.names, price, strict=True)),
-    )  # fmt: skip
+    )
 
 
 def _collected(parts: list[_Judged], names: list[str], index: pd.Index, level, currency, campaign) -> OfferValue:

@@ -204,8 +204,11 @@ class Judge:
             why = say(
                 "only {events} of {members} members have another '{outcome}' than the commonest, and {least} are "
                 "needed",
-                events=events.sum(), members=members.sum(), outcome=self.name, least=FEWEST_AMOUNTS,
-            )  # fmt: skip
+                events=events.sum(),
+                members=members.sum(),
+                outcome=self.name,
+                least=FEWEST_AMOUNTS,
+            )
         else:
             enough = self.outcome.enough(events, members, FEWEST_EVENTS)
             why = too_few(events, members, self.name)
@@ -221,9 +224,17 @@ class Judge:
         if part is not None:
             share *= _scattered(treated, part)
         low, high = ends(
-            np.array(value), np.array(se), np.array(third), one, zero, outcome=self.outcome, known=np.array(True),
-            scale=np.array((-share if spared else share) * self.costs.margin), spare=spare, level=self.level,
-        )  # fmt: skip
+            np.array(value),
+            np.array(se),
+            np.array(third),
+            one,
+            zero,
+            outcome=self.outcome,
+            known=np.array(True),
+            scale=np.array((-share if spared else share) * self.costs.margin),
+            spare=spare,
+            level=self.level,
+        )
         return Interval(float(value), float(low), float(high)), say("")
 
 

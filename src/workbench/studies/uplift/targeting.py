@@ -167,8 +167,8 @@ class Targeting(Result):
             return Decision((who, gain), lost)
         wanted = self.say(
             "Test a cheaper contact, or another offer: each contact must add {least} in {outcome} to pay.",
-            least=Number(self.break_even)
-        )  # fmt: skip
+            least=Number(self.break_even),
+        )
         pays = say("a repeat whose net per customer lies above 0.")
         if self.verdict == "harms":
             stop = say("Stop this contact: contacting everybody nets {net} per customer.", net=everybody)
@@ -389,8 +389,25 @@ def targeting(
     rate = float(redeemed[treated].mean()) if responding is None else responding
     verdict, reasons = _verdict(doubts, chosen, everybody, advantage, why, best, currency)
     bar, said = break_even(margin, contact_cost, incentive_cost, rate), (*reasons, *_flags(plain, costs))
-    return Targeting(curve, best, low, high, chosen.estimate, chosen.low, chosen.high, everybody, advantage, bar,
-        verdict, said, customers, level, outcome, currency, campaign)  # fmt: skip
+    return Targeting(
+        curve,
+        best,
+        low,
+        high,
+        chosen.estimate,
+        chosen.low,
+        chosen.high,
+        everybody,
+        advantage,
+        bar,
+        verdict,
+        said,
+        customers,
+        level,
+        outcome,
+        currency,
+        campaign,
+    )
 
 
 def _money(found: Interval, currency: str) -> Message:
@@ -513,9 +530,14 @@ def _spare(bins: ScoreBins, share: np.ndarray, costs: Costs) -> np.ndarray:
 
 
 def _verdict(
-    doubts: list[Message], chosen: Interval, everybody: Interval, advantage: Interval, why: str, best: float,
+    doubts: list[Message],
+    chosen: Interval,
+    everybody: Interval,
+    advantage: Interval,
+    why: str,
+    best: float,
     currency: str,
-) -> tuple[Verdict, tuple[Message, ...]]:  # fmt: skip
+) -> tuple[Verdict, tuple[Message, ...]]:
     """The strongest statement that the intervals carry, as they are printed; `why` one of targeting is missing."""
 
     def said(found: Interval, signed: bool = False) -> Message:

@@ -11,8 +11,21 @@ from workbench.studies.voice.nonresponse import NonResponse, nonresponse
 from workbench.studies.voice.requests import ImprovementRequests, improvement_requests
 from workbench.studies.voice.scores import Measure, VoiceScores, mean_answer, net_promoter, top_boxes, voice_scores
 
-__all__ = ["ImprovementRequests", "Measure", "NonResponse", "SatisfactionOutcome", "VoiceScores", "decision",
-    "improvement_requests", "mean_answer", "net_promoter", "nonresponse", "respondent_scores", "satisfaction_outcome",
-    "top_boxes", "voice_scores"]  # fmt: skip
+__all__ = [
+    "ImprovementRequests",
+    "Measure",
+    "NonResponse",
+    "SatisfactionOutcome",
+    "VoiceScores",
+    "decision",
+    "improvement_requests",
+    "mean_answer",
+    "net_promoter",
+    "nonresponse",
+    "respondent_scores",
+    "satisfaction_outcome",
+    "top_boxes",
+    "voice_scores",
+]
 
 __getattr__ = _renamed.in_service(__name__)

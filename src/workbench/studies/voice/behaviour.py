@@ -37,7 +37,8 @@ def respondent_scores(survey: pd.DataFrame, fit: PlsFit, *, construct: str = "Sa
 
     Parameters
     ----------
-    survey : One row a respondent, also of another wave than the fit's.
+    survey : DataFrame
+        One row a respondent, also of another wave than the fit's.
 
     Raises
     ------
@@ -152,8 +153,10 @@ class SatisfactionOutcome(Result):
             return say(
                 "The satisfied leave more often: with {step} points more of satisfaction, {churn} percentage points "
                 "more leave {span}.",
-                step=STEP, churn=Number(-estimate, ".1f"), span=ends,
-            )  # fmt: skip
+                step=STEP,
+                churn=Number(-estimate, ".1f"),
+                span=ends,
+            )
         said: dict[str, Any] = {"step": STEP, "churn": Number(estimate, ".1f"), "span": Span(low, high, ".1f")}
         if round(low, 1) > 0:
             return say(
@@ -223,9 +226,12 @@ def satisfaction_outcome(
 
     Parameters
     ----------
-    linked : One row a respondent, a customer once: score 0-100 and what followed (`survey_outcomes` of the warehouse).
-    covariates : Numbers and categories known before the interview, to hold constant.
-    unit : Of revenue, for people.
+    linked : DataFrame
+        One row a respondent, a customer once: score 0-100 and what followed (`survey_outcomes` of the warehouse).
+    covariates : sequence of str
+        Numbers and categories known before the interview, to hold constant.
+    unit : str
+        Of revenue, for people.
 
     Raises
     ------

@@ -54,8 +54,10 @@ class NonResponse(Result):
         every, columns = self.tests.iloc[-1], quoted(self.tests["column"][:-1])
         said = say(
             "{answered} of {invited} invited answered ({rate})",
-            answered=self.answered, invited=self.invited, rate=Share(self.answered / self.invited),
-        )  # fmt: skip
+            answered=self.answered,
+            invited=self.invited,
+            rate=Share(self.answered / self.invited),
+        )
         if self.left_out:
             said = say("{said}, {n} more who were not eligible left out", said=said, n=self.left_out)
         if every["df"] == 0:
@@ -65,8 +67,10 @@ class NonResponse(Result):
         if every["p"] >= 1 - self.level:
             return say(
                 "{said}; who did so does not depend on {columns} (p = {p}).",
-                said=said, columns=columns, p=Number(every["p"], ".2f"),
-            )  # fmt: skip
+                said=said,
+                columns=columns,
+                p=Number(every["p"], ".2f"),
+            )
         clear = self.tests.iloc[:-1].loc[lambda t: t["p_holm"] < 1 - self.level, "column"]
         rows = self.table[self.table["column"].isin(clear)] if len(clear) else self.table
         low, high = rows.loc[rows["rate"].idxmin()], rows.loc[rows["rate"].idxmax()]
@@ -76,11 +80,16 @@ class NonResponse(Result):
         return join(
             say(
                 "{said}; {what} (p {p}): from {least} for {last} to {most} for {first}.",
-                said=said, what=what, p=_small(every["p"]), least=Share(low["rate"]), last=str(low["group"]),
-                most=Share(high["rate"]), first=str(high["group"]),
+                said=said,
+                what=what,
+                p=_small(every["p"]),
+                least=Share(low["rate"]),
+                last=str(low["group"]),
+                most=Share(high["rate"]),
+                first=str(high["group"]),
             ),
             say("Raking to these columns repairs what they explain, nothing else."),
-        )  # fmt: skip
+        )
 
     def quantities(self) -> Iterable[Quantity]:
         """Name every rate."""
@@ -96,10 +105,14 @@ def nonresponse(
 
     Parameters
     ----------
-    invited : One row an invitation.
-    by : Columns known of everyone invited.
-    answered : Column that says who answered: True, or "answered"; rows with "ineligible" are left out and counted.
-    minimum : Fewest invited of a group that a page shows.
+    invited : DataFrame
+        One row an invitation.
+    by : sequence of str
+        Columns known of everyone invited.
+    answered : str
+        Column that says who answered: True, or "answered"; rows with "ineligible" are left out and counted.
+    minimum : int
+        Fewest invited of a group that a page shows.
 
     Raises
     ------

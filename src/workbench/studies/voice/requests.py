@@ -118,10 +118,14 @@ def improvement_requests(
 
     Parameters
     ----------
-    survey : One row a respondent of one wave.
-    request : Column of the category (or the words) of the request; missing or blank where nothing is asked.
-    score : Column of a number, for instance from `respondent_scores`.
-    minimum : Requests of fewer respondents are not shown.
+    survey : DataFrame
+        One row a respondent of one wave.
+    request : str
+        Column of the category (or the words) of the request; missing or blank where nothing is asked.
+    score : str, optional
+        Column of a number, for instance from `respondent_scores`.
+    minimum : int
+        Requests of fewer respondents are not shown.
 
     Raises
     ------

@@ -296,19 +296,24 @@ def voice_scores(
 
     Parameters
     ----------
-    survey : One row a respondent of one wave.
+    survey : DataFrame
+        One row a respondent of one wave.
     measures : sequence of Measure
         From `net_promoter`, `top_boxes`, `mean_answer`; each with a name of its own.
-    by : Columns whose combinations are the cells; none for the whole survey.
-    weight : Column of the survey weight; respondents of weight 0 do not count.
+    by : sequence of str
+        Columns whose combinations are the cells; none for the whole survey.
+    weight : str, optional
+        Column of the survey weight; respondents of weight 0 do not count.
     strata : sequence of str
         All columns within whose combinations respondents were drawn, those of `by` among them if they were. A cell
         that is part of a stratum has a size that is due to chance, and its error holds that. If not given, the cells
         are taken as the strata.
     clusters : sequence of str
         Columns whose combinations were drawn as a whole (within strata): schools, households, interviewers' points.
-    level : Coverage of the intervals, 0-1.
-    minimum : Fewest answers shown.
+    level : float
+        Coverage of the intervals, 0-1.
+    minimum : int
+        Fewest answers shown.
 
     Raises
     ------

@@ -70,10 +70,12 @@ def link(samples: Sequence[Sample], customers: Sample, key: str) -> None:
         for sample in (one for one in samples if not one.links and id(one) not in ends):
             found = [
                 (share(sample, here, hub, there), hub, here, there, customer)
-                for hub, customer in hubs for there, texts in keys[id(hub)].items() if there != customer
+                for hub, customer in hubs
+                for there, texts in keys[id(hub)].items()
+                if there != customer
                 if len(texts) > MOST * len(hub.texts(there)) and not all(t.isdecimal() and len(t) < LONG for t in texts)
                 for here in keys[id(sample)]
-            ]  # fmt: skip
+            ]
             most, hub, here, there, customer = max(found, key=lambda one: one[0], default=(0.0, customers, "", "", ""))
             if most:
                 _join(sample, Link(hub, here, there, customer))

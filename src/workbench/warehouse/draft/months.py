@@ -107,12 +107,15 @@ def by_month(sample: Sample, wide: Wide, told: Collection[str]) -> Sample:
     empty = [""] * len(next(iter(sample.columns.values())))
     cells = {
         (stem, day): sample.columns[found[day]] if day in found else empty
-        for stem, found in columns.items() for day in made.months()
-    }  # fmt: skip
+        for stem, found in columns.items()
+        for day in made.months()
+    }
     rows = [
-        (i, day) for i in range(len(empty)) for day in made.months()
+        (i, day)
+        for i in range(len(empty))
+        for day in made.months()
         if any(cells[stem, day][i] not in ("", *nothing) for stem in columns)
-    ]  # fmt: skip
+    ]
     long = {name: [texts[i] for i, _ in rows] for name, texts in sample.columns.items() if name not in read}
     long |= {MONTH: [f"{day:%Y-%m}" for _, day in rows]} | {n: [cells[n, day][i] for i, day in rows] for n in columns}
     return replace(sample.fresh(), columns=long, links=sample.links, wide=made)

@@ -341,8 +341,10 @@ def _concept(sample: Sample, concept: str) -> list[str]:
 def _by_concept(sample: Sample, table: schema.TableSchema, cells: dict[str, Cell]) -> None:
     """First days by months of tenure, last days by who has left."""
     for column, concept, made in (
-        ("joined_on", "tenure", tenure), ("activated_on", "tenure", tenure), ("ended_on", "churned", churned),
-    ):  # fmt: skip
+        ("joined_on", "tenure", tenure),
+        ("activated_on", "tenure", tenure),
+        ("ended_on", "churned", churned),
+    ):
         if column in {c.name for c in table.columns} and column not in cells:
             day = "$AS_OF" if concept == "tenure" else "$LAST_DAY"
             found = next(filter(None, (made(sample, name, day) for name in _concept(sample, concept))), None)

@@ -35,8 +35,15 @@ ROWS = 5_000
 ALL_BUT_FEW = 0.98
 DELIMITERS = ("||", ",", "\t", ";", "|", "^")
 _DAMAGE = (
-    OSError, EOFError, ValueError, RecursionError, csv.Error, zlib.error, pa.ArrowException, fastexcel.FastExcelError,
-)  # fmt: skip
+    OSError,
+    EOFError,
+    ValueError,
+    RecursionError,
+    csv.Error,
+    zlib.error,
+    pa.ArrowException,
+    fastexcel.FastExcelError,
+)
 NOTHING = ("NULL", "null", "N/A", "NA", "n/a", "-", "--", "\\N", "无", "#N/A", "None", "nan", "NaN")
 
 

@@ -23,10 +23,28 @@ SOME = 0.2  # of identifiers that are numbers of people: all of them are hidden
 LOOKED_AT = 1_000
 MOST_CODES = 30
 DATES = (
-    "", "%Y%m%d", "%Y%m", "%Y-%m", "%Y/%m", "%Y年%m月%d日", "%Y年%m月", "%d.%m.%Y", "%d/%m/%Y", "%m/%d/%Y",
-    "%Y%m%d%H%M%S", "%Y/%m/%d %p%I:%M", "%Y-%m-%d %p%I:%M", "%Y/%m/%d %p%I:%M:%S", "%Y-%m-%d %p%I:%M:%S",
-    "%Y-%m-%d %H:%M:%S", "%Y-%m-%d %H:%M", "%Y/%m/%d %H:%M:%S", "%Y/%m/%d %H:%M", "%d/%m/%Y %H:%M", "%Y%m%d %H:%M:%S",
-)  # fmt: skip
+    "",
+    "%Y%m%d",
+    "%Y%m",
+    "%Y-%m",
+    "%Y/%m",
+    "%Y年%m月%d日",
+    "%Y年%m月",
+    "%d.%m.%Y",
+    "%d/%m/%Y",
+    "%m/%d/%Y",
+    "%Y%m%d%H%M%S",
+    "%Y/%m/%d %p%I:%M",
+    "%Y-%m-%d %p%I:%M",
+    "%Y/%m/%d %p%I:%M:%S",
+    "%Y-%m-%d %p%I:%M:%S",
+    "%Y-%m-%d %H:%M:%S",
+    "%Y-%m-%d %H:%M",
+    "%Y/%m/%d %H:%M:%S",
+    "%Y/%m/%d %H:%M",
+    "%d/%m/%Y %H:%M",
+    "%Y%m%d %H:%M:%S",
+)
 PLAIN = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?", re.ASCII)
 _SIGNED = r"[-(]?[￥¥$]?-?{}[元)]?"
 _FORMS = (

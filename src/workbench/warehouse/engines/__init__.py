@@ -25,9 +25,12 @@ class Engine(Protocol):
 
     Attributes
     ----------
-    dialect : As sqlglot calls its SQL.
-    maps : Whether a column may hold values by name; where not, long twins stand as tables.
-    ships : Whether work on rows is sent to where they are.
+    dialect : str
+        As sqlglot calls its SQL.
+    maps : bool
+        Whether a column may hold values by name; where not, long twins stand as tables.
+    ships : bool
+        Whether work on rows is sent to where they are.
     """
 
     dialect: str

@@ -36,10 +36,14 @@ def require_portable(sql: str) -> None:
     """
     for node in faults(parsed(sql)):
         line = min((n.meta["line"] for n in node.walk() if "line" in n.meta), default=1)
-        raise WorkbenchError(say(
-            "line {line} of the query: {text} does not mean the same on every engine. docs/features.md says what does.",
-            line=line, text=node.sql(dialect="duckdb", comments=False)[:80],
-        ))  # fmt: skip
+        raise WorkbenchError(
+            say(
+                "line {line} of the query: {text} does not mean the same on every engine. docs/features.md says what "
+                "does.",
+                line=line,
+                text=node.sql(dialect="duckdb", comments=False)[:80],
+            )
+        )
 
 
 def faults(tree: Any) -> Iterator[Any]:

@@ -18,10 +18,20 @@ from workbench.warehouse.engines.render import Rendered, Work, quoted, rendered
 
 _NUMERIC = 1700
 _TYPES = {
-    16: pa.bool_(), 20: pa.int64(), 21: pa.int16(), 23: pa.int32(), 25: pa.string(), 700: pa.float64(),
-    701: pa.float64(), 705: pa.string(), 1042: pa.string(), 1043: pa.string(), 1082: pa.date32(),
-    1114: pa.timestamp("us"), _NUMERIC: pa.float64(),
-}  # fmt: skip
+    16: pa.bool_(),
+    20: pa.int64(),
+    21: pa.int16(),
+    23: pa.int32(),
+    25: pa.string(),
+    700: pa.float64(),
+    701: pa.float64(),
+    705: pa.string(),
+    1042: pa.string(),
+    1043: pa.string(),
+    1082: pa.date32(),
+    1114: pa.timestamp("us"),
+    _NUMERIC: pa.float64(),
+}
 # Views that hold their rows are among them, which the information schema leaves out.
 _COLUMNS = """SELECT CAST(c.relname AS TEXT), CAST(a.attname AS TEXT),
   format_type(CASE WHEN t.typtype = 'd' THEN t.typbasetype ELSE t.oid END, NULL)
@@ -39,8 +49,10 @@ class Postgres:
 
     Parameters
     ----------
-    url : ``postgresql://user:password@host:port/database``, with its credentials.
-    schema : In which the canonical tables stand; "public" where it is "".
+    url : str
+        ``postgresql://user:password@host:port/database``, with its credentials.
+    schema : str
+        In which the canonical tables stand; "public" where it is "".
     """
 
     dialect = "postgres"
@@ -105,9 +117,13 @@ class Postgres:
             schema = self._rows(f"SELECT * FROM ({query.last}) AS answer LIMIT 0").schema
             reading = pa.csv.ReadOptions(column_names=schema.names)
             values = pa.csv.ConvertOptions(
-                column_types=schema, null_values=[""], true_values=["t"], false_values=["f"], strings_can_be_null=True,
+                column_types=schema,
+                null_values=[""],
+                true_values=["t"],
+                false_values=["f"],
+                strings_can_be_null=True,
                 quoted_strings_can_be_null=False,
-            )  # fmt: skip
+            )
             parsing = pa.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
             with self._connected().cursor().copy(f"COPY ({query.last}) TO STDOUT (FORMAT CSV)") as copy:
                 while rows := b"".join(islice(copy, batch)):

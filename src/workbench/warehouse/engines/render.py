@@ -28,9 +28,12 @@ class RenderedStep:
 
     Attributes
     ----------
-    name : Under which later steps read it; the same for the same text, so that what stands is not made again.
-    select : What it holds, in the engine's words.
-    kept : Whether it is computed once, and not each time it is read.
+    name : str
+        Under which later steps read it; the same for the same text, so that what stands is not made again.
+    select : str
+        What it holds, in the engine's words.
+    kept : bool
+        Whether it is computed once, and not each time it is read.
     """
 
     name: str
@@ -51,8 +54,10 @@ def rendered(sql: str, parameters: Sequence | Mapping, dialect: str) -> Rendered
 
     Parameters
     ----------
-    sql : A SELECT as our own engine takes it.
-    parameters : Values of `?` in order, or of `$name` by name: texts, numbers, days, moments, booleans, None.
+    sql : str
+        A SELECT as our own engine takes it.
+    parameters : Sequence or Mapping
+        Values of `?` in order, or of `$name` by name: texts, numbers, days, moments, booleans, None.
     dialect : {'postgres', 'spark'}
 
     Raises

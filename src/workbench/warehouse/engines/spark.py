@@ -36,8 +36,10 @@ class Spark:
 
     Parameters
     ----------
-    master : ``local[*]``, ``spark://host:port``, ``yarn``, or ``sc://host`` for a server of Spark Connect.
-    schema : The catalog's schema in which the canonical tables stand, or with a "/" in it a folder of Parquet files,
+    master : str
+        ``local[*]``, ``spark://host:port``, ``yarn``, or ``sc://host`` for a server of Spark Connect.
+    schema : str
+        The catalog's schema in which the canonical tables stand, or with a "/" in it a folder of Parquet files,
         TABLE.parquet each; "default" where it is "".
     """
 
@@ -96,8 +98,10 @@ class Spark:
         query = rendered(sql, parameters, self.dialect)
         with self._lock, self._standing(self._connected(), query, {}):
             found = self._connected().sql(query.last)
-            plain = [f"CAST({_ticked(n)} AS DOUBLE) AS {_ticked(n)}" if k.startswith("decimal") else _ticked(n)
-                     for n, k in found.dtypes]  # fmt: skip
+            plain = [
+                f"CAST({_ticked(n)} AS DOUBLE) AS {_ticked(n)}" if k.startswith("decimal") else _ticked(n)
+                for n, k in found.dtypes
+            ]
             with warnings.catch_warnings():
                 warnings.filterwarnings("ignore", "PySpark does not yet fully support pandas")  # Arrow is all it needs
                 made = found.selectExpr(*plain).mapInArrow(partial(_packed, work, batch), "part binary")

@@ -47,7 +47,7 @@ from workbench.warehouse.ingest.rules import (
     refused_keys,
     repeated,
     with_record,
-)  # fmt: skip
+)
 from workbench.warehouse.ingest.warned import Watch
 from workbench.warehouse.pseudonyms import Pseudonyms
 from workbench.warehouse.rulebook import STOP
@@ -105,10 +105,19 @@ class Build:
     """Builds one version of a warehouse in the folder `place`."""
 
     def __init__(
-        self, mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, place: Path, version: str,
-        progress: Callable[[str], None], repairs: Repairs, forgotten: Forgotten, parts: Parts,
-        taken: Iterable[Preparation] = (), decided: Decided | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        mapping: Mapping,
+        files: list[RawFile],
+        pseudonyms: Pseudonyms | None,
+        place: Path,
+        version: str,
+        progress: Callable[[str], None],
+        repairs: Repairs,
+        forgotten: Forgotten,
+        parts: Parts,
+        taken: Iterable[Preparation] = (),
+        decided: Decided | None = None,
+    ) -> None:
         self.mapping, self.files, self.pseudonyms = mapping, files, pseudonyms
         self.place, self.version, self.progress = place, version, progress
         self.repairs, self.forgotten = repairs, forgotten
@@ -250,10 +259,14 @@ class Build:
             check, block = self._check(file.block, file.name), file.block
             key = self.pseudonyms.fingerprint if self.pseudonyms and any(v.pseudonym for v in block.values()) else ""
             name = self.parts.name(
-                digest_of(file.path) if block.prepared else file.digest, file.name, replace(block, most_refused=0.0),
-                self.repairs.of(file.name, block), key, self.forgotten.of(block.table),
+                digest_of(file.path) if block.prepared else file.digest,
+                file.name,
+                replace(block, most_refused=0.0),
+                self.repairs.of(file.name, block),
+                key,
+                self.forgotten.of(block.table),
                 [(rule.name, rule.reason) for rule in check.rules],
-            )  # fmt: skip
+            )
             found.append((entry, file, check, name, self.parts.found(name)))
         are_good = not self.judged.refuse([(part, check) for _, _, check, _, part in found])
         for entry, file, check, name, part in found:
@@ -301,9 +314,13 @@ class Build:
         return WorkbenchError("row {line} of {table} in [[rows]]: {reason}. Mend it.").of(row, table.name, why, at=at)
 
     def _make(
-        self, name: str, entry: _Entry, block: FileBlock, checks: Callable[[frozenset[str]], Check],
+        self,
+        name: str,
+        entry: _Entry,
+        block: FileBlock,
+        checks: Callable[[frozenset[str]], Check],
         several: Iterable[tuple[Batch, bool]],
-    ) -> Part:  # fmt: skip
+    ) -> Part:
         """Read a file, batch after batch: what is accepted, and what is not. `checks` of columns that are no texts."""
         as_texts = checks(frozenset())
         with self.parts.writer(name, block.table) as writer:
@@ -427,8 +444,9 @@ class Build:
         names, key = ", ".join(column.name for column in table.columns), ", ".join(table.key)
         staged = [
             f'SELECT {entry.number} AS "#file", "#line", "#order", {names} FROM {parquet(entry.rows)}'
-            for entry in self._entries(table) if entry.rows
-        ]  # fmt: skip
+            for entry in self._entries(table)
+            if entry.rows
+        ]
         typed = ", ".join(f"NULL::{column.sql_type} AS {column.name}" for column in table.columns)
         nothing = f'SELECT NULL::INTEGER AS "#file", 0::BIGINT AS "#line", NULL AS "#order", {typed} LIMIT 0'
         rows = f"({' UNION ALL '.join(staged) or nothing})"
@@ -558,12 +576,19 @@ class Build:
             for where, count in sorted(self.masked.items())
         ]
         facts = {
-            "schema_version": schema.version(), "version": self.version, "source": self.mapping.source,
-            "title": self.mapping.title, "operator": self.mapping.operator, "currency": self.mapping.currency,
-            "as_of": self.mapping.as_of.isoformat(), "created": datetime.now().isoformat(" ", "seconds"),
-            "key_fingerprint": self.pseudonyms.fingerprint if self.pseudonyms else "", "notes": "\n".join(notes),
-            "repairs": self.repairs.digest, "mapped": " ".join(self.mapping.filled()),
-        }  # fmt: skip
+            "schema_version": schema.version(),
+            "version": self.version,
+            "source": self.mapping.source,
+            "title": self.mapping.title,
+            "operator": self.mapping.operator,
+            "currency": self.mapping.currency,
+            "as_of": self.mapping.as_of.isoformat(),
+            "created": datetime.now().isoformat(" ", "seconds"),
+            "key_fingerprint": self.pseudonyms.fingerprint if self.pseudonyms else "",
+            "notes": "\n".join(notes),
+            "repairs": self.repairs.digest,
+            "mapped": " ".join(self.mapping.filled()),
+        }
         con.execute("CREATE TABLE facts (name VARCHAR, value VARCHAR)")
         con.executemany("INSERT INTO facts VALUES (?, ?)", [[name, str(value)] for name, value in facts.items()])
 

@@ -72,8 +72,11 @@ def _table(path: Path) -> list[dict[str, str]]:
         said = say("{path} can't be read as CSV in UTF-8: {error}. Save it so.", path=str(path), error=str(error))
         raise WorkbenchError(said) from None
     if lacking := [name for name in PLACE if name not in (reader.fieldnames or ())]:
-        said = say("{path} lacks {columns}. Make it by: workbench data identity --export", path=str(path),
-                   columns=named(lacking))  # fmt: skip
+        said = say(
+            "{path} lacks {columns}. Make it by: workbench data identity --export",
+            path=str(path),
+            columns=named(lacking),
+        )
         raise WorkbenchError(said)
     if any(None in row or None in row.values() for row in rows):
         raise WorkbenchError(say("{path} has rows with too few or too many cells. Mend them.", path=str(path)))

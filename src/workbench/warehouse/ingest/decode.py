@@ -162,8 +162,9 @@ def _another_encoding(path: Path, data: bytes, codec: str, offset: int, stretch:
     other = "gb18030" if codec == "utf-8" else "utf-8"
     advice = say(
         'If the file is in another encoding, declare it in the mapping (encoding = "{other}" or "auto"); else have it '
-        "delivered again.", other=other
-    )  # fmt: skip
+        "delivered again.",
+        other=other,
+    )
     if why.startswith("the line"):
         return WorkbenchError("{path} is not in {codec}: line {line} is valid {other}. {advice}").of(
             path, codec, str(line), other, advice

@@ -143,16 +143,23 @@ class _Identity:
         for (_, system), ones in self._systems(members, comp).groupby(["comp", "system"])["n"]:
             if strange := [pair for pair in combinations(sorted(ones), 2) if pair not in same]:
                 where = _places(rows[comp[rows["n"]] == comp[strange[0][0]]])
-                raise WorkbenchError(say(
-                    "{where} say, one after another, that one customer is two of {system}. Decide about all of them in "
-                    "one case, or take one of the decisions out.", where=where, system=self.order[system],
-                ))  # fmt: skip
+                raise WorkbenchError(
+                    say(
+                        "{where} say, one after another, that one customer is two of {system}. Decide about all of "
+                        "them in one case, or take one of the decisions out.",
+                        where=where,
+                        system=self.order[system],
+                    )
+                )
         for a, b in apart:
             if comp[a] == comp[b] >= 0:
-                raise WorkbenchError(say(
-                    "{where} say, in a circle, that two customers are the same and that they are different. Take one "
-                    "of the decisions out.", where=_places(rows[comp[rows["n"]] == comp[a]]),
-                ))  # fmt: skip
+                raise WorkbenchError(
+                    say(
+                        "{where} say, in a circle, that two customers are the same and that they are different. Take "
+                        "one of the decisions out.",
+                        where=_places(rows[comp[rows["n"]] == comp[a]]),
+                    )
+                )
         self.different = np.array(sorted(apart), int).reshape(-1, 2)
         self._move(members, comp, DECISION)
         return missing

@@ -48,8 +48,12 @@ def identity_rules(raw: list[dict], filled: Iterable[str], where: str) -> tuple[
     for number, block in enumerate(raw, 1):
         rules.append(_rule(block, filled, f"{where}, [[identity]] {number}"))
         if rules[-1].name in {DECISION, *(rule.name for rule in rules[:-1])}:
-            said = say("{where}, [[identity]] {number}: the name '{name}' is taken. Give another.", where=where,
-                       number=number, name=rules[-1].name)  # fmt: skip
+            said = say(
+                "{where}, [[identity]] {number}: the name '{name}' is taken. Give another.",
+                where=where,
+                number=number,
+                name=rules[-1].name,
+            )
             raise WorkbenchError(said)
     return tuple(rules)
 
@@ -72,12 +76,17 @@ def _rule(raw: dict, filled: set[str], where: str) -> IdentityRule:
         except WorkbenchError as error:
             raise WorkbenchError(say("{where}: {error}", where=where, error=error)) from None
         if column not in filled:
-            said = say("{where}: no [[file]] fills customer.{column}. Map it, or take it out of the rule.", where=where,
-                       column=column)  # fmt: skip
+            said = say(
+                "{where}: no [[file]] fills customer.{column}. Map it, or take it out of the rule.",
+                where=where,
+                column=column,
+            )
             raise WorkbenchError(said)
     if action == MERGE and any(not any(column.endswith("_key") for column in columns) for columns in sets):
-        said = say("{where}: what unites customers needs a column that ends in _key. Add one, or say action = "
-                   "\"review\".", where=where)  # fmt: skip
+        said = say(
+            '{where}: what unites customers needs a column that ends in _key. Add one, or say action = "review".',
+            where=where,
+        )
         raise WorkbenchError(said)
     may_differ = (*may_differ, *raw.get("weights", ()))
     return IdentityRule(name, sets, action, most, may_differ, flag_of(raw, "duplicates", where) is True)

@@ -320,9 +320,15 @@ def _quotes(signs: _Signs, starts: np.ndarray, ends: np.ndarray, reasons: np.nda
 
 
 def _inner_ends(
-    signs: _Signs, starts: np.ndarray, ends: np.ndarray, reasons: np.ndarray, whole: np.ndarray, fit: np.ndarray,
-    fields: int, last: bool,
-) -> tuple[list[int], int]:  # fmt: skip
+    signs: _Signs,
+    starts: np.ndarray,
+    ends: np.ndarray,
+    reasons: np.ndarray,
+    whole: np.ndarray,
+    fit: np.ndarray,
+    fields: int,
+    last: bool,
+) -> tuple[list[int], int]:
     """The line ends that stand inside quotes, and how many lines are cut so far.
 
     A quote that a line leaves open is closed by a later one if together they are a record. It counts as never closed
@@ -387,13 +393,19 @@ def _parse(data: bytes, names: Names, block: FileBlock, records: int, joined: bo
         pa.py_buffer(data),
         read_options=pa.csv.ReadOptions(column_names=list(names), block_size=4 << 20),
         parse_options=pa.csv.ParseOptions(
-            delimiter=_delimiter(block), quote_char=block.quote or False, double_quote=True, ignore_empty_lines=False,
-            escape_char=block.escape or False, newlines_in_values=joined,
+            delimiter=_delimiter(block),
+            quote_char=block.quote or False,
+            double_quote=True,
+            ignore_empty_lines=False,
+            escape_char=block.escape or False,
+            newlines_in_values=joined,
         ),
         convert_options=pa.csv.ConvertOptions(
-            column_types={name: pa.string() for name in names}, include_columns=wanted or None, check_utf8=False,
+            column_types={name: pa.string() for name in names},
+            include_columns=wanted or None,
+            check_utf8=False,
         ),
-    )  # fmt: skip
+    )
     assert table.num_rows == records, f"{table.num_rows} records parsed out of {records} whole ones"
     table = trimmed(table) if joined or may_be_padded(data, _delimiter(block) + block.quote) else table
     return with_optional(table, block)

@@ -26,17 +26,37 @@ PERCENT = "12.5%"
 NUMBERS = ("1,234.00", "1.234,00", "1 234,00", PERCENT)
 EXCEL = "excel"
 MAPPING_KEYS = (
-    "title", "operator", "currency", "as_of", "skip", "most_refused", "parameters", "rules", "identity", "prepare",
-    "file", "rows",
-)  # fmt: skip
+    "title",
+    "operator",
+    "currency",
+    "as_of",
+    "skip",
+    "most_refused",
+    "parameters",
+    "rules",
+    "identity",
+    "prepare",
+    "file",
+    "rows",
+)
 FILE_KEYS = (*READ_KEYS, "prepared", "table", "totals", "missing", "ignore", "beside", "keep", "order", "columns")
 PREPARE_KEYS = ("name", "sql", "inputs")
 INPUT_KEYS = (*READ_KEYS, "key", "lookup", "link", "multiplies", "drops")
 PREPARED = "prepare:"
 VALUE_KEYS = (
-    "from", "constant", "template", "row_number", "sum", "values", "codes", "format", "number", "scale", "missing",
+    "from",
+    "constant",
+    "template",
+    "row_number",
+    "sum",
+    "values",
+    "codes",
+    "format",
+    "number",
+    "scale",
+    "missing",
     "pseudonym",
-)  # fmt: skip
+)
 TOTALS = ("合计", "总计", "小计", "Total", "Grand total")
 ORIGINS = ("from", "constant", "template", "row_number", "sum")
 WRITTEN = re.compile(r"[^%]*(%(-?[dHIjmMSy]|[aAbBcfgGhnpTuUVwWxXYzZ%])[^%]*)+")
@@ -360,9 +380,12 @@ def _file_block(raw: dict, steps: tuple[Step, ...], where: str) -> FileBlock:
         step = _prepared(raw, steps, where)
         where = f"{where} ({step.table})"
         reading: dict[str, Any] = {
-            "path": step.table, "format": "parquet", "prepared": step.name, "most_refused": most_refused(raw, where),
+            "path": step.table,
+            "format": "parquet",
+            "prepared": step.name,
+            "most_refused": most_refused(raw, where),
             "optional": texts_of(raw, "optional", where, ()),
-        }  # fmt: skip
+        }
     else:
         reading = how_read(raw, where)
         where = f"{where} ({reading['path']})"
@@ -373,10 +396,14 @@ def _file_block(raw: dict, steps: tuple[Step, ...], where: str) -> FileBlock:
             where
         )
     block = FileBlock(
-        table=table, columns=_columns(columns, table, missing, where), **_rows_kept(raw, table, where), **reading,
-        ignore=texts_of(raw, "ignore", where, ()), beside=texts_of(raw, "beside", where, ()),
+        table=table,
+        columns=_columns(columns, table, missing, where),
+        **_rows_kept(raw, table, where),
+        **reading,
+        ignore=texts_of(raw, "ignore", where, ()),
+        beside=texts_of(raw, "beside", where, ()),
         totals=texts_of(raw, "totals", where, ()),
-    )  # fmt: skip
+    )
     if both := set(block.ignore) & set(block.sources()):
         raise WorkbenchError("{names} is both mapped and ignored. Remove one.").of(sorted(both), at=where)
     return block
@@ -433,10 +460,16 @@ def _input(name: str, raw: Any, most: dict, step: schema.TableSchema, where: str
             at=where
         )
     return Input(
-        table=step, columns={}, name=name, link=link, key=() if lookup else key, lookup=lookup,
-        multiplies=flag_of(raw, "multiplies", where) is True, drops=flag_of(raw, "drops", where) is True,
+        table=step,
+        columns={},
+        name=name,
+        link=link,
+        key=() if lookup else key,
+        lookup=lookup,
+        multiplies=flag_of(raw, "multiplies", where) is True,
+        drops=flag_of(raw, "drops", where) is True,
         **how_read(most | raw, where),
-    )  # fmt: skip
+    )
 
 
 def _rows_kept(raw: dict, table: schema.TableSchema, where: str) -> dict[str, Any]:
@@ -522,14 +555,19 @@ def _value(raw: Any, column: schema.Column, missing: tuple, where: str) -> Origi
         raise unknown("pseudonym", kind, KINDS, where)
     raw = raw | {"pseudonym": True} if isinstance(kind, str) else raw
     value = Origin(
-        column=text_of(raw, "from", where, None), constant=plain(raw["constant"], where) if "constant" in raw else None,
-        template=text_of(raw, "template", where, None), row_number=flag_of(raw, "row_number", where) is True,
+        column=text_of(raw, "from", where, None),
+        constant=plain(raw["constant"], where) if "constant" in raw else None,
+        template=text_of(raw, "template", where, None),
+        row_number=flag_of(raw, "row_number", where) is True,
         sum=texts_of(raw, "sum", where, ()),
         values={k: plain(v, where) for k, v in values.items()} if values else None,
-        format=text_of(raw, "format", where, None), number=number, scale=scale,
-        missing=missing_of(raw, where, missing), pseudonym=flag_of(raw, "pseudonym", where),
+        format=text_of(raw, "format", where, None),
+        number=number,
+        scale=scale,
+        missing=missing_of(raw, where, missing),
+        pseudonym=flag_of(raw, "pseudonym", where),
         kind=kind if isinstance(kind, str) else column.holds,
-    )  # fmt: skip
+    )
     _check_pseudonym(value, column, where)
     if value.template is not None and not value.sources():
         raise WorkbenchError("template names no column. Write them in braces, or use constant.").of(at=where)

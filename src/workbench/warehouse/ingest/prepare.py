@@ -187,10 +187,15 @@ class _Preparing:
 
     def _select(self) -> None:
         asked = {
-            "inputs": str(self.folder / INPUTS), "result": str(self.folder / PREPARED), "statement": self.step.sql,
-            "folder": str(self.folder), "as_of": self.mapping.as_of.isoformat(), "seconds": SECONDS,
-            "step": self.where, "line": self.step.line,
-        }  # fmt: skip
+            "inputs": str(self.folder / INPUTS),
+            "result": str(self.folder / PREPARED),
+            "statement": self.step.sql,
+            "folder": str(self.folder),
+            "as_of": self.mapping.as_of.isoformat(),
+            "seconds": SECONDS,
+            "step": self.where,
+            "line": self.step.line,
+        }
         ask(asked, self.folder)
 
     def _follow(self, con: duckdb.DuckDBPyConnection, one: Input, result: pa.Schema) -> None:
@@ -219,9 +224,12 @@ class _Preparing:
             f'FROM {table} t JOIN "#found" r ON {same}'
         )
         dropped = self._aside(
-            con, one, f"{number} NOT IN (SELECT {number} FROM {stood})",
-            LEFT_OUT if one.drops else f"{self.step.table} has no row for it", one.key,
-        )  # fmt: skip
+            con,
+            one,
+            f"{number} NOT IN (SELECT {number} FROM {stood})",
+            LEFT_OUT if one.drops else f"{self.step.table} has no row for it",
+            one.key,
+        )
         (many, rows, file, line), (total,), (of,), (strange,) = (
             con.execute(f"SELECT {what}").fetchall()[0]
             for what in (

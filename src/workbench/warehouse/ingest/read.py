@@ -234,9 +234,12 @@ def _duckdb(path: Path, where: str, block: FileBlock, check_names: Callable[[Nam
 
 
 def _typed(
-    read: Callable[..., Iterable[pa.RecordBatch]], has: pa.Schema, where: str, block: FileBlock,
+    read: Callable[..., Iterable[pa.RecordBatch]],
+    has: pa.Schema,
+    where: str,
+    block: FileBlock,
     check_names: Callable[[Names], object],
-) -> Iterator[Batch]:  # fmt: skip
+) -> Iterator[Batch]:
     """The records of typed columns, as texts where the table does not want them as they are."""
     check_names(tuple(has.names))
     wanted, done = [name for name in block.sources() if name in has.names], 0

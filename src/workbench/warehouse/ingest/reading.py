@@ -12,16 +12,33 @@ from workbench.warehouse.credentials import REFERENCE, require_references
 from workbench.warehouse.keys import text_of, texts_of
 
 FORMATS = {
-    ".csv": "csv", ".txt": "csv", ".tsv": "csv", ".xlsx": "excel", ".xls": "excel", ".parquet": "parquet",
-    ".jsonl": "jsonl", ".ndjson": "jsonl", ".db": "sqlite", ".sqlite": "sqlite", ".sqlite3": "sqlite",
+    ".csv": "csv",
+    ".txt": "csv",
+    ".tsv": "csv",
+    ".xlsx": "excel",
+    ".xls": "excel",
+    ".parquet": "parquet",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".db": "sqlite",
+    ".sqlite": "sqlite",
+    ".sqlite3": "sqlite",
     ".duckdb": "duckdb",
-}  # fmt: skip
+}
 ENCODINGS = ("utf-8", "utf-8-sig", "gb18030", "utf-16", "utf-16-le", "utf-16-be", "auto")
 CSV_KEYS = ("encoding", "delimiter", "quote", "escape", "header", "names")
 READ_KEYS = (
-    "path", "database", "relation", "format", *CSV_KEYS, "sheet", "skip_rows", "header_rows", "optional",
+    "path",
+    "database",
+    "relation",
+    "format",
+    *CSV_KEYS,
+    "sheet",
+    "skip_rows",
+    "header_rows",
+    "optional",
     "most_refused",
-)  # fmt: skip
+)
 DATABASES = ("sqlite", "duckdb", "server")
 MOST_REFUSED = 0.05
 
@@ -62,10 +79,16 @@ def how_read(raw: dict, where: str) -> dict[str, Any]:
     if rows["header_rows"] > 1 and "names" in raw:
         raise WorkbenchError("a file has header_rows, or names are given. Remove one.").of(at=where)
     return {
-        "path": path, "format": format, "relation": relation, "url": raw.get("url", ""), "sheet": raw.get("sheet", 0),
-        **rows, "optional": texts_of(raw, "optional", where, ()), "most_refused": most_refused(raw, where),
+        "path": path,
+        "format": format,
+        "relation": relation,
+        "url": raw.get("url", ""),
+        "sheet": raw.get("sheet", 0),
+        **rows,
+        "optional": texts_of(raw, "optional", where, ()),
+        "most_refused": most_refused(raw, where),
         **_dialect(raw, where),
-    }  # fmt: skip
+    }
 
 
 def _database(raw: dict, where: str) -> dict:

@@ -199,9 +199,13 @@ def _also(expressions: Iterable[str]) -> str:
 
 
 def build(
-    block: FileBlock, prefix: str, filled: dict[str, str], book: Rulebook, as_of: date,
+    block: FileBlock,
+    prefix: str,
+    filled: dict[str, str],
+    book: Rulebook,
+    as_of: date,
     typed: frozenset[str] = frozenset(),
-) -> Check:  # fmt: skip
+) -> Check:
     """Translate a block of the mapping into SQL.
 
     Parameters
@@ -230,10 +234,19 @@ def build(
             over = sql if rule.lookups or "$as_of" in rule.broken else ""
             builder.rules.append(Rule(name, rule.reason, over=over, name=rule.name))
     return Check(
-        block.table, tuple(builder.texts), tuple(builder.translated), tuple(builder.typed), tuple(builder.rules),
-        columns, tuple(builder.unchecked), quoted(block.order) if block.order is not None else NO_ORDER,
-        tuple(builder.free), tuple(builder.numbers), tuple(lookups.values()), tuple(crossed),
-    )  # fmt: skip
+        block.table,
+        tuple(builder.texts),
+        tuple(builder.translated),
+        tuple(builder.typed),
+        tuple(builder.rules),
+        columns,
+        tuple(builder.unchecked),
+        quoted(block.order) if block.order is not None else NO_ORDER,
+        tuple(builder.free),
+        tuple(builder.numbers),
+        tuple(lookups.values()),
+        tuple(crossed),
+    )
 
 
 class _Builder:

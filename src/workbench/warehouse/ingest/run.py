@@ -41,9 +41,23 @@ from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.versions import BUILDING, building, one_writer, publish, put_in_force, versions_in_force
 
 _MODULES = (
-    "archives", "build", "codes", "databases", "decode", "forgotten", "headers", "lines", "mapping", "objects",
-    "parts", "prepare", "read", "reading", "repairs", "rules",
-)  # fmt: skip
+    "archives",
+    "build",
+    "codes",
+    "databases",
+    "decode",
+    "forgotten",
+    "headers",
+    "lines",
+    "mapping",
+    "objects",
+    "parts",
+    "prepare",
+    "read",
+    "reading",
+    "repairs",
+    "rules",
+)
 # What a warehouse's content depends on, besides files, mapping and key.
 PROGRAM = (
     "schema.toml",
@@ -81,10 +95,14 @@ def ingest(
 
     Parameters
     ----------
-    source : Name of the mapping `data/mappings/SOURCE.toml`.
-    raw : Folder of the raw extracts, by default `data/raw/SOURCE`; or a file, for a mapping that reads one alone.
-    root : Folder of the project, by default found from the working directory.
-    progress : Called with a line of text after each file.
+    source : str
+        Name of the mapping `data/mappings/SOURCE.toml`.
+    raw : Path or str, optional
+        Folder of the raw extracts, by default `data/raw/SOURCE`; or a file, for a mapping that reads one alone.
+    root : Path or str, optional
+        Folder of the project, by default found from the working directory.
+    progress : callable, optional
+        Called with a line of text after each file.
 
     Returns
     -------
@@ -125,9 +143,19 @@ def ingest(
         with building(folder, version) as place:
             earlier = [folder / name for name in before]
             records = _build(
-                mapping, files, pseudonyms, place, version, progress or _silent, repairs, forgotten, earlier, notes,
-                decided, known,
-            )  # fmt: skip
+                mapping,
+                files,
+                pseudonyms,
+                place,
+                version,
+                progress or _silent,
+                repairs,
+                forgotten,
+                earlier,
+                notes,
+                decided,
+                known,
+            )
             _check_unchanged(files)
             write_digests(place, records)
             publish(place, version)
@@ -142,7 +170,8 @@ def tried(file: Path, *, raw: Path | str | None = None, root: Path | str | None 
     ----------
     file : Path
         The mapping, wherever it stands.
-    raw, root : As for `ingest`.
+    raw, root : Path or str, optional
+        As for `ingest`.
 
     Raises
     ------
@@ -169,10 +198,19 @@ def tried(file: Path, *, raw: Path | str | None = None, root: Path | str | None 
 
 
 def _build(
-    mapping: Mapping, files: list[RawFile], pseudonyms: Pseudonyms | None, place: Path, version: str,
-    progress: Callable[[str], None], repairs: Repairs, forgotten: Forgotten, before: list[Path], notes: list[str],
-    decided: Decided, known: Looks,
-) -> list[list[Any]]:  # fmt: skip
+    mapping: Mapping,
+    files: list[RawFile],
+    pseudonyms: Pseudonyms | None,
+    place: Path,
+    version: str,
+    progress: Callable[[str], None],
+    repairs: Repairs,
+    forgotten: Forgotten,
+    before: list[Path],
+    notes: list[str],
+    decided: Decided,
+    known: Looks,
+) -> list[list[Any]]:
     """Fill the folder of a version: steps first, then files and their results, with the parts of versions before."""
     made = prepare(mapping, files, place)
     for file in made.files:

@@ -52,9 +52,13 @@ class Watch:
         self.records: list[list[Any]] = []  # what `digests.ROWS` is of the detail records, month by month
 
     def look(
-        self, place: Path, filled: dict[str, str], seen: dict[str, pd.DataFrame], files: dict[int, str],
+        self,
+        place: Path,
+        filled: dict[str, str],
+        seen: dict[str, pd.DataFrame],
+        files: dict[int, str],
         told: Callable[[str], list[list[Any]]],
-    ) -> None:  # fmt: skip
+    ) -> None:
         """Look for what is hardly true in the tables of a version as they stand in its folder.
 
         `seen` has the profile of each table by file, `files` the names of the files by number; `told` asks a query of
@@ -159,8 +163,9 @@ class Watch:
             if several and several >= FEWEST and most >= max(FEWEST, MOSTLY * of):
                 why = say(
                     "{share} of the rows have one and the same {column}: does it stand for a missing one?",
-                    share=Share(most / of, 0), column=column,
-                )  # fmt: skip
+                    share=Share(most / of, 0),
+                    column=column,
+                )
                 self.warn(table.name, f"{table.name}.{column}.mostly", int(most), int(of), why)
 
     def _scale(self, table: str, column: str, seen: pd.DataFrame, files: dict[int, str]) -> None:
@@ -173,9 +178,12 @@ class Watch:
             others = by_file["size"].drop(file)
             if len(others) and size >= APART * others.median():
                 said = say(
-                    "{column} in {file} is typically {times} that of the other files: {hint}", hint=hint,
-                    column=column, file=str(files.get(file, file)), times=_times(size / others.median()),
-                )  # fmt: skip
+                    "{column} in {file} is typically {times} that of the other files: {hint}",
+                    hint=hint,
+                    column=column,
+                    file=str(files.get(file, file)),
+                    times=_times(size / others.median()),
+                )
                 self.warn(table, rule, rows, int(by_file["rows"].sum()), said)
                 return
         by_month = _typical(seen, "month", column)
@@ -188,9 +196,12 @@ class Watch:
         if odd:
             times = _times(float(np.median([r for r, _ in odd.values()])))
             said = say(
-                "{column} of {months} is typically {times} that of the months before: {hint}", hint=hint,
-                column=column, months=_months(list(odd)), times=times,
-            )  # fmt: skip
+                "{column} of {months} is typically {times} that of the months before: {hint}",
+                hint=hint,
+                column=column,
+                months=_months(list(odd)),
+                times=times,
+            )
             self.warn(table, rule, sum(n for _, n in odd.values()), int(by_month["rows"].sum()), said)
 
     def _month_rows(self, table: str, rows: pd.Series) -> None:
@@ -202,9 +213,11 @@ class Watch:
         odd = odd[odd.index > rows.index.min()] if len(rows) else odd
         for month, number in odd.items():
             said = say(
-                "{month} has {n} rows, where the months around have {usual}", month=Day(f"{month:%Y-%m}"),
-                n=int(number), usual=Number(around[month], ",.0f"),
-            )  # fmt: skip
+                "{month} has {n} rows, where the months around have {usual}",
+                month=Day(f"{month:%Y-%m}"),
+                n=int(number),
+                usual=Number(around[month], ",.0f"),
+            )
             self.warn(table, f"{table}.month_rows", int(number), int(rows.sum()), said)
 
     def _last_days(self, table: str, rows: pd.Series, bits: pd.Series) -> None:
@@ -215,9 +228,11 @@ class Watch:
         if len(rests) and gap > RESTS * np.quantile(rests, 0.9, method="higher") and gap * usual >= EXPECTED:
             first, last = there[-1].item() + timedelta(1), self.as_of - timedelta(1)
             said = say(
-                "no row from {first} to {last}, where {usual} a day are usual", first=first, last=last,
+                "no row from {first} to {last}, where {usual} a day are usual",
+                first=first,
+                last=last,
                 usual=Number(usual, ",.0f"),
-            )  # fmt: skip
+            )
             self.warn(table, f"{table}.month_rows", 0, int(rows.sum()), said)
 
     def _constant(
