@@ -66,6 +66,7 @@ def test_a_new_study_runs_and_has_the_form_of_the_house(root, operator):
     assert sum("nbval-check-output" in c["metadata"].get("tags", ()) for c in cells) == 1
 
 
+@pytest.mark.prove
 def test_in_a_checkout_a_new_study_has_a_module_and_a_test_that_run(tmp_path, operator):
     """As they are written: the page in both languages, the test, what `make lint` reads; a second one is refused."""
     package = tmp_path / "src" / "workbench"

@@ -26,6 +26,7 @@ def test_difference_by_hand():
     assert balance.loc["town=A", ["treated", "control"]].tolist() == [1.0, 0.5]
 
 
+@pytest.mark.prove
 def test_the_joint_test_holds_its_size():
     """In 300 randomised campaigns, 5% fall below p = 0.05, within three standard errors."""
     p = [check_campaign(campaign(300, s), treatment="t", covariates=["bill", "town"]).balance_p for s in range(300)]

@@ -75,6 +75,7 @@ def test_covariates_are_a_sample_too():
     assert all_alike.se**2 - alone.se**2 == pytest.approx(added, rel=0.02)
 
 
+@pytest.mark.prove
 def test_an_effect_that_grows_with_a_covariate_is_held():
     """1 + 3x: 400 samples of 200, 95% wanted (Monte-Carlo error 1.1); for these members alone about half hold it."""
     rng, held = np.random.default_rng(4), []
@@ -119,6 +120,7 @@ def test_a_ratio_of_amounts_needs_twenty_buyers_to_be_expected():
 
 
 @pytest.mark.parametrize("covariates", [[], ["x"]])
+@pytest.mark.prove
 def test_rare_spend_is_claimed_as_seldom_as_it_should_be(covariates):
     """9,000 contacted, 300 held out, 1% buy, no effect: each side errs about 2.5% (250 campaigns, at most 6%)."""
     rng, sides = np.random.default_rng(3), []

@@ -204,6 +204,7 @@ def draws(count, runs, **world):
     return (told[:, 1] < 1).mean(), (told[:, 0] > 1).mean(), len(told)
 
 
+@pytest.mark.prove
 def test_the_ratio_of_few_losses_does_not_fail_by_luck():
     """40 accounts a month, 5% and 20% lost: ends by the plain error lay below 1 in 13% of such worlds."""
     below, above, told = draws(40, 100, shares=(0.05, 0.2))

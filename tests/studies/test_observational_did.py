@@ -96,6 +96,7 @@ def test_average_over_starts_is_not_two_way_regression():
     assert found.by_start["estimate"].tolist() == pytest.approx([1 + 2.5, 1 + 1.0])
 
 
+@pytest.mark.prove
 def test_the_size_holds_with_few_provinces():
     """The interval holds the truth in 95% of 100 rollouts of each kind within three standard errors."""
     for provinces, starts in ((8, [4] * 4), (31, [3, 4, 5] * 3)):

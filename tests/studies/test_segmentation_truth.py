@@ -32,14 +32,20 @@ def clustered(customers):
 
 
 def test_true_segments_are_found(clustered):
-    """The adjusted Rand index is above .8 and 90 % of a trained classifier's."""
-    found, usage, truth = clustered
-    trained = cross_val_predict(HistGradientBoostingClassifier(max_iter=60, random_state=0), usage, truth, cv=3)
+    """The adjusted Rand index is above .8."""
+    found, _, truth = clustered
     labels, true = found.labels.to_numpy(), truth.to_numpy()
     draws = np.random.default_rng(0).integers(0, len(true), (100, len(true)))
     low = np.quantile([adjusted_rand_score(true[d], labels[d]) for d in draws], 0.025)
-    reached, possible = adjusted_rand_score(true, labels), adjusted_rand_score(true, trained)
-    assert low > 0.8, (low, reached, possible)
+    assert low > 0.8, low
+
+
+@pytest.mark.prove
+def test_a_trained_classifier_finds_hardly_more(clustered):
+    """90% of what one reaches that knows the true segments of the others."""
+    found, usage, truth = clustered
+    trained = cross_val_predict(HistGradientBoostingClassifier(max_iter=60, random_state=0), usage, truth, cv=3)
+    reached, possible = adjusted_rand_score(truth, found.labels), adjusted_rand_score(truth, trained)
     assert reached > 0.9 * possible, (reached, possible)
 
 

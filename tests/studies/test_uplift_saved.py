@@ -84,6 +84,7 @@ def holds(runs: int) -> float:
     return float(np.mean(held))
 
 
+@pytest.mark.prove
 def test_money_holds_the_truth_of_a_new_list():
     """In 20 campaigns the interval holds the truth, but for three at most."""
     assert holds(20) >= 17 / 20

@@ -425,6 +425,7 @@ PUBLIC = {
 
 
 @pytest.mark.parametrize(("name", "tables"), PUBLIC.items(), ids=list(PUBLIC))
+@pytest.mark.prove
 def test_public_sets_are_drafted_and_lose_nothing(name, tables, root, shared_data):
     _, text, raw = draft_mapping([shared_data / name], name="t", root=root, today=TODAY)
     (root / "data/mappings/t.toml").write_text(text, "utf-8")
@@ -687,6 +688,7 @@ def test_a_repair_of_a_prepared_result_outlives_new_months(root, capsys):
     assert run(["ingest", "t"]) == 2 and "of another delivery of 'prepare:linked_1'" in capsys.readouterr().err
 
 
+@pytest.mark.prove
 def test_a_repair_is_of_no_row_where_two_are_alike(root, capsys):
     """Of two rows in which nothing that is read differs, nobody can say which was mended; before, each had its line."""
     files = LINKED | {"账单_202605.csv": month_of_bills(5, [("88001", 51), ("88006", 56)])}
