@@ -34,7 +34,7 @@ def test_the_docstring_names_doors_that_there_are():
 
 
 def test_the_lines_of_the_page_run_as_they_stand(operator, tmp_path, monkeypatch):
-    """A newcomer copies them: the sample operator gives segments and an answer. Both languages show the same, but for comments."""
+    """A newcomer copies them: segments and an answer come. Both languages show the same, but for comments."""
     monkeypatch.setenv("WORKBENCH_HOME", str(operator))
     monkeypatch.chdir(tmp_path)
     docs = Path(__file__).resolve().parents[1] / "docs"
