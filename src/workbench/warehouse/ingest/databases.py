@@ -25,8 +25,8 @@ from workbench.errors import WorkbenchError, nearest
 from workbench.messages import as_message, say
 from workbench.warehouse.credentials import with_credentials, without
 from workbench.warehouse.ingest.archives import archive_of
+from workbench.warehouse.ingest.blocks import FileBlock
 from workbench.warehouse.ingest.lines import MALFORMED, Batch, Names, with_optional
-from workbench.warehouse.ingest.mapping import FileBlock
 from workbench.warehouse.sql import literal, quoted
 from workbench.warehouse.texts import trimmed
 

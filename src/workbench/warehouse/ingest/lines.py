@@ -21,9 +21,9 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from workbench.errors import WorkbenchError
+from workbench.warehouse.ingest.blocks import FileBlock
 from workbench.warehouse.ingest.decode import UTF8, Stretch, stretches
 from workbench.warehouse.ingest.headers import joined
-from workbench.warehouse.ingest.mapping import FileBlock
 from workbench.warehouse.texts import may_be_padded, trimmed
 
 LONGEST_LINE = 1 << 20

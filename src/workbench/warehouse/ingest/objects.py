@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from workbench.errors import WorkbenchError
+from workbench.warehouse.ingest.blocks import FileBlock
 from workbench.warehouse.ingest.decode import stretches
 from workbench.warehouse.ingest.lines import LONGEST_LINE, MALFORMED, Batch, Names
-from workbench.warehouse.ingest.mapping import FileBlock
 from workbench.warehouse.texts import trimmed
 
 

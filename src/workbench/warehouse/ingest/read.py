@@ -21,10 +21,10 @@ from workbench.errors import WorkbenchError, nearest
 from workbench.messages import Number, Term, as_message, say
 from workbench.warehouse.connect import lock
 from workbench.warehouse.ingest.archives import archive_of, inside, matching, on_disk, opened, size
+from workbench.warehouse.ingest.blocks import FileBlock, Input, Mapping
 from workbench.warehouse.ingest.databases import check_closed, relation_of, sqlite_batches
 from workbench.warehouse.ingest.headers import joined, merged_below
 from workbench.warehouse.ingest.lines import MALFORMED, Batch, Names, csv_batches, with_optional
-from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping
 from workbench.warehouse.ingest.objects import json_batches
 from workbench.warehouse.sql import literal
 from workbench.warehouse.texts import UNSEEN, trimmed

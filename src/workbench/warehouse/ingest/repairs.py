@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse.clear import mask
+from workbench.warehouse.ingest.blocks import PREPARED, FileBlock
 from workbench.warehouse.ingest.lines import MALFORMED, Batch
-from workbench.warehouse.ingest.mapping import PREPARED, FileBlock
 from workbench.warehouse.ingest.read import batches, with_texts
 from workbench.warehouse.texts import one_width, trimmed
 

@@ -6,7 +6,6 @@ are made only for records that break one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import date
@@ -15,18 +14,17 @@ import pyarrow as pa
 
 from workbench.refused import NO_LOSS
 from workbench.warehouse import clear
-from workbench.warehouse.ingest.mapping import BEFORE, EXCEL, PERCENT, PLACEHOLDER, TOTALS, FileBlock, Origin
+from workbench.warehouse.ingest.blocks import PLACEHOLDER, FileBlock, Origin
+from workbench.warehouse.ingest.casts import as_number, cast, cast_natural, present
 from workbench.warehouse.rulebook import REFUSE, WARN, Lookup, Rulebook, bound, said
 from workbench.warehouse.schema import Column, TableSchema
 from workbench.warehouse.sql import literal, quoted
 
-DATE_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]0?0:00(:00(\.0+)?)?)?"
 NUMERIC_FORM = r"[-+]?\d+(\.\d+)?[eE][-+]?\d+|\d{5,}\.0+"
 TOTAL, REPLACED, LEFT_OUT, AGAIN, UNITED, _ = NO_LOSS
 SET_ASIDE = NO_LOSS[:-1]
+TOTALS = ("合计", "总计", "小计", "Total", "Grand total")
 NO_ORDER = "NULL::VARCHAR"
-EXCEL_DAYS = (61, 2_958_465)  # before 1 March 1900 Excel counts a day that was none
-TIMESTAMP_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6}0*)?)?)?"
 
 
 @dataclass(frozen=True)
@@ -302,8 +300,8 @@ class _Builder:
             self.rules.append(Rule(f"{t} IS NOT NULL AND {u} IS NULL", f"{name} has a text not listed under values"))
         else:
             self.translated.append(f"{t} AS {u}")
-        cast = _cast_natural if value.column in self.natural else _cast
-        self.typed.append(f"{cast(u, column, value)} AS {v}")
+        typed = cast_natural if value.column in self.natural else cast
+        self.typed.append(f"{typed(u, column, value)} AS {v}")
         if column.type not in ("text", "texts"):
             kind = {"numbers": "double"}.get(column.type, column.type)
             self.rules.append(Rule(f"{u} IS NOT NULL AND {v} IS NULL", f"{name} is not a {_KINDS[kind]}"))
@@ -369,16 +367,16 @@ class _Builder:
         if value.column in self.natural:
             return quoted(value.column)
         if value.column is not None:
-            return _present(of + value.column, value.missing)
+            return present(of + value.column, value.missing)
         if value.sum:
-            texts = [_present(source, value.missing) for source in value.sum]
-            parts = [f"TRY_CAST({_number(text)} AS DECIMAL(28, 6))" for text in texts]
+            texts = [present(source, value.missing) for source in value.sum]
+            parts = [f"TRY_CAST({as_number(text)} AS DECIMAL(28, 6))" for text in texts]
             wrong = " OR ".join(f"({t} IS NOT NULL AND {p} IS NULL)" for t, p in zip(texts, parts, strict=True))
             return f"CASE WHEN {wrong} THEN 'no number' ELSE CAST({' + '.join(parts)} AS VARCHAR) END"
         assert value.template is not None, "a value has exactly one origin"
         parts, position = [], 0
         for match in PLACEHOLDER.finditer(value.template):
-            parts += [literal(value.template[position : match.start()]), _present(of + match[1], value.missing)]
+            parts += [literal(value.template[position : match.start()]), present(of + match[1], value.missing)]
             position = match.end()
         return " || ".join([*parts, literal(value.template[position:])])
 
@@ -390,111 +388,6 @@ _KINDS = {
     "date": "date",
     "timestamp": "date and time",
 }
-
-
-def _present(source: str, missing: tuple[str, ...]) -> str:
-    text = quoted(source)
-    if len(missing) == 1:
-        return f"nullif({text}, {literal(missing[0])})"
-    return f"CASE WHEN {text} NOT IN ({', '.join(map(literal, missing))}) THEN {text} END" if missing else text
-
-
-def _cast(u: str, column: Column, value: Origin) -> str:
-    match column.type:
-        case "text" | "texts":
-            return u
-        case "double" | "numbers":
-            return _scaled(_written(u, value.number), value.scale)
-        case "integer" if value.scale or value.number:
-            number = _scaled(_written(u, value.number), value.scale)
-            return f"CASE WHEN {number} = round({number}) THEN TRY_CAST({number} AS BIGINT) END"
-        case "integer":
-            return f"CASE WHEN {_number(u)} = TRY_CAST({u} AS BIGINT) THEN TRY_CAST({u} AS BIGINT) END"
-        case "boolean":
-            return f"CASE {u} WHEN 'true' THEN true WHEN 'false' THEN false WHEN '1' THEN true WHEN '0' THEN false END"
-        case "date" if value.format:
-            return f"CAST({_parsed(u, value.format)} AS DATE)"
-        case "date":
-            return f"CASE WHEN regexp_full_match({u}, '{DATE_FORM}') THEN TRY_CAST({u} AS DATE) END"
-        case "timestamp" if value.format:
-            return _parsed(u, value.format)
-        case _:
-            # Most stand as DuckDB writes them itself; that is many times cheaper to see than any pattern.
-            cast = f"TRY_CAST({u} AS TIMESTAMP)"
-            usual = f"strlen({u}) = 19 AND CAST({cast} AS VARCHAR) = {u}"
-            spaced = f"try_strptime({u}, '%Y-%m-%d %H:%M:%S')"
-            other = f"CASE WHEN regexp_full_match({u}, '{TIMESTAMP_FORM}') THEN {cast} END"
-            return f"CASE WHEN {usual} THEN {cast} ELSE coalesce({other}, {spaced}) END"
-
-
-def _cast_natural(u: str, column: Column, value: Origin) -> str:
-    """What `_cast` makes of the text of a number, day or time, without the text."""
-    number = _scaled(f"CASE WHEN isfinite(CAST({u} AS DOUBLE)) THEN CAST({u} AS DOUBLE) END", value.scale)
-    match column.type:
-        case "double":
-            return number
-        case "integer" if value.scale:
-            return f"CASE WHEN {number} = round({number}) THEN TRY_CAST({number} AS BIGINT) END"
-        case "integer":
-            return f"TRY_CAST({u} AS BIGINT)"
-        case "date":
-            time = f"CAST({u} AS TIMESTAMP)"
-            return f"CASE WHEN {time} = date_trunc('day', {time}) THEN CAST({time} AS DATE) END"
-        case _:
-            return f"CAST({u} AS TIMESTAMP)"
-
-
-def _parsed(u: str, format: str) -> str:
-    """A date or time in the declared form."""
-    if format == EXCEL:
-        days, (low, high) = _number(u), EXCEL_DAYS
-        at = f"TIMESTAMP '1899-12-30' + to_microseconds(CAST(round({days} * 86400) * 1000000 AS BIGINT))"
-        return f"CASE WHEN {days} BETWEEN {low} AND {high} THEN {at} END"
-    if before := BEFORE.fullmatch(format):
-        whole = (
-            f"CASE WHEN regexp_full_match({u}, '[0-9]{{1,4}}(\\.0+)?') THEN CAST(CAST({u} AS DOUBLE) AS INTEGER) END"
-        )
-        return f"DATE '{before[2]}' - to_{before[1]}s({whole})"
-    if "%p" in format:
-        u = f"replace(replace({u}, '上午', 'AM'), '下午', 'PM')"
-    parsed = f"try_strptime({u}, {literal(format)})"
-    if not ADJACENT.search(format):
-        return parsed
-    return f"CASE WHEN strftime({parsed}, {literal(format)}) = {u} THEN {parsed} END"  # 2026061 is no day
-
-
-ADJACENT = re.compile("%[YymdHIMSj]%[YymdHIMSj]")
-
-
-def _written(u: str, form: str | None) -> str:
-    """A number as people write it, in the declared form; without one, as programs write it."""
-    if form is None:
-        return _number(u)
-    plain = f"replace(translate({u}, '０１２３４５６７８９．，（）－＋％￥', '0123456789.,()-+%¥'), ' ', '')"
-    bare = f"regexp_replace(regexp_replace({plain}, '^([-+(]?)(¥|\\$|€|£|RMB|CNY)', '\\1'), '(元|圆)([)]?)$', '\\2')"
-    group, point = (form[1], "," if form.endswith(",00") else ".") if form != PERCENT else (",", ".")
-    digits = rf"([0-9]{{1,3}}([{group}][0-9]{{3}})+|[0-9]+)([{point}][0-9]+)?"
-    whole = f"[-+]?{digits}" + (r"%" if form == PERCENT else rf"|[(]{digits}[)]|{digits}-")
-    number = f"TRY_CAST(replace(replace(regexp_extract({bare}, '{digits}'), '{group}', ''), '{point}', '.') AS DOUBLE)"
-    sign = f"CASE WHEN {bare} LIKE '-%' OR {bare} LIKE '(%' OR {bare} LIKE '%-' THEN -1 ELSE 1 END"
-    per = " / 100" if form == PERCENT else ""
-    return f"CASE WHEN regexp_full_match({bare}, '{whole}') THEN {number} * {sign}{per} END"
-
-
-def _number(u: str) -> str:
-    # DuckDB reads 1_000 as 1000 and takes nan and inf for numbers.
-    number = f"TRY_CAST({u} AS DOUBLE)"
-    return f"CASE WHEN isfinite({number}) AND NOT contains({u}, '_') THEN {number} END"
-
-
-def _scaled(number: str, scale: float | None) -> str:
-    if scale is None:
-        return number
-    inverse = round(1 / scale)
-    # 1110 fen / 100 is 11.1; 1110 * 0.01 is not.
-    if inverse > 1 and abs(inverse * scale - 1) < 1e-12:
-        return f"({number}) / {inverse}.0::DOUBLE"
-    return f"({number}) * {scale!r}::DOUBLE"
 
 
 def refused_keys(table: str) -> str:

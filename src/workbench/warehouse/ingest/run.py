@@ -25,16 +25,18 @@ from workbench.warehouse.connect import Warehouse, live_mapping, mapping_file, o
 from workbench.warehouse.digests import write_digests
 from workbench.warehouse.features import STORED
 from workbench.warehouse.ingest.archives import archive_of, inside, on_disk
-from workbench.warehouse.ingest.build import Build, RawFile
+from workbench.warehouse.ingest.blocks import FileBlock, Input, Mapping
+from workbench.warehouse.ingest.build import Build
 from workbench.warehouse.ingest.databases import fetch
 from workbench.warehouse.ingest.decided import Decided
 from workbench.warehouse.ingest.forgotten import Forgotten
 from workbench.warehouse.ingest.known import Looks
-from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping, read_mapping
+from workbench.warehouse.ingest.mapping import read_mapping
 from workbench.warehouse.ingest.parts import Parts
 from workbench.warehouse.ingest.prepare import prepare, results
 from workbench.warehouse.ingest.read import raw_files, readable
 from workbench.warehouse.ingest.reading import format_of
+from workbench.warehouse.ingest.records import RawFile
 from workbench.warehouse.ingest.repairs import Repairs
 from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
