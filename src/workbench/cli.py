@@ -14,7 +14,8 @@ import click
 
 from workbench import __version__
 from workbench.catalogue import prose
-from workbench.cli_data import data, ensure_sample, fit_lines
+from workbench.cli_data import ensure_sample, fit_lines
+from workbench.cli_records import data
 from workbench.cli_sql import sql
 from workbench.errors import WorkbenchError, by_system
 from workbench.messages import Listed, Number, Term, say, word
@@ -361,7 +362,8 @@ def _fitting(given: dict[str, str], root: Path) -> list[str]:
     if "source" not in given:
         return []
     from workbench.reports.runs.needs import fits
-    from workbench.reports.runs.slots import check_source, find_studies
+    from workbench.reports.runs.slots import find_studies
+    from workbench.reports.runs.sources import check_source
     from workbench.warehouse import open_warehouse
 
     check_source(source := given["source"], root)

@@ -5,7 +5,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench.errors import WorkbenchError
-from workbench.reports.runs.slots import find_slots, find_studies, folder_name, warehouse_version
+from workbench.reports.runs.slots import find_slots, find_studies, folder_name
+from workbench.reports.runs.sources import warehouse_version
 
 
 @pytest.fixture

@@ -32,7 +32,8 @@ from workbench.reports.runs.kernels import ONE_THREAD, Nursery, kernel_manager
 from workbench.reports.runs.ledger import DETERMINISTIC, TRANSIENT
 from workbench.reports.runs.parameters import Value, as_code, declared, declared_needs, read_source
 from workbench.reports.runs.secrets import leaks
-from workbench.reports.runs.slots import PACKAGE, table_digests
+from workbench.reports.runs.slots import PACKAGE
+from workbench.reports.runs.sources import table_digests
 from workbench.reports.runs.stops import deaf_to_interrupts
 from workbench.reports.runs.write import gather, without_paths, write_failure, write_json, write_report
 

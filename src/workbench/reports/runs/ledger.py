@@ -22,7 +22,8 @@ from typing import Any, Literal
 
 from workbench.errors import WorkbenchError
 from workbench.locks import locked
-from workbench.reports.runs.slots import Slot, inputs_changed, is_done, read_manifest
+from workbench.reports.runs.slots import Slot, is_done, read_manifest
+from workbench.reports.runs.sources import inputs_changed
 
 SCHEMA = 1
 LEASE, BEAT = 120.0, 10.0

@@ -20,7 +20,8 @@ from workbench.recognised import sentence
 from workbench.reports.page.languages import NAMES, file_name
 from workbench.reports.page.languages import spoken as in_use
 from workbench.reports.page.said import but_numbers, was
-from workbench.reports.runs.slots import CUSTOMER, data_changed, read_manifest
+from workbench.reports.runs.slots import CUSTOMER, read_manifest
+from workbench.reports.runs.sources import data_changed
 from workbench.reports.runs.write import said_in
 
 TITLE = "Reports"
