@@ -153,7 +153,7 @@ class Number(Value):
 class Span(Value):
     """An interval in brackets: its ends rounded alike, or in the format of its estimate; `level` where none is said.
 
-    >>> Span(-0.0312, 1.25).said(), Span(0.087, 0.141, ".1%").said("zh"), Span(8.7, math.nan).said("zh")
+    >>> Span(-0.0312, 1.25).said(), Span(0.087, 0.141, ".1%").said("zh"), Span(8.7, float("nan")).said("zh")
     ('(−0.03 to 1.25)', '（8.7%至14.1%）', '（无区间）')
     >>> Span(0.02, 0.06, ".0%", 0.95).said("zh"), Span(-0.5, 1.0, "+.1f").said()
     ('（2%至6%，95%区间）', '(−0.5 to +1.0)')

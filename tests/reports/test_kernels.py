@@ -16,6 +16,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from workbench.reports.runs import workers
 from workbench.reports.runs.job import Job
 from workbench.reports.runs.kernels import FORKS
+from workbench.reports.runs.slots import Slot, Study
 from workbench.reports.runs.workers import Workers
 
 pytestmark = pytest.mark.skipif(not FORKS, reason="skipped: kernels are forked on Linux only")
@@ -47,7 +48,8 @@ def _job(tmp_path: Path, name: str, *sources: str, timeout: float = 3600.0) -> J
     nbformat.write(new_notebook(cells=[new_code_cell(s.strip()) for s in sources]), notebook)
     folder = tmp_path / f"made-{name}"
     folder.mkdir()
-    return Job(name, name, "default", "0", "", notebook, tmp_path, folder, {}, [], timeout, ("none",))
+    slot = Slot(Study(name, notebook), {}, "default", "0", "")
+    return Job(slot, tmp_path, folder, timeout, preload=("none",))
 
 
 @pytest.fixture(autouse=True)
@@ -58,13 +60,14 @@ def _own_workers(kept_workers, monkeypatch):
 
 def _made(jobs: list[Job]) -> dict[str, dict]:
     with Workers(1, patience=3600) as lane:
-        return {job.study: manifest for job, manifest in lane.run(jobs)}
+        return {job.slot.study.name: manifest for job, manifest in lane.run(jobs)}
 
 
 def test_forked_reports_are_the_plain_ones(tmp_path):
     """Numbers, tables and notebook are the same to the byte, and so is the page but for its time."""
     forked = _job(tmp_path, "forked", SAY, FIGURE)
-    plain = replace(forked, study="plain", folder=tmp_path / "made-plain", preload=())
+    slot = replace(forked.slot, study=Study("plain", forked.slot.study.path))
+    plain = replace(forked, slot=slot, folder=tmp_path / "made-plain", preload=())
     plain.folder.mkdir()
     made = _made([forked, plain])
     assert {m["status"] for m in made.values()} == {"done"}, made

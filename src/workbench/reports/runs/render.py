@@ -207,15 +207,20 @@ class _Grid:
     ) -> dict[tuple[str, str], SlotReport]:
         """Run all; on any way out no worker, no claim and no temporary folder stays."""
         from workbench.reports.runs.fanout import Cluster
+        from workbench.reports.runs.job import Job
         from workbench.reports.runs.workers import Workers
 
         lanes, patience = min(jobs, len(self._waiting)), timeout + _GRACE
         many = Cluster(dask, patience=patience) if dask else Workers(lanes, patience=patience)
         try:
             with _aside(root) as aside, _held(self._waiting, root), self._ledger.beating(), many as workers:
-                work = self._jobs(lambda slot, claim: _job(slot, claim, root, aside, timeout, preload, forked))
-                for job, manifest in workers.run(work):
-                    self._end(*self._running.pop(job.attempt), job.folder, manifest, root)
+
+                def job(slot: Slot, claim: Claim) -> Job:
+                    (folder := aside / claim.token).mkdir()
+                    return Job(slot, root, folder, timeout, claim.token, preload, forked)
+
+                for done, manifest in workers.run(self._jobs(job)):
+                    self._end(*self._running.pop(done.attempt), done.folder, manifest, root)
         finally:
             self._ledger.release(claim for _, claim in self._running.values())
             write_due_site(root)
@@ -327,50 +332,6 @@ def _preload(due: list[Slot], kernel: str) -> tuple[str, ...]:
     if kernel == "forked" and not FORKS:
         raise WorkbenchError("kernels can be forked on Linux only. Use --kernel plain.")
     return studies if kernel == "forked" or (kernel == "auto" and FORKS and len(studies) < len(due)) else ()
-
-
-def _job(
-    slot: Slot, claim: Claim, root: Path, aside: Path, timeout: float, preload: tuple[str, ...], forked: bool
-) -> Job:
-    from workbench.reports.runs.job import Job
-
-    folder, notebook = aside / claim.token, aside / f"{claim.token}.ipynb"
-    folder.mkdir()
-    notebook.write_bytes(slot.study.content)
-    declared = [
-        {
-            "name": p.name,
-            "type": p.type,
-            "value": slot.parameters[p.name],
-            "unit": p.unit,
-            "meaning": p.meaning,
-            "changed": slot.parameters[p.name] != p.default,
-        }
-        for p in slot.study.parameters
-    ]
-    return Job(
-        study=slot.study.name,
-        title=slot.study.title,
-        slot=slot.name,
-        fingerprint=slot.fingerprint,
-        code=slot.code,
-        data_version=slot.data_version,
-        pinned=tuple(slot.versions(root)),
-        notebook=notebook,
-        root=root,
-        folder=folder,
-        values=slot.parameters,
-        declared=declared,
-        timeout=timeout,
-        preload=preload,
-        forked=forked,
-        formats=slot.formats,
-        languages=slot.languages,
-        attempt=claim.token,
-        period=slot.period,
-        plan=slot.plan,
-        minimum_cell=slot.minimum_cell,
-    )
 
 
 class _bar:

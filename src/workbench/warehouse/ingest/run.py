@@ -42,25 +42,18 @@ from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.versions import BUILDING, building, one_writer, publish, put_in_force, versions_in_force
 
-_MODULES = (
-    "archives",
-    "build",
-    "codes",
-    "databases",
-    "decode",
-    "forgotten",
-    "headers",
-    "lines",
-    "mapping",
-    "objects",
-    "parts",
-    "prepare",
-    "read",
-    "reading",
-    "repairs",
-    "rules",
+# What a warehouse's content depends on, besides files, mapping and key: of this room all but what a part does not see.
+ALTOGETHER = (
+    "stored.py",
+    "ingest/known.py",
+    "ingest/months.py",
+    "ingest/warned.py",
+    "ingest/identity.py",
+    "ingest/identity_rules.py",
+    "ingest/decided.py",
+    *(f"features/partial/{name}.sql" for name in STORED),
 )
-# What a warehouse's content depends on, besides files, mapping and key.
+_PARTLY = ("__init__.py", "run.py", *(Path(name).name for name in ALTOGETHER))
 PROGRAM = (
     "schema.toml",
     "rules.toml",
@@ -72,17 +65,7 @@ PROGRAM = (
     "keys.py",
     "credentials.py",
     "../personal.py",
-    *(f"ingest/{name}.py" for name in _MODULES),
-)
-ALTOGETHER = (
-    "stored.py",
-    "ingest/known.py",
-    "ingest/months.py",
-    "ingest/warned.py",
-    "ingest/identity.py",
-    "ingest/identity_rules.py",
-    "ingest/decided.py",
-    *(f"features/partial/{name}.sql" for name in STORED),
+    *sorted(f"ingest/{file.name}" for file in Path(__file__).parent.glob("*.py") if file.name not in _PARTLY),
 )
 
 
