@@ -26,7 +26,7 @@ def entry(template: str, language: str) -> str:
 
 def prose(text: str, language: str = "en") -> str:
     """Say what was written for readers (a cell of a notebook, the meaning of a parameter); unknown as it is."""
-    return text if language == "en" else _prose(language).get(text, text)
+    return text if language == "en" else _entries(f"{language}.prose.po").get(text, text)
 
 
 def entered(text: str, language: str) -> str:
@@ -34,7 +34,7 @@ def entered(text: str, language: str) -> str:
     if language == "en":
         return ""
     entries, called = catalogue(language), _called(language)
-    for form in (text, _small(text), text.replace("_", " ")):
+    for form in (text, f"{text[:1].lower()}{text[1:]}", text.replace("_", " ")):
         if form in entries and not places(form):
             return entries[form]
         if form in called:
@@ -83,11 +83,6 @@ def unit(text: str, language: str = "en") -> str:
 
 
 @cache
-def _prose(language: str) -> dict[str, str]:
-    return _entries(f"{language}.prose.po")
-
-
-@cache
 def _called(language: str) -> dict[str, str]:
     """Say in a language what labels call a code, by the code and by what it is called in English."""
     codes = [code for code in _labels()["labels"] if not code.endswith("_N") and "." not in code]
@@ -107,6 +102,7 @@ def _labels() -> dict[str, dict[str, list[str]]]:
         return _marked("labels.toml", nothing)
 
 
+@cache
 def _entries(name: str) -> dict[str, str]:
     """Read a catalogue in gettext's .po, without Babel: the command line reads it whenever it speaks.
 
@@ -154,7 +150,3 @@ def places(template: str) -> KeysView[str]:
 def _forms(template: str) -> set[str]:
     """Give what a template's places ask of their values: an entry that asks for a width of millions is broken."""
     return {form for _, _, form, _ in string.Formatter().parse(template) if form}
-
-
-def _small(text: str) -> str:
-    return f"{text[:1].lower()}{text[1:]}"

@@ -6,7 +6,8 @@ import datetime as dt
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -208,7 +209,7 @@ def _tried(mapping: Path, raw: Path | None, root: Path) -> tuple[list[str], int,
 
 
 def shown(path: Path, root: Path) -> str:
-    """A path as seen from the project's folder."""
+    """A path as seen from a folder, if it lies in it."""
     return str(path.relative_to(root) if path.is_relative_to(root) else path)
 
 
@@ -240,22 +241,16 @@ def show_account(account: Any) -> int:
     return 1 if account.excess() or not account.balanced else 0
 
 
-class _progress:
+@contextmanager
+def _progress(label: str) -> Iterator[Callable[[str, int, int], None]]:
     """A bar on a terminal, nothing elsewhere; called with a label, what is done and what there is to do."""
+    from tqdm import tqdm
 
-    def __init__(self, label: str) -> None:
-        from tqdm import tqdm
+    with tqdm(desc=label, disable=not sys.stderr.isatty(), leave=False, unit_scale=True) as bar:
 
-        self._bar = tqdm(desc=label, disable=not sys.stderr.isatty(), leave=False, unit_scale=True)
+        def advance(label: str, done: int, total: int) -> None:
+            bar.set_description(label, refresh=False)
+            bar.total, bar.n = total, done
+            bar.refresh()
 
-    def __enter__(self) -> Callable[[str, int, int], None]:
-        return self._advance
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def _advance(self, label: str, done: int, total: int) -> None:
-        self._bar.set_description(label, refresh=False)
-        self._bar.total = total
-        self._bar.n = done
-        self._bar.refresh()
+        yield advance

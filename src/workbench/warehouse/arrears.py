@@ -7,7 +7,7 @@ from datetime import date
 import pandas as pd
 
 from workbench.errors import CannotAnswer
-from workbench.messages import Term, say
+from workbench.messages import Term
 from workbench.warehouse.features import Queryable, as_date
 from workbench.warehouse.views import view
 
@@ -37,5 +37,5 @@ def credit_histories(warehouse: Queryable, day: date | str, as_of: date | str) -
 
 def _some(found: pd.DataFrame, what: str = "bill that fell due, with payments for bills") -> pd.DataFrame:
     if found.empty:
-        raise CannotAnswer(say("not answerable: these data have no {what}.", what=Term(what)))
+        raise CannotAnswer("not answerable: these data have no {what}.").of(Term(what))
     return found

@@ -97,15 +97,9 @@ def churn_panel(
         raise WorkbenchError("{day} is no month start: give first days of months.").of(f"{odd[0]:%Y-%m-%d}")
     if starts[-1] + whole > day:
         raise CannotAnswer(
-            say(
-                "not answerable: a horizon of {horizon} (months) from {month} ends after {day}, so that it is not "
-                "known who left within it. End the panel with the month of {last}, or choose a shorter horizon.",
-                horizon=horizon,
-                month=starts[-1].date(),
-                day=day.date(),
-                last=(day - whole).to_period("M").to_timestamp().date(),
-            )
-        )
+            "not answerable: a horizon of {horizon} (months) from {month} ends after {day}, so that it is not "
+            "known who left within it. End the panel with the month of {last}, or choose a shorter horizon."
+        ).of(horizon, starts[-1].date(), day.date(), (day - whole).to_period("M").to_timestamp().date())
     exits = view(warehouse, "customer_exit", as_of=day.date(), silent_days=silent_days)
     exits = exits.assign(**{c: exits[c].astype("datetime64[us]") for c in ("last_on", "back_on")})
     left_out: tuple[Message, ...] = ()

@@ -7,7 +7,6 @@ from datetime import date
 import pandas as pd
 
 from workbench.errors import CannotAnswer
-from workbench.messages import say
 from workbench.warehouse import schema
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, require_coverage
@@ -101,12 +100,9 @@ def refusals(warehouse: Warehouse) -> pd.DataFrame:
     found = warehouse.account().groupby("table", sort=False)[["raw", "quarantined"]].sum()
     if found.empty:
         raise CannotAnswer(
-            say(
-                "nothing came in: the tables of '{source}' are read where they stand. Ingest an extract to judge what "
-                "is delivered.",
-                source=warehouse.source,
-            )
-        )
+            "nothing came in: the tables of '{source}' are read where they stand. Ingest an extract to judge what "
+            "is delivered."
+        ).of(warehouse.source)
     found = found.join(warehouse.query(_COUNTED).set_index("table")).join(warehouse.query(_NAMED).set_index("table"))
     counts = ["copies", "aside", "customers"]
     found[counts] = found[counts].fillna(0).astype("int64")

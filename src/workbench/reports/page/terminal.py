@@ -67,15 +67,10 @@ def _readable(error: UnicodeError) -> tuple[str | bytes, int]:
 _NEAREST = {"−": "-", "\xa0": " ", "¥": "￥"}
 
 
-def _gettext(text: str) -> str:
-    return entry(text, spoken())
-
-
-def _ngettext(one: str, many: str, n: int) -> str:
-    return entry(one if n == 1 else many, spoken())
-
-
-_GETTEXT = {"_": _gettext, "ngettext": _ngettext}
+_GETTEXT: dict[str, Any] = {
+    "_": lambda text: entry(text, spoken()),
+    "ngettext": lambda one, many, n: entry(one if n == 1 else many, spoken()),
+}
 
 
 def complaint(error: click.ClickException) -> str:

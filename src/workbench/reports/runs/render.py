@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -334,32 +334,27 @@ def _preload(due: list[Slot], kernel: str) -> tuple[str, ...]:
     return studies if kernel == "forked" or (kernel == "auto" and FORKS and len(studies) < len(due)) else ()
 
 
-class _bar:
-    """A line per finished slot, and on a terminal a bar below them."""
+@contextmanager
+def _bar(total: int, shown: bool) -> Iterator[Callable[[SlotReport], None]]:
+    """Give what tells a line per finished slot, and on a terminal a bar below them."""
+    from tqdm import tqdm
 
-    def __init__(self, total: int, shown: bool) -> None:
-        from tqdm import tqdm
+    quiet = not (shown and sys.stderr.isatty())
+    with tqdm(total=total, unit=word("report", spoken()), disable=quiet, leave=False) as bar:
 
-        quiet = not (shown and sys.stderr.isatty())
-        self._shown, self._bar = shown, tqdm(total=total, unit=word("report", spoken()), disable=quiet, leave=False)
+        def tell(made: SlotReport) -> None:
+            if shown and made.status != "unchanged":
+                where = made.study if made.slot == "default" else f"{made.study} [{made.slot}]"
+                state = Term("FAILED" if made.status == "failed" else made.status)
+                told = say("{state}: {message}", state=state, message=as_message(sentence(made.message, spoken())))
+                what = Term("done") if made.status == "done" else told
+                took = Number(made.seconds, ".1f")
+                line = say("{report}: {what} ({seconds} s)", report=where, what=what, seconds=took)
+                bar.write(line.said(spoken()), file=sys.stderr)
+            bar.update()
 
-    def __enter__(self):
-        self._bar.refresh()
-        return self._tell
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def _tell(self, made: SlotReport) -> None:
-        if self._shown and made.status != "unchanged":
-            where = made.study if made.slot == "default" else f"{made.study} [{made.slot}]"
-            state = Term("FAILED" if made.status == "failed" else made.status)
-            told = say("{state}: {message}", state=state, message=as_message(sentence(made.message, spoken())))
-            what = Term("done") if made.status == "done" else told
-            took = Number(made.seconds, ".1f")
-            line = say("{report}: {what} ({seconds} s)", report=where, what=what, seconds=took)
-            self._bar.write(line.said(spoken()), file=sys.stderr)
-        self._bar.update()
+        bar.refresh()
+        yield tell
 
 
 def _unchanged(slot: Slot, root: Path) -> SlotReport:

@@ -132,7 +132,7 @@ class Spark:
         session, part = self._connected(), f"{name}_{uuid.uuid4().hex[:8]}"
         catalogs = session.conf.get("spark.sql.catalogImplementation", "in-memory")
         if "/" in self._schema or (catalogs == "in-memory" and self._schema.count(".") == 0):
-            raise WorkbenchError(say("a table needs a catalog that stays, and this Spark has none. Name a file."))
+            raise WorkbenchError("a table needs a catalog that stays, and this Spark has none. Name a file.")
         full, made = [f"{self._schema}.{_ticked(n)}" for n in (name, part)], False
 
         def write(rows: pa.Table) -> None:
@@ -142,15 +142,13 @@ class Spark:
 
         try:
             if session.catalog.tableExists(full[0]):
-                raise WorkbenchError(
-                    say("table {table} can't be written: {why}.", table=name, why=say("it is there already"))
-                )
+                raise WorkbenchError("table {table} can't be written: {why}.").of(name, say("it is there already"))
             yield write
             if made:
                 session.sql(f"ALTER TABLE {full[1]} RENAME TO {full[0]}")
         except PySparkException as error:
             why = str(error).strip().splitlines()[0]
-            raise WorkbenchError(say("table {table} can't be written: {why}.", table=name, why=why)) from None
+            raise WorkbenchError("table {table} can't be written: {why}.").of(name, why) from None
         finally:
             with suppress(Exception):
                 session.sql(f"DROP TABLE IF EXISTS {full[1]}")
@@ -193,7 +191,7 @@ class Spark:
         names = sorted(path.name.removesuffix(".parquet") for path in Path(self._schema).glob("*.parquet"))
         for name in names:
             if [other.lower() for other in names].count(name.lower()) > 1:
-                raise WorkbenchError(say("two tables are called {table}: letters are of no matter there.", table=name))
+                raise WorkbenchError("two tables are called {table}: letters are of no matter there.").of(name)
             self._connected().read.parquet(f"{self._schema}/{name}.parquet").createOrReplaceTempView(f"file_{name}")
         return names
 
