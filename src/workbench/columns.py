@@ -109,11 +109,8 @@ def take(
     keep: Missing = "refuse" if missing == "refuse" else "keep"
     read: dict[str, Any] = {column: table[column] for column in keys}
     gaps: dict[str, np.ndarray] = {}
-    for column in numbers:
-        read[column] = number(table[column], column, missing=keep)
-        gaps[f"'{column}' missing"] = np.isnan(read[column])
-    for column in flags:
-        read[column] = flags_of(table[column], column, missing=keep)
+    for column in (*numbers, *flags):
+        read[column] = (flags_of if column in flags else number)(table[column], column, missing=keep)
         gaps[f"'{column}' missing"] = np.isnan(read[column])
     for column in dates:
         read[column], placeholder = days(table[column], column, missing=keep)
@@ -140,11 +137,7 @@ def take(
 
 
 def require_table(table: pd.DataFrame, columns: Iterable[str], name: str) -> None:
-    """Refuse what is no table, is empty, lacks a column or has one of the columns twice.
-
-    Raises
-    ------
-    """
+    """Refuse what is no table, is empty, lacks a column or has one of the columns twice."""
     require_columns(table, columns, name)
     if len(table) == 0:
         raise CannotAnswer("{name} is empty: there is no row to read.").of(name)

@@ -89,6 +89,16 @@ def _dates_of_objects(column: pd.Series, name: str) -> pd.Series:
     return pd.Series(found[codes], index=column.index)
 
 
+def month_after(day: dt.date, months: int = 1) -> dt.date:
+    """Give the first day of the month so many months after that of a day.
+
+    >>> month_after(dt.date(2025, 11, 30), 3), month_after(dt.date(2025, 2, 1), -3)
+    (datetime.date(2026, 2, 1), datetime.date(2024, 11, 1))
+    """
+    number = day.year * 12 + day.month - 1 + months
+    return dt.date(number // 12, number % 12 + 1, 1)
+
+
 def periods(column: pd.Series, name: str) -> pd.Series:
     """Read periods so that they sort in time: numbers (2024), dates, Periods, or text ('2024', '2024-03', '2024Q1').
 

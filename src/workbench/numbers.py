@@ -117,11 +117,7 @@ def flags_of(column: pd.Series, name: str, missing: Missing = "refuse") -> np.nd
 
 
 def weights_of(column: pd.Series, name: str) -> np.ndarray:
-    """Give weights as float64, shape (n,): finite, 0 or more, not all 0.
-
-    Raises
-    ------
-    """
+    """Give weights as float64, shape (n,): finite, 0 or more, not all 0; refuse any others."""
     values = number(column, name, what="weight")
     if (values < 0).any():
         raise WorkbenchError("the weight '{name}' is negative in {n} rows: give 0 or more.").of(

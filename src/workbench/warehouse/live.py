@@ -28,7 +28,7 @@ from workbench.messages import say
 from workbench.personal import personal
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.account import Account
-from workbench.warehouse.connect import Warehouse
+from workbench.warehouse.connect import ACCOUNT, WARNINGS, Warehouse
 from workbench.warehouse.credentials import require_references, with_credentials, without
 from workbench.warehouse.digests import note_reads
 from workbench.warehouse.engines import Engine, engine_of
@@ -161,22 +161,8 @@ class LiveWarehouse(Warehouse):
 
     def account(self) -> pd.DataFrame:
         """Give the account, which is empty: nothing was ingested."""
-        return pd.DataFrame(
-            {
-                n: pd.Series(dtype="str" if n in ("file", "table") else "int64")
-                for n in (
-                    "file",
-                    "table",
-                    "raw",
-                    "accepted",
-                    "quarantined",
-                    "set_aside",
-                    "followed",
-                    "lines",
-                    "most_refused",
-                )
-            }
-        )
+        texts = ("file", "table")
+        return pd.DataFrame({n: pd.Series(dtype="str" if n in texts else "int64") for n in ACCOUNT})
 
     def files(self) -> pd.DataFrame:
         """Give the files that were read: none."""
@@ -189,7 +175,7 @@ class LiveWarehouse(Warehouse):
 
     def warnings(self) -> pd.DataFrame:
         """Give the rules that rows break: none is known."""
-        return pd.DataFrame(columns=["table", "rule", "rows", "of", "said"])
+        return pd.DataFrame(columns=WARNINGS)
 
     def refused(self, table: str | None = None, file: str | None = None) -> pd.DataFrame:
         """Give the records in quarantine: none."""

@@ -150,12 +150,13 @@ def _refuse_personal(frame: pd.DataFrame, name: str) -> None:
             ).of(column, name, Word(found.iloc[0]), len(found))
 
 
+def guarded(value: object) -> object:
+    """Give a cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe before."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a CSV file for spreadsheets: in UTF-8 with a mark, no text of which is taken for a formula."""
-
-    def guarded(value: object) -> object:
-        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
-
     texts = [name for name in frame.columns if _is_text(frame[name])]
     whole = frame.copy()
     whole[texts] = whole[texts].astype(object).map(guarded)

@@ -168,22 +168,15 @@ def folded(text: str, most: int) -> list[str]:
 
 
 class _Formatter(click.HelpFormatter):
-    """Says help by the catalogue: a paragraph, or the words beside an option, are the key; English is click's own."""
+    """Says help by the catalogue: a paragraph, or the words beside an option, are the key."""
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        if prefix is None and spoken() != LANGUAGES[0]:
-            prefix = entry("Usage:", spoken())
-        super().write_usage(prog, _kinds_said(args), prefix)
+        super().write_usage(prog, _kinds_said(args), prefix or entry("Usage:", spoken()))
 
     def write_heading(self, heading: str) -> None:
-        if spoken() == LANGUAGES[0]:
-            return super().write_heading(heading)
         self.write(f"{' ' * self.current_indent}{heading}：\n")
-        return None
 
     def write_text(self, text: str) -> None:
-        if spoken() == LANGUAGES[0]:
-            return super().write_text(text)
         indent = " " * self.current_indent
         for i, paragraph in enumerate(text.split("\n\n")):
             self.write("\n" * (i > 0))
@@ -192,11 +185,8 @@ class _Formatter(click.HelpFormatter):
             else:
                 lines = folded(entry(" ".join(paragraph.split()), spoken()), self.width - len(indent))
             self.write("".join(f"{indent}{line}".rstrip() + "\n" for line in lines))
-        return None
 
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
-        if spoken() == LANGUAGES[0]:
-            return super().write_dl(rows, col_max, col_spacing)
         rows, indent = [(_kinds_said(name), text) for name, text in rows], self.current_indent
         first = min(max(width(name) for name, _ in rows), col_max) + col_spacing
         for name, text in rows:
@@ -205,7 +195,6 @@ class _Formatter(click.HelpFormatter):
             placed = own or [name]
             self.write("".join(f"{' ' * indent}{line}".rstrip() + "\n" for line in placed))
             self.write("".join(f"{' ' * (indent + first)}{line}\n" for line in lines))
-        return None
 
 
 def _kinds_said(text: str) -> str:
@@ -228,7 +217,11 @@ def _example(line: str) -> str:
 
 
 class _Context(click.Context):
-    formatter_class = _Formatter
+    """Has help in English said by click itself."""
+
+    def make_formatter(self) -> click.HelpFormatter:
+        self.formatter_class = click.HelpFormatter if spoken() == LANGUAGES[0] else _Formatter
+        return super().make_formatter()
 
 
 class Command(click.Command):

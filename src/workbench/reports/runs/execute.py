@@ -164,7 +164,9 @@ def _execute(notebook: Any, job: Job) -> Any:
         raise_for_execution_errors(notebook, None)
         _require_all_begun(notebook)
     except PapermillExecutionError as error:
-        raise _failed_cell(_without_marks(notebook), error) from None
+        marks = "papermill-error-cell-tag"  # of the notes on the error that papermill puts between the cells
+        notebook.cells = [cell for cell in notebook.cells if marks not in cell.metadata.get("tags", [])]
+        raise _failed_cell(notebook, error) from None
     except CellTimeoutError:
         seconds = Number(job.timeout, "g")
         message = say("the notebook took longer than its {n} seconds. Allow more with --timeout.", n=seconds)
@@ -218,12 +220,6 @@ def _with_parameters(notebook: Any, values: Mapping[str, Value]) -> Any:
     if place:
         given = nbformat.v4.new_code_cell(as_code(values), metadata={"tags": ["injected-parameters"]})
         notebook.cells.insert(place[0] + 1, given)
-    return notebook
-
-
-def _without_marks(notebook: Any) -> Any:
-    """Take away the notes on the error that papermill puts between the cells."""
-    notebook.cells = [c for c in notebook.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])]
     return notebook
 
 

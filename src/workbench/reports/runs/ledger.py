@@ -357,22 +357,13 @@ class Ledger:
         self, con: sqlite3.Connection, row: sqlite3.Row, manifest: Mapping[str, Any], state: str, kind: str, now: float
     ) -> None:
         numbers = _main_quantities(self.root / row["outputs"]) if state == "done" else []
-        same = tuple(row[n] for n in ("token", "study", "slot", "period", "plan", "parameters", "fingerprint", "host"))
-        con.execute(
-            "INSERT OR IGNORE INTO history (token, study, slot, period, plan, parameters, fingerprint, host, started, "
-            "state, kind, headline, error, seconds, inputs, finished, quantities) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *same,
-                row["started"],
-                state,
-                kind,
-                *_said(manifest),
-                canonical(manifest.get("inputs", {})),
-                now,
-                canonical(numbers),
-            ),
-        )
+        headline, error, seconds = _said(manifest)
+        kept = ("token", "study", "slot", "period", "plan", "parameters", "fingerprint", "host", "started")
+        values = {name: row[name] for name in kept} | {"state": state, "kind": kind, "headline": headline}
+        values |= {"error": error, "seconds": seconds, "inputs": canonical(manifest.get("inputs", {}))}
+        values |= {"finished": now, "quantities": canonical(numbers)}
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        con.execute(f"INSERT OR IGNORE INTO history ({names}) VALUES ({marks})", tuple(values.values()))
 
     def _adopt(self, con: sqlite3.Connection, folder: Path) -> sqlite3.Row | None:
         """Take over what a published manifest says of its slot."""

@@ -47,8 +47,10 @@ def write_site(root: Path, *, index_only: bool = False) -> Path:
     site = root / "reports" / "site"
     site.mkdir(parents=True, exist_ok=True)
     places = [m.parent for m in sorted(site.glob("*/*/manifest.json")) if m.parent.name[0] != "."]
-    shown = [place for place in places if not _of_one_customer(place)]
-    known = sorted(map(read_manifest, shown), key=lambda m: str(m.get("finished", "")), reverse=True)
+    manifests = {place: read_manifest(place) for place in places}
+    own = [[(p.get("name"), p.get("type")) for p in m.get("parameters", [])] for m in manifests.values()]
+    shown = [place for place, parameters in zip(places, own, strict=True) if CUSTOMER not in parameters]
+    known = sorted(map(manifests.__getitem__, shown), key=lambda m: str(m.get("finished", "")), reverse=True)
     whose = [m for manifest in known for m in (manifest, manifest.get("last_good")) if isinstance(m, dict)]
     spoken = tuple(dict.fromkeys(language for m in whose for language in m.get("languages", ["en"]))) or (in_use(),)
     pages = {}
@@ -62,11 +64,8 @@ def write_site(root: Path, *, index_only: bool = False) -> Path:
     for name, page in pages.items():
         with whole(site / name) as aside:
             aside.write_text(page, encoding="utf-8")
-    for left in (
-        set()
-        if index_only
-        else {path for pattern in _OURS for path in site.glob(pattern)} - {site / name for name in pages}
-    ):
+    ours = () if index_only else (path for pattern in _OURS for path in site.glob(pattern))
+    for left in {*ours} - {site / name for name in pages}:
         left.unlink()
     return site / "index.html"
 
@@ -169,10 +168,6 @@ def _with_history(entries: list[dict[str, Any]], language: str) -> dict[str, Any
     value = was(newest["figure"]["label"], [past["figure"]], language, whole=False)
     before = {"period": past["period"], "value": value} if value else None
     return newest | {"earlier": entries[-2::-1], "trend": drawn, "before": before}
-
-
-def _of_one_customer(folder: Path) -> bool:
-    return CUSTOMER in ((p.get("name"), p.get("type")) for p in read_manifest(folder).get("parameters", []))
 
 
 def _is_stale(manifest: Mapping[str, Any], root: Path) -> bool:

@@ -7,7 +7,7 @@ are taken together: what other tables refuse, and keys that stand twice.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -23,16 +23,16 @@ from workbench.errors import WorkbenchError
 from workbench.messages import Listed, Named, Number, say
 from workbench.refused import in_words
 from workbench.warehouse import schema
-from workbench.warehouse.ingest.blocks import PREPARED, FileBlock, Mapping, Origin
+from workbench.warehouse.ingest.blocks import PREPARED, FileBlock, Input, Mapping, Origin
 from workbench.warehouse.ingest.decided import Decided
 from workbench.warehouse.ingest.forgotten import FORGOTTEN, Forgotten
 from workbench.warehouse.ingest.identity import circles, unite
-from workbench.warehouse.ingest.known import Parents
-from workbench.warehouse.ingest.lines import MALFORMED
+from workbench.warehouse.ingest.known import Looks, Parents
 from workbench.warehouse.ingest.months import Months
 from workbench.warehouse.ingest.parts import BY_MONTH, Part, Parts, PartWriter, digest_of
+from workbench.warehouse.ingest.prepare import prepare
 from workbench.warehouse.ingest.read import Batch
-from workbench.warehouse.ingest.records import RawFile, Records, registered
+from workbench.warehouse.ingest.records import MEMORY, Preparation, RawFile, Records, registered
 from workbench.warehouse.ingest.repairs import Repairs
 from workbench.warehouse.ingest.rules import (
     REPLACED,
@@ -52,22 +52,6 @@ from workbench.warehouse.rulebook import STOP
 from workbench.warehouse.sql import literal, without_bar
 from workbench.warehouse.stored import parquet
 
-MEMORY = "2GB"
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """What a prepare step took of a file: records, lines, how many stand in its result, and those that do not.
-
-    `refused` has a row a record: file, line, reason, text.
-    """
-
-    file: RawFile
-    raw: int
-    lines: int
-    accepted: int
-    refused: pa.Table
-
 
 @dataclass
 class _Entry:
@@ -85,40 +69,51 @@ class _Entry:
     part: Part | None = None
 
 
+@dataclass
 class Build:
-    """Builds one version of a warehouse in the folder `place`."""
+    """Builds one version of a warehouse in the folder `place`, with the parts of versions before."""
 
-    def __init__(
-        self,
-        mapping: Mapping,
-        files: list[RawFile],
-        pseudonyms: Pseudonyms | None,
-        place: Path,
-        version: str,
-        progress: Callable[[str], None],
-        repairs: Repairs,
-        forgotten: Forgotten,
-        parts: Parts,
-        taken: Iterable[Preparation] = (),
-        decided: Decided | None = None,
-    ) -> None:
-        self.mapping, self.files, self.pseudonyms = mapping, files, pseudonyms
-        self.place, self.version, self.progress = place, version, progress
-        self.repairs, self.forgotten = repairs, forgotten
-        self.taken = list(taken)
-        self.decided, self.united = decided or Decided("", place), False
-        self.notes: list[str] = []
-        self.filled: dict[str, str] = {}
-        self.entries: list[_Entry] = []
-        self.unchecked: dict[str, None] = {}
-        self.masked: dict[str, int] = {}
-        self.parts, self.months = parts, Months(place, parts.before)
-        self.checks: dict[Any, tuple[FileBlock, Check]] = {}
-        self.seen: dict[str, pd.DataFrame] = {}
+    mapping: Mapping
+    files: list[RawFile]
+    pseudonyms: Pseudonyms | None
+    repairs: Repairs
+    forgotten: Forgotten
+    decided: Decided
+    known: Looks
+    place: Path
+    version: str
+    progress: Callable[[str], None]
+    parts: Parts
+    united: bool = False
+    notes: list[str] = field(default_factory=list)
+    filled: dict[str, str] = field(default_factory=dict)
+    entries: list[_Entry] = field(default_factory=list)
+    unchecked: dict[str, None] = field(default_factory=dict)
+    masked: dict[str, int] = field(default_factory=dict)
+    checks: dict[Any, tuple[FileBlock, Check]] = field(default_factory=dict)
+    seen: dict[str, pd.DataFrame] = field(default_factory=dict)
 
-    def run(self, notes: list[str]) -> None:
-        """Fill every table, check that the account balances, and write what is to be known about the version."""
-        self.con = duckdb.connect()
+    def run(self, notes: list[str]) -> list[list[Any]]:
+        """Run the steps, fill every table, check that the account balances, and describe the version.
+
+        Gives what `digests.ROWS` is of the detail records, month by month.
+        """
+        made = prepare(self.mapping, self.files, self.place)
+        for file in made.files:
+            self.repairs.follow(file.name, file.digest, file.path, file.block)
+        paths = [block.path for block in self.mapping.files]
+        mapped = [file for file in self.files if not isinstance(file.block, Input)] + made.files
+        self.files, self.taken = sorted(mapped, key=lambda file: paths.index(file.block.path)), made.taken
+        self._fill_all([*notes, *made.notes])
+        fingerprint = self.pseudonyms.fingerprint if self.pseudonyms else ""
+        self.known.write(self.place, self.judged.by.values(), fingerprint)
+        (self.place / "stage.duckdb").unlink()
+        for name in ("spill", "prepare"):
+            shutil.rmtree(self.place / name, ignore_errors=True)
+        return self.watch.records
+
+    def _fill_all(self, notes: list[str]) -> None:
+        self.con, self.months = duckdb.connect(), Months(self.place, self.parts.before)
         self.records = Records(self.con, self.pseudonyms, self.repairs, self.forgotten, self.parts)
         self.judged = Parents(self.con, self.filled)
         self.watch = Watch(self.con, self.mapping.rulebook, self.mapping.as_of)
@@ -142,8 +137,6 @@ class Build:
             self.con.execute("DETACH stage; CHECKPOINT")
         finally:
             self.con.close()
-        (self.place / "stage.duckdb").unlink()
-        shutil.rmtree(self.place / "spill", ignore_errors=True)
 
     def _prepare(self) -> None:
         without_bar(self.con)
@@ -229,7 +222,7 @@ class Build:
         if of in self.checks:
             return self.checks[of][1]
         check = build(block, prefix, self.filled, self.mapping.rulebook, self.mapping.as_of, typed)
-        check = replace(check, united=self.united)
+        check.united = self.united
         for lookup in check.lookups:
             self.con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {lookup_relation(lookup)} AS {lookup.sql}")
         self.checks[of] = block, check
@@ -269,10 +262,8 @@ class Build:
         block = FileBlock(self.mapping.file.name, table, "parquet", origins)
         rows = self.mapping.rows[table.name]
         texts = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns}
-        numbers = pa.array(range(1, len(rows) + 1), pa.int64())
-        batch = Batch(
-            pa.table({**texts, "#line": numbers, "#record": numbers}), MALFORMED.empty_table(), len(rows), len(rows)
-        )
+        numbers = range(1, len(rows) + 1)
+        batch = Batch.of(pa.table(texts), numbers, numbers)
         entry, check = self._entry(self.mapping.file.name, table), self._check(block)
         name = self.parts.name(block, rows)
         self._take(entry, self.records.make(name, entry.number, block, lambda typed: check, [(batch, False)]), check)

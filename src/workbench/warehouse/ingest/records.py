@@ -22,6 +22,7 @@ from workbench.warehouse.ingest.rules import Check, with_record
 from workbench.warehouse.pseudonyms import Pseudonyms
 from workbench.warehouse.texts import one_width
 
+MEMORY = "2GB"
 MOST_KEPT = 200_000_000
 MOST_ASIDE = 50_000
 
@@ -35,6 +36,20 @@ class RawFile:
     name: str
     digest: str
     state: tuple[int, int]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What a prepare step took of a file: records, lines, how many stand in its result, and those that do not.
+
+    `refused` has a row a record: file, line, reason, text.
+    """
+
+    file: RawFile
+    raw: int
+    lines: int
+    accepted: int
+    refused: pa.Table
 
 
 class Records:

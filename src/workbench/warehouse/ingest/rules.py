@@ -7,7 +7,7 @@ are made only for records that break one.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import pyarrow as pa
@@ -46,45 +46,45 @@ class Rule:
     name: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Check:
     """The layers of SQL by which a file's texts become rows of a table, and the rules that they must keep.
 
     Attributes
     ----------
     table : TableSchema
-    texts, translated, typed : tuple of str
+    texts, translated, typed : list of str
         Expressions with their names, layer by layer.
-    rules : tuple of Rule
-    columns : tuple of str
+    rules : list of Rule
+    columns : list of str
         Expression of each column of the table, in its order.
-    unchecked : tuple of str
+    unchecked : list of str
         Relationships to tables that the mapping does not fill.
     order : str
         Expression by which the last of several rows with one key is found.
-    free, numbers : tuple of str
+    free, numbers : dict
         Columns of the file in whose texts numbers are masked (as `#text:…`), or that must not be clear numbers (what
         they are stands in `#clear:…`).
-    lookups : tuple of Lookup
+    lookups : list of Lookup
         What a row is compared with, which stands in the relations `lookup_relation` names.
-    crossed : tuple of str
+    crossed : list of str
         Conditions over the row (`"#row"`) and the lookups, with their names.
     united : bool
         Whether customers were united: what other tables say is compared with the customer that the row's became.
     """
 
     table: TableSchema
-    texts: tuple[str, ...]
-    translated: tuple[str, ...]
-    typed: tuple[str, ...]
-    rules: tuple[Rule, ...]
-    columns: tuple[str, ...]
-    unchecked: tuple[str, ...]
+    texts: list[str] = field(default_factory=list)
+    translated: list[str] = field(default_factory=list)
+    typed: list[str] = field(default_factory=list)
+    rules: list[Rule] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
     order: str = NO_ORDER
-    free: tuple[str, ...] = ()
-    numbers: tuple[str, ...] = ()
-    lookups: tuple[Lookup, ...] = ()
-    crossed: tuple[str, ...] = ()
+    free: dict[str, None] = field(default_factory=dict)
+    numbers: dict[str, None] = field(default_factory=dict)
+    lookups: list[Lookup] = field(default_factory=list)
+    crossed: list[str] = field(default_factory=list)
     united: bool = False
 
     def select(self, relation: str) -> str:
@@ -220,47 +220,32 @@ def build(
     typed : frozenset of str
         Columns of the file that are no texts, see `FileBlock.natural`.
     """
-    builder = _Builder(block, prefix, filled, typed, book)
-    columns = tuple(builder.column(column) for column in block.table.columns)
+    check = Check(block.table, order=quoted(block.order) if block.order is not None else NO_ORDER)
+    builder = _Builder(check, block, prefix, filled, typed, book)
+    check.columns = [builder.column(column) for column in block.table.columns]
     builder.totals()
-    row, crossed, lookups = '"#row"', [], dict[str, Lookup]()
+    row, lookups = '"#row"', dict[str, Lookup]()
     for rule in book.of(block.table.name, REFUSE):
         if rule.reads() <= set(filled):
             sql, name = f"({rule.sql(row, as_of)})", quoted(f"#{rule.name}")
-            crossed.append(f"{sql} AS {name}")
+            check.crossed.append(f"{sql} AS {name}")
             lookups |= {lookup.name: lookup for lookup in rule.lookups}
             over = sql if rule.lookups or "$as_of" in rule.broken else ""
-            builder.rules.append(Rule(name, rule.reason, over=over, name=rule.name))
-    return Check(
-        block.table,
-        tuple(builder.texts),
-        tuple(builder.translated),
-        tuple(builder.typed),
-        tuple(builder.rules),
-        columns,
-        tuple(builder.unchecked),
-        quoted(block.order) if block.order is not None else NO_ORDER,
-        tuple(builder.free),
-        tuple(builder.numbers),
-        tuple(lookups.values()),
-        tuple(crossed),
-    )
+            check.rules.append(Rule(name, rule.reason, over=over, name=rule.name))
+    check.lookups = list(lookups.values())
+    return check
 
 
+@dataclass(frozen=True)
 class _Builder:
-    """Collects the layers of a Check, column by column."""
+    """Fills the layers of a Check, column by column."""
 
-    def __init__(
-        self, block: FileBlock, prefix: str, filled: dict[str, str], typed: frozenset[str], book: Rulebook
-    ) -> None:
-        self.block, self.prefix, self.filled, self.natural, self.book = block, prefix, filled, typed, book
-        self.texts: list[str] = []
-        self.translated: list[str] = []
-        self.typed: list[str] = []
-        self.rules: list[Rule] = []
-        self.unchecked: list[str] = []
-        self.free: dict[str, None] = {}
-        self.numbers: dict[str, None] = {}
+    check: Check
+    block: FileBlock
+    prefix: str
+    filled: dict[str, str]
+    natural: frozenset[str]
+    book: Rulebook
 
     def column(self, column: Column) -> str:
         """Add a column of the table to all layers, and give the expression that ends as its value."""
@@ -287,30 +272,31 @@ class _Builder:
         told = ", ".join(literal(text) for text in self.block.totals or TOTALS)
         cells = [f"{quoted(source)} IN ({told})" for source in self.block.sources() if source not in self.natural]
         if cells:
-            self.rules.append(Rule(" OR ".join(cells), TOTAL, explains=not self.block.totals))
+            self.check.rules.append(Rule(" OR ".join(cells), TOTAL, explains=not self.block.totals))
 
     def _value(self, value: Origin, column: Column, name: str) -> None:
         t, u, v = (quoted(f"{layer}:{name}") for layer in "tuv")
         free = column.is_free_text and not value.pseudonym
-        self.free |= dict.fromkeys(value.sources() if free else ())
-        self.texts.append(f"{self._text(value, name, masked=free)} AS {t}")
+        self.check.free.update(dict.fromkeys(value.sources() if free else ()))
+        self.check.texts.append(f"{self._text(value, name, masked=free)} AS {t}")
         if value.values:
             cases = " ".join(f"WHEN {literal(k)} THEN {literal(w)}" for k, w in value.values.items())
-            self.translated.append(f"CASE {t} {cases} END AS {u}")
-            self.rules.append(Rule(f"{t} IS NOT NULL AND {u} IS NULL", f"{name} has a text not listed under values"))
+            self.check.translated.append(f"CASE {t} {cases} END AS {u}")
+            unknown = f"{t} IS NOT NULL AND {u} IS NULL"
+            self.check.rules.append(Rule(unknown, f"{name} has a text not listed under values"))
         else:
-            self.translated.append(f"{t} AS {u}")
+            self.check.translated.append(f"{t} AS {u}")
         typed = cast_natural if value.column in self.natural else cast
-        self.typed.append(f"{typed(u, column, value)} AS {v}")
+        self.check.typed.append(f"{typed(u, column, value)} AS {v}")
         if column.type not in ("text", "texts"):
             kind = {"numbers": "double"}.get(column.type, column.type)
-            self.rules.append(Rule(f"{u} IS NOT NULL AND {v} IS NULL", f"{name} is not a {_KINDS[kind]}"))
+            self.check.rules.append(Rule(f"{u} IS NOT NULL AND {v} IS NULL", f"{name} is not a {_KINDS[kind]}"))
         if column.is_identifier and value.column is not None:
             r = quoted(value.column)
             numeric = (
                 f"{r} < ':' AND (contains({r}, '.') OR contains({r}, '+')) AND regexp_full_match({r}, '{NUMERIC_FORM}')"
             )
-            self.rules.append(Rule(numeric, f"{name} was written as a number and may have lost digits"))
+            self.check.rules.append(Rule(numeric, f"{name} was written as a number and may have lost digits"))
         self._clear_numbers(value, column, name)
         if column.not_null and not column.is_map:
             self._rule(column, "not_null", Rule(f"{t} IS NULL", f"{name} is missing"))
@@ -325,17 +311,17 @@ class _Builder:
             column.relationships and column.relationships[0] in self.filled
         ):
             return
-        self.numbers[value.column] = None
+        self.check.numbers[value.column] = None
         other = "" if is_key else ", or pseudonym = false if it is none"
         for kind, what in (("phone", "a telephone number"), ("card", "the number of an identity card")):
             why = f'{name} is {what}: map it with pseudonym = "{kind}" wherever it stands{other}'
-            self.rules.append(Rule(f"{quoted(f'#clear:{value.column}')} = '{kind}'", why))
+            self.check.rules.append(Rule(f"{quoted(f'#clear:{value.column}')} = '{kind}'", why))
 
     def _rule(self, column: Column, kind: str, rule: Rule) -> None:
         """Add a rule of the schema, unless the mapping lets its rows stand."""
         name = f"{self.block.table.name}.{column.name}.{kind}"
         if self.book.severity(name, REFUSE) != WARN:
-            self.rules.append(replace(rule, name=name))
+            self.check.rules.append(replace(rule, name=name))
 
     def _limits(self, column: Column, name: str, v: str, told: set[str]) -> None:
         """Hold a value to what the column may have; `told` is what a code list makes of its texts, if there is one."""
@@ -354,7 +340,7 @@ class _Builder:
                 why, over = f"{name} does not stand in {parent}", f'"#row".{column.name} {inside}'
                 self._rule(column, "relationships", Rule(f"{v} {inside}", why, column.name, parent, over=over))
             else:
-                self.unchecked.append(f"{self.block.table.name}.{name} -> {parent}.{key}")
+                self.check.unchecked.append(f"{self.block.table.name}.{name} -> {parent}.{key}")
 
     def _text(self, value: Origin, name: str, *, masked: bool) -> str:
         of = "#text:" if masked else ""
