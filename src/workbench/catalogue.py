@@ -26,7 +26,7 @@ def entry(template: str, language: str) -> str:
 
 def prose(text: str, language: str = "en") -> str:
     """Say what was written for readers (a cell of a notebook, the meaning of a parameter); unknown as it is."""
-    return text if language == "en" else _entries(f"{language}.prose.po").get(text, text)
+    return text if language == "en" else _prose(language).get(text, text)
 
 
 def entered(text: str, language: str) -> str:
@@ -83,6 +83,11 @@ def unit(text: str, language: str = "en") -> str:
 
 
 @cache
+def _prose(language: str) -> dict[str, str]:
+    return _entries(f"{language}.prose.po")
+
+
+@cache
 def _called(language: str) -> dict[str, str]:
     """Say in a language what labels call a code, by the code and by what it is called in English."""
     codes = [code for code in _labels()["labels"] if not code.endswith("_N") and "." not in code]
@@ -102,7 +107,6 @@ def _labels() -> dict[str, dict[str, list[str]]]:
         return _marked("labels.toml", nothing)
 
 
-@cache
 def _entries(name: str) -> dict[str, str]:
     """Read a catalogue in gettext's .po, without Babel: the command line reads it whenever it speaks.
 

@@ -14,10 +14,10 @@ from typing import Any
 import click
 
 from workbench.errors import WorkbenchError
-from workbench.messages import Listed, Number, say, word
+from workbench.messages import Listed, Number, exact, say, word
 from workbench.project import project_root
 from workbench.reports.page.languages import spoken
-from workbench.reports.page.terminal import Commands, echo, echo_folded, exact, heads, print_table
+from workbench.reports.page.terminal import Commands, echo, echo_folded, heads, print_table
 
 SAMPLE = "sample"
 

@@ -14,11 +14,11 @@ from workbench.catalogue import prose
 from workbench.cli_data import SAMPLE, ingest_and_show, show_account
 from workbench.cli_data import data as data
 from workbench.errors import WorkbenchError
-from workbench.messages import Listed, Number, Term, Word, say, word
+from workbench.messages import Listed, Number, Term, Word, exact, say, word
 from workbench.personal import for_me_alone
 from workbench.project import project_root
 from workbench.reports.page.languages import spoken
-from workbench.reports.page.terminal import echo, echo_folded, exact, heads, print_table
+from workbench.reports.page.terminal import echo, echo_folded, heads, print_table
 
 
 @data.command()

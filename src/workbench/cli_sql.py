@@ -10,9 +10,9 @@ import click
 
 from workbench.cli_data import SAMPLE
 from workbench.errors import WorkbenchError
-from workbench.messages import say
+from workbench.messages import exact, say
 from workbench.project import project_root
-from workbench.reports.page.terminal import Command, echo, exact, print_table
+from workbench.reports.page.terminal import Command, echo, print_table
 
 SHOWN = 20
 

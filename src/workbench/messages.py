@@ -149,6 +149,11 @@ def say(template: str, /, **values: Value | Message | Exception | str | int | da
     return Message(template, {name: as_value(value) for name, value in values.items()})
 
 
+def exact(number: int) -> Number:
+    """Give a count whose last figure matters, in every language alike."""
+    return Number(int(number), ",d")
+
+
 def refusal(template: str, values: Iterable[object], at: object = "") -> Message:
     """Say why something is refused, and before it where: see `WorkbenchError.of`."""
 

@@ -155,17 +155,14 @@ def is_number(column: pd.Series) -> bool:
     return column.dtype == object and all(_real(v) or gone(v) for v in column) and bool(column.notna().any())
 
 
-def arrow_time(column: pd.Series) -> bool:
-    return isinstance(column.dtype, pd.ArrowDtype) and str(column.dtype).startswith(("timestamp", "date"))
-
-
-def _arrow_duration(column: pd.Series) -> bool:
-    return isinstance(column.dtype, pd.ArrowDtype) and str(column.dtype).startswith(("duration", "time"))
+def arrow_time(column: pd.Series, *more: str) -> bool:
+    """Tell whether a column has a type of Arrow for moments or days, or one of some more."""
+    return isinstance(column.dtype, pd.ArrowDtype) and str(column.dtype).startswith(("timestamp", "date", *more))
 
 
 def refuse_times(column: pd.Series, name: str, advice: str) -> None:
     times = types.is_datetime64_any_dtype(column.dtype) or types.is_timedelta64_dtype(column.dtype)
-    times = times or isinstance(column.dtype, pd.PeriodDtype) or arrow_time(column) or _arrow_duration(column)
+    times = times or isinstance(column.dtype, pd.PeriodDtype) or arrow_time(column, "duration", "time")
     first = column.dropna().iloc[:1] if column.dtype == object else ()
     if times or any(isinstance(v, (dt.date, dt.timedelta, pd.Period)) for v in first):
         raise WorkbenchError("'{name}' holds dates or durations: {advice}.").of(name, as_message(advice))

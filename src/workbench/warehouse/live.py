@@ -223,9 +223,8 @@ def _plain_view(engine: Engine, name: str, columns: Sequence[str], there: Mappin
     if not there:
         empty = ", ".join(f"{engine.column('NULL', _TWIN_TYPES.get(c, 'VARCHAR'))} AS {c}" for c in columns)
         return f"SELECT {empty} WHERE 1 = 0"
-    said = (engine.column(c, "VARCHAR") if there[c] in _KINDS["VARCHAR"] else c for c in columns if c in there)
-    named = ", ".join(f"{text} AS {c}" for text, c in zip(said, (c for c in columns if c in there), strict=True))
-    return f"SELECT {named} FROM {engine.full_name(name)}"
+    told = {c: engine.column(c, "VARCHAR") if there[c] in _KINDS["VARCHAR"] else c for c in columns if c in there}
+    return f"SELECT {', '.join(f'{text} AS {c}' for c, text in told.items())} FROM {engine.full_name(name)}"
 
 
 def _require_small_letters(names: Iterable[str], there: Iterable[str]) -> None:

@@ -84,10 +84,9 @@ def verify(
         reports = _run_again(files, facts, data, options, progress)
     except Tampered as error:
         return Verification(3, say("tampered: {why}", why=error), digest)
-    except OSError as error:
-        return Verification(2, say("could not run: {why}", why=by_system(error, file)), digest, differing, notes)
-    except WorkbenchError as error:
-        return Verification(2, say("could not run: {why}", why=error), digest, differing, notes)
+    except (OSError, WorkbenchError) as error:
+        why = by_system(error, file) if isinstance(error, OSError) else error
+        return Verification(2, say("could not run: {why}", why=why), digest, differing, notes)
     same = all(c.same for c in reports.values())
     numbers = sum(len(c.numbers) for c in reports.values())
     took = Number(time.monotonic() - began, ".0f")

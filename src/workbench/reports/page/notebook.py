@@ -177,16 +177,7 @@ def show(*things: Result | Table | Picture | Refusal | None) -> None:
             show(Refusal(say("The table is empty: {caption}", caption=as_message(one.caption))))
         elif isinstance(one, Table):
             known = {c: form for c in map(str, one.frame.columns) if (form := default_format(c))}
-            formats = known | dict(one.formats)
-            show_table(
-                one.frame,
-                name=one.name,
-                caption=one.caption,
-                formats=formats,
-                counts=one.counts,
-                minimum=one.minimum,
-                totals=one.totals,
-            )
+            show_table(**{**vars(one), "formats": known | dict(one.formats)})
         elif isinstance(one, Picture):
             if isinstance(drawn := ask(one.draw), Refusal):
                 show(drawn)

@@ -23,7 +23,7 @@ import click.types
 
 from workbench.catalogue import entry
 from workbench.errors import unknown
-from workbench.messages import LANGUAGES, Message, Number, word
+from workbench.messages import LANGUAGES, Message, word
 from workbench.reports.page.languages import spoken
 from workbench.reports.page.tables import width
 
@@ -87,11 +87,6 @@ def complaint(error: click.ClickException) -> str:
 def echo(text: str, **how: Any) -> None:
     """Say a line: a message, or a text that has an entry; anything else as it is. Takes what `click.echo` takes."""
     click.echo(word(text, spoken()), **how)
-
-
-def exact(n: int) -> Number:
-    """Give a count whose last figure matters, in every language alike."""
-    return Number(n, ",d")
 
 
 def heads(*texts: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -227,8 +228,7 @@ class Postgres:
         return self._con
 
 
-def _name(text: str) -> str:
-    return quoted(text, "postgres")
+_name = partial(quoted, dialect="postgres")
 
 
 def _sql_type(kind: pa.DataType) -> str:

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
-from workbench.messages import Listed, Named, Number, say
+from workbench.messages import Listed, Named, exact, say
 from workbench.refused import in_words
 from workbench.warehouse import schema
 from workbench.warehouse.ingest.blocks import PREPARED, FileBlock, Input, Mapping, Origin
@@ -191,7 +191,7 @@ class Build:
         for entry in entries:
             entry.quarantined = aside.get(entry.number, 0)
             counts = {"n": entry.raw, "accepted": entry.accepted, "quarantined": entry.quarantined}
-            said = {name: Number(n, ",d") for name, n in counts.items()}
+            said = {name: exact(n) for name, n in counts.items()}
             self.progress(
                 say("{file}: {n} records = {accepted} accepted + {quarantined} quarantined", file=entry.file, **said)
             )

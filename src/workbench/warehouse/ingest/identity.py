@@ -19,7 +19,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from workbench.errors import WorkbenchError
-from workbench.messages import Message, Number, say
+from workbench.messages import Message, exact, say
 from workbench.warehouse import schema
 from workbench.warehouse.identities import case_names, named_by
 from workbench.warehouse.ingest.decided import DIFFERENT, SAME, Decided
@@ -91,7 +91,7 @@ def unite(
             watch.warn("customer", name, rows, of, said)
     if not missing:
         return []
-    return [say("customers whom decisions on identity name, but nobody delivered: {n}", n=Number(missing, ",d"))]
+    return [say("customers whom decisions on identity name, but nobody delivered: {n}", n=exact(missing))]
 
 
 @dataclass

@@ -127,8 +127,8 @@ def _files(raw: list[dict], most: dict, steps: tuple[Step, ...], where: str) -> 
             raise WorkbenchError("{path} and {other} keep different rows of {table}.").of(
                 block.path, other[0].path, block.table.name, at=where
             )
-    twice = [b for i, b in enumerate(files) if (b.prepared or b.url) and any(_same(b, other) for other in files[:i])]
-    if twice:
+    read = [(block.path, block.url, block.table, block.columns) for block in files]
+    if twice := [block for i, block in enumerate(files) if (block.prepared or block.url) and read[i] in read[:i]]:
         raise WorkbenchError("two blocks read {path} for {table}. Remove one.").of(
             twice[0].path, twice[0].table.name, at=where
         )
@@ -137,10 +137,6 @@ def _files(raw: list[dict], most: dict, steps: tuple[Step, ...], where: str) -> 
         replace(block, elsewhere=tuple(n for one in files if one.path == block.path for n in used[id(one)]))
         for block in files
     )
-
-
-def _same(one: FileBlock, other: FileBlock) -> bool:
-    return (one.path, one.url, one.table, one.columns) == (other.path, other.url, other.table, other.columns)
 
 
 def _file_block(raw: dict, steps: tuple[Step, ...], where: str) -> FileBlock:
