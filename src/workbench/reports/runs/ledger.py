@@ -23,7 +23,7 @@ from typing import Any, Literal
 from workbench.errors import WorkbenchError
 from workbench.locks import locked
 from workbench.reports.runs.slots import Slot, is_done, read_manifest
-from workbench.reports.runs.sources import inputs_changed
+from workbench.reports.runs.sources import inputs_changed, read_numbers, values_in
 
 SCHEMA = 1
 LEASE, BEAT = 120.0, 10.0
@@ -356,7 +356,8 @@ class Ledger:
     def _log(
         self, con: sqlite3.Connection, row: sqlite3.Row, manifest: Mapping[str, Any], state: str, kind: str, now: float
     ) -> None:
-        numbers = _main_quantities(self.root / row["outputs"]) if state == "done" else []
+        recorded = read_numbers(self.root / row["outputs"])[:MAIN_QUANTITIES] if state == "done" else []
+        numbers = [{k: n.get(k) for k in ("name", "value", "unit", "low", "high")} for n in recorded]
         headline, error, seconds = _said(manifest)
         kept = ("token", "study", "slot", "period", "plan", "parameters", "fingerprint", "host", "started")
         values = {name: row[name] for name in kept} | {"state": state, "kind": kind, "headline": headline}
@@ -373,14 +374,13 @@ class Ledger:
         key = {"study": folder.parent.name, "slot": folder.name}
         state, kind = outcome(manifest)
         headline, error, seconds = _said(manifest)
-        values = {p["name"]: p["value"] for p in manifest.get("parameters", [])}
         finished = (folder / "manifest.json").stat().st_mtime
         known = {"period": manifest.get("period", ""), "plan": manifest.get("plan", "")}
         known |= {"fingerprint": manifest["fingerprint"], "code": manifest.get("code", "")}
         known |= {"inputs": canonical(manifest.get("inputs", {})), "outputs": folder.relative_to(self.root).as_posix()}
         known |= {"headline": headline, "error": error, "seconds": seconds, "finished": finished}
         known |= {"started": finished - seconds, "token": manifest.get("attempt") or uuid.uuid4().hex, "attempts": 1}
-        self._insert(con, key | known | {"parameters": canonical(values), "state": state, "kind": kind})
+        self._insert(con, key | known | {"parameters": canonical(values_in(manifest)), "state": state, "kind": kind})
         row = self.known_row((key["study"], key["slot"]))
         self._log(con, row, manifest, state, kind, finished)
         return row
@@ -406,14 +406,6 @@ def canonical(value: Any) -> str:
 
 def _said(manifest: Mapping[str, Any]) -> tuple[str, str, float]:
     return str(manifest.get("headline", "")), str(manifest.get("error", "")), float(manifest.get("seconds", 0.0))
-
-
-def _main_quantities(folder: Path) -> list[dict[str, Any]]:
-    try:
-        numbers = json.loads((folder / "results.json").read_text("utf-8"))
-        return [{k: q.get(k) for k in ("name", "value", "unit", "low", "high")} for q in numbers[:MAIN_QUANTITIES]]
-    except (OSError, ValueError, AttributeError, TypeError):
-        return []
 
 
 def _host() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -21,7 +20,7 @@ from workbench.reports.page.languages import NAMES, file_name
 from workbench.reports.page.languages import spoken as in_use
 from workbench.reports.page.said import but_numbers, was
 from workbench.reports.runs.slots import CUSTOMER, read_manifest
-from workbench.reports.runs.sources import data_changed
+from workbench.reports.runs.sources import data_changed, read_numbers, values_in
 from workbench.reports.runs.write import said_in
 
 TITLE = "Reports"
@@ -184,10 +183,9 @@ def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any
     failed = manifest.get("status") != "done"
     kept = manifest.get("last_good")
     good = said_in(kept, language) if isinstance(kept, dict) and failed and (folder / "index.html").is_file() else {}
-    number = _first_number(folder)
+    number = next((n for n in read_numbers(folder)[:1] if n.get("value") is not None), None)
     period = str(manifest.get("period", ""))
     said = (good or manifest).get("error" if failed and not good else "headline", "")
-    source = next((str(p["value"]) for p in manifest.get("parameters", []) if p.get("name") == "source"), "")
     return {
         "study": folder.parent.name,
         "group": folder.name.removeprefix(period).lstrip(",") if period else folder.name,
@@ -196,7 +194,7 @@ def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any
         "parameters": word(_parameters(manifest, folder), language),
         "status": manifest.get("status", "unreadable"),
         "stale": not failed and _is_stale(manifest, root),
-        "source": source,
+        "source": str(values_in(manifest).get("source", "")),
         "changed": _apart(manifest, folder, language),
         "where": next((provinces().get(str(p["value"])) for p in _changed(manifest) if p["name"] == "province"), None),
         "headline": sentence(said, language) if failed and not good else said,
@@ -266,11 +264,3 @@ def _figure(tiles: list[dict[str, str]] | None, number: dict[str, Any] | None, l
     if number is None:
         return {"label": "", "value": "", "interval": ""}
     return {"label": f"{number['name']} ({number['unit']})", "value": f"{number['value']:,.4g}", "interval": ""}
-
-
-def _first_number(folder: Path) -> dict[str, Any] | None:
-    try:
-        numbers = json.loads((folder / "results.json").read_text("utf-8"))
-        return numbers[0] if isinstance(numbers, list) and numbers and numbers[0].get("value") is not None else None
-    except (OSError, ValueError, AttributeError):
-        return None

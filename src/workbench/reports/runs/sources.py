@@ -77,9 +77,23 @@ def version_folder(source: str, version: str, root: Path) -> Path | None:
     return root / "data" / "warehouse" / source / version if version else None
 
 
+def values_in(manifest: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the values of the parameters that a report was made with, as its manifest has them."""
+    return {p.get("name", ""): p.get("value", "") for p in manifest.get("parameters", [])}
+
+
+def read_numbers(folder: Path) -> list[dict[str, Any]]:
+    """Read the numbers that a report recorded; none where they cannot be read."""
+    try:
+        numbers = json.loads((folder / "results.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return []
+    return [n for n in numbers if isinstance(n, dict)] if isinstance(numbers, list) else []
+
+
 def data_changed(manifest: Mapping[str, Any], root: Path) -> bool:
     """Say whether the data that a run read are not those of now."""
-    source = next((str(p["value"]) for p in manifest.get("parameters", []) if p["name"] == "source"), "")
+    source = str(values_in(manifest).get("source", ""))
     return inputs_changed(source, {"version": manifest.get("data_version", "")} | manifest.get("inputs", {}), root)
 
 
