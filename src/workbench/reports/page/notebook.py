@@ -278,16 +278,16 @@ def show_list(
         frame = addressed(warehouse, frame, as_of)
     spoken = languages()[0], said_list(frame, name, as_message(definition), languages()[0])
     about = {"name": name, "definition": definition, "as_of": str(as_of)}
-    made = lists.write_list(frame, lists.output_folder(), **about, spoken=spoken)
-    rows = say("{n} row", n=made.rows) if made.rows == 1 else say("{n} rows", n=made.rows)
+    files = lists.write_list(frame, lists.output_folder(), **about, spoken=spoken)
+    rows = say("{n} row", n=1) if len(frame) == 1 else say("{n} rows", n=len(frame))
     said = say(
         "List '{name}' as of {day}: {rows}. {definition}",
-        name=made.name,
-        day=Day(made.as_of),
+        name=name,
+        day=Day(str(as_of)),
         rows=rows,
         definition=as_message(definition),
     )
-    _display_files(said, made.name, made.files)
+    _display_files(said, name, files)
 
 
 def show_model(model: Saved, *, name: str, definition: str) -> None:

@@ -96,11 +96,7 @@ def run_job(job: Job) -> dict[str, Any]:
         except WorkbenchError as error:
             failure = Failure(str(error))
     if failure is not None:
-        for half_done in job.folder.iterdir():
-            half_done.unlink()
-        manifest |= {"status": "failed", "headline": "", "error": without_paths(failure.message, job.root)}
-        manifest |= {"refused": failure.refused, "error_kind": TRANSIENT if failure.passes else DETERMINISTIC}
-        write_failure(job, notebook, failure, manifest)
+        _fail(job, notebook, failure, manifest)
     write_json(job.folder / "manifest.json", manifest)
     secrets = {p["name"]: p["value"] for p in job.parameters() if p["type"] == "secret"}
     if leaked := leaks(job.folder, secrets):
@@ -114,22 +110,28 @@ def run_job(job: Job) -> dict[str, Any]:
     return manifest
 
 
-def write_failed(job: Job, message: str, seconds: float, *, kind: str = DETERMINISTIC) -> dict[str, Any]:
+def write_failed(job: Job, message: str, seconds: float, *, passes: bool = False) -> dict[str, Any]:
     """Fill the folder of a job that is to have no report, as when its worker gave no answer; give the manifest.
 
     Where that cannot be written either (the disk is full), there is no manifest in the folder.
     """
     manifest = _manifest(job, seconds)
-    manifest |= {"status": "failed", "headline": "", "error": without_paths(message, job.root), "error_kind": kind}
     try:
-        for left in job.folder.iterdir():
-            left.unlink()
-        write_failure(job, job.notebook(), Failure(message), manifest)
+        _fail(job, job.notebook(), Failure(message, passes=passes), manifest)
         write_json(job.folder / "manifest.json", manifest)
     except OSError:
         (job.folder / "manifest.json").unlink(missing_ok=True)
         manifest["error_kind"] = TRANSIENT
     return manifest
+
+
+def _fail(job: Job, notebook: Any, failure: Failure, manifest: dict[str, Any]) -> None:
+    """Say in the manifest and on a page why there is no report; what was written of one goes."""
+    for left in job.folder.iterdir():
+        left.unlink()
+    manifest |= {"status": "failed", "headline": "", "error": without_paths(failure.message, job.root)}
+    manifest |= {"refused": failure.refused, "error_kind": TRANSIENT if failure.passes else DETERMINISTIC}
+    write_failure(job, notebook, failure, manifest)
 
 
 def _execute(notebook: Any, job: Job) -> Any:
