@@ -127,10 +127,10 @@ def write_failed(job: Job, message: str, seconds: float, *, passes: bool = False
 
 def _fail(job: Job, notebook: Any, failure: Failure, manifest: dict[str, Any]) -> None:
     """Say in the manifest and on a page why there is no report; what was written of one goes."""
-    for left in job.folder.iterdir():
-        left.unlink()
     manifest |= {"status": "failed", "headline": "", "error": without_paths(failure.message, job.root)}
     manifest |= {"refused": failure.refused, "error_kind": TRANSIENT if failure.passes else DETERMINISTIC}
+    for left in job.folder.iterdir():
+        left.unlink()
     write_failure(job, notebook, failure, manifest)
 
 

@@ -13,7 +13,8 @@ import os
 import platform
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -71,31 +72,31 @@ class Study:
     @cached_property
     def cells(self) -> list[dict[str, Any]]:
         """Cells with kind, source and tags."""
-        try:
+        with self._named():
             return read_source(self.content)
-        except OSError as error:
-            raise WorkbenchError("notebook '{name}': {error}").of(self.path.name, str(error)) from error
-        except WorkbenchError as error:
-            raise self._wrong(error) from error
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """Parameters it declares."""
-        try:
-            return declared(self.cells)
-        except WorkbenchError as error:
-            raise self._wrong(error) from error
+        cells = self.cells
+        with self._named():
+            return declared(cells)
 
     @cached_property
     def needs(self) -> Needs | None:
         """What it needs of a source, as it declares it; None where it says nothing."""
-        try:
-            return declared_needs(self.cells)
-        except WorkbenchError as error:
-            raise self._wrong(error) from error
+        cells = self.cells
+        with self._named():
+            return declared_needs(cells)
 
-    def _wrong(self, error: WorkbenchError) -> WorkbenchError:
-        return WorkbenchError("notebook '{name}': {error}").of(self.path.name, error)
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Name the notebook in what is wrong with it."""
+        try:
+            yield
+        except (OSError, WorkbenchError) as error:
+            said = error if isinstance(error, WorkbenchError) else str(error)
+            raise WorkbenchError("notebook '{name}': {error}").of(self.path.name, said) from error
 
     def default(self, name: str) -> Value | None:
         """Give the declared value of a parameter; None where it has no such parameter."""
