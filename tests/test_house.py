@@ -21,7 +21,7 @@ def room(module):
     parts = module.split(".")[1:]
     folder = PACKAGE.joinpath(*parts[:1])
     if not parts or not folder.is_dir():
-        return "cli" if parts[:1] in (["cli"], ["cli_data"], ["cli_sql"], ["__main__"]) else "ground"
+        return "cli" if parts and parts[0].startswith(("cli", "__main__")) else "ground"
     inner = PACKAGE.joinpath(*parts[:2])
     return "/".join(parts[:2]) if len(parts) > 1 and (inner / "__init__.py").is_file() else parts[0]
 

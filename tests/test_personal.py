@@ -52,8 +52,8 @@ def test_customer_numbers_of_18_digits_are_written_and_cards_are_not(tmp_path):
     numbers = [f"75520000{1000000000 + i}" for i in range(50)]
     assert sum(n[17] == check_digit(n[:17]) for n in numbers) >= 4
     said = {"name": "t", "definition": "d", "as_of": "2026-07-01"}
-    assert lists.write_list(pd.DataFrame({"customer_id": numbers}), tmp_path, **said).rows == 50
-    assert lists.write_list(pd.DataFrame({"customer_id": list(map(int, numbers))}), tmp_path, **said).rows == 50
+    assert len(lists.write_list(pd.DataFrame({"customer_id": numbers}), tmp_path, **said)) == 3
+    assert len(lists.write_list(pd.DataFrame({"customer_id": list(map(int, numbers))}), tmp_path, **said)) == 3
     numbers[7] = "11010519491231002X"
     with pytest.raises(lists.WorkbenchError, match=r"looks like an identity card \(1 rows\)"):
         lists.write_list(pd.DataFrame({"customer_id": numbers}), tmp_path, **said)

@@ -34,7 +34,7 @@ def entered(text: str, language: str) -> str:
     if language == "en":
         return ""
     entries, called = catalogue(language), _called(language)
-    for form in (text, _small(text), text.replace("_", " ")):
+    for form in (text, f"{text[:1].lower()}{text[1:]}", text.replace("_", " ")):
         if form in entries and not places(form):
             return entries[form]
         if form in called:
@@ -154,7 +154,3 @@ def places(template: str) -> KeysView[str]:
 def _forms(template: str) -> set[str]:
     """Give what a template's places ask of their values: an entry that asks for a width of millions is broken."""
     return {form for _, _, form, _ in string.Formatter().parse(template) if form}
-
-
-def _small(text: str) -> str:
-    return f"{text[:1].lower()}{text[1:]}"

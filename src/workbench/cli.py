@@ -14,7 +14,8 @@ import click
 
 from workbench import __version__
 from workbench.catalogue import prose
-from workbench.cli_data import data, ensure_sample, fit_lines
+from workbench.cli_data import ensure_sample, fit_lines, shown
+from workbench.cli_records import data
 from workbench.cli_sql import sql
 from workbench.errors import WorkbenchError, by_system
 from workbench.messages import Listed, Number, Term, say, word
@@ -361,7 +362,8 @@ def _fitting(given: dict[str, str], root: Path) -> list[str]:
     if "source" not in given:
         return []
     from workbench.reports.runs.needs import fits
-    from workbench.reports.runs.slots import check_source, find_studies
+    from workbench.reports.runs.slots import find_studies
+    from workbench.reports.runs.sources import check_source
     from workbench.warehouse import open_warehouse
 
     check_source(source := given["source"], root)
@@ -413,17 +415,12 @@ def _run(slots: Iterable[Any], root: Path, **options: Any) -> int:
         said = Listed((say("{n} {state}", n=n, state=Term(state)) for state, n in count.items() if n), "")
         took = Number(made.seconds, ".1f")
         echo(say("{reports}: {states}, in {seconds} s", reports=reports, states=said, seconds=took))
-    echo(say("open {page}", page=str(_nearby(made.index))))
+    echo(say("open {page}", page=shown(made.index, Path.cwd())))
     return 2 if made.refused else 1 if made.failed else 0
 
 
 def _type(parameter: Any) -> str:
     return " | ".join(map(str, parameter.choices)) or parameter.type
-
-
-def _nearby(path: Path) -> Path:
-    here = Path.cwd()
-    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 workbench.add_command(data)

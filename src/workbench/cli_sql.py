@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
 from workbench.cli_data import SAMPLE
 from workbench.errors import WorkbenchError
-from workbench.messages import say
+from workbench.messages import exact, say
 from workbench.project import project_root
-from workbench.reports.page.terminal import Command, echo, exact, print_table
+from workbench.reports.page.terminal import Command, echo, print_table
 
 SHOWN = 20
 
@@ -62,12 +62,7 @@ def sql(
             sys.stdout.reconfigure(encoding="utf-8")
         found.frame().to_csv(sys.stdout, index=False)
     else:
-        frame = found.frame()
-        print_table(
-            [_plain(name) for name in frame],
-            [[*map(_cell, row)] for row in frame.itertuples(index=False)],
-            file=sys.stdout,
-        )
+        _print(found.frame(), sys.stdout)
     if found.more:
         echo(say("there are more rows than these {n}: --limit N for more", n=exact(found.table.num_rows)), err=True)
 
@@ -87,10 +82,12 @@ def _write(found: Any, form: str, output: Path) -> None:
         elif form == "csv":
             write_csv(found.frame(), aside)
         else:
-            frame = found.frame()
             with aside.open("w", encoding="utf-8") as file:
-                rows = [[*map(_cell, row)] for row in frame.itertuples(index=False)]
-                print_table([_plain(name) for name in frame], rows, file=file)
+                _print(found.frame(), file)
+
+
+def _print(frame: Any, file: TextIO) -> None:
+    print_table([*map(_plain, frame)], [[*map(_cell, row)] for row in frame.itertuples(index=False)], file=file)
 
 
 def _cell(value: Any) -> str:

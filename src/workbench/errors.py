@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Self
 from workbench.messages import Message, Word, as_message, join, quoted, refusal, say, suggestion
 from workbench.places import in_order
 from workbench.recognised import sentence
-from workbench.words import MOST_NAMED
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,19 +43,6 @@ def by_system(error: OSError, file: object = "") -> Message:
 
 class CannotAnswer(WorkbenchError):
     """The data cannot support the answer that was asked for; the message says why."""
-
-
-def named(names: Iterable[object]) -> str:
-    """Quote names for a message; of very many the first.
-
-    >>> named(["arm", "revenue"])
-    "'arm', 'revenue'"
-    >>> named(range(3_000))[-26:]
-    " '38', '39' and 2,960 more"
-    """
-    names = list(names)
-    more = f" and {len(names) - MOST_NAMED:,} more" if len(names) > MOST_NAMED else ""
-    return (", ".join(f"'{name}'" for name in names[:MOST_NAMED]) + more) or "nothing"
 
 
 def nearest(name: str, known: Iterable[str]) -> Message:
@@ -107,8 +93,6 @@ def require_columns(table: pd.DataFrame, columns: Iterable[str], name: str, *, h
     WorkbenchError
         If a column is missing (the nearest existing one is suggested), stands twice, or holds lists.
     """
-    from workbench.messages import as_message, quoted, say
-
     if not hasattr(table, "columns"):
         raise WorkbenchError("{name} is a {kind}: give a DataFrame, one row a unit.").of(name, type(table).__name__)
     columns = list(columns)

@@ -292,12 +292,6 @@ def _said_ticks(inner: Formatter, language: str) -> Formatter:
                 said if max(map(_figures, said), default=0) <= _FIGURES else [_said(text, language) for text in ticks]
             )
 
-        def format_data(self, value: float) -> str:
-            return inner.format_data(value)
-
-        def format_data_short(self, value: float) -> str:
-            return inner.format_data_short(value)
-
         def get_offset(self) -> str:
             return inner.get_offset()
 

@@ -21,9 +21,13 @@ def figure(value: float, *, signed: bool = False) -> str:
         return "unknown"
     if round(value, 8) == 0:
         return "0"
-    digits = min(max(0, 2 - math.floor(math.log10(abs(value)))), 8)
-    text = f"{abs(value):,.{digits}f}"
+    text = f"{abs(value):,.{_digits(abs(value))}f}"
     return ("−" if value < 0 else "+" if signed else "") + text
+
+
+def _digits(size: float) -> int:
+    """Say after how many digits a number of this size has three figures."""
+    return 0 if size == 0 else min(max(0, 2 - math.floor(math.log10(size))), 8)
 
 
 def span(low: float, high: float) -> str:
@@ -34,8 +38,7 @@ def span(low: float, high: float) -> str:
     """
     if not (math.isfinite(low) and math.isfinite(high)):
         return NO_INTERVAL
-    largest = max(abs(low), abs(high))
-    digits = 0 if largest == 0 else min(max(0, 2 - math.floor(math.log10(largest))), 8)
+    digits = _digits(max(abs(low), abs(high)))
     ends = [f"{round(end, digits) + 0.0:,.{digits}f}".replace("-", "−") for end in (low, high)]
     return f"({ends[0]} to {ends[1]})"
 
@@ -59,8 +62,7 @@ def direction(low: float, high: float) -> int:
     """
     if not (math.isfinite(low) and math.isfinite(high)):
         return int(low > 0) - int(high < 0)
-    largest = max(abs(low), abs(high))
-    digits = 0 if largest == 0 else min(max(0, 2 - math.floor(math.log10(largest))), 8)
+    digits = _digits(max(abs(low), abs(high)))
     return int(round(low, digits) > 0) - int(round(high, digits) < 0)
 
 

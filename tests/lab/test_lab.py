@@ -189,7 +189,7 @@ def test_what_may_be_chosen_is_what_the_warehouse_has(operator):
     assert "must lie from 0 to 1" in str(errors["margin_churn"])
     assert campaign_name("data_upgrade", "sample", operator) == "流量升级外呼"
     assert campaign_name("spring", "sample", operator) == campaign_name("x", "elsewhere", operator) == ""
-    job = SimpleNamespace(root=operator, data_version="v", values={})
+    job = SimpleNamespace(root=operator, slot=SimpleNamespace(data_version="v", parameters={}))
     named = [_called({"unit": "warehouse", "value": name}, job).get("called") for name in ("sample", "elsewhere")]
     assert named == ["中国电信", None]
 

@@ -271,9 +271,9 @@ def test_no_formula_in_a_list(tmp_path):
     """A list holds them harmless, or is refused where they are no names of columns."""
     frame = pd.DataFrame({"customer_id": [f"c{i}" for i in range(len(FORMULAS))], "reason": FORMULAS})
     made = lists.write_list(frame, tmp_path, name="list", definition="=1+1", as_of="2026-07-01")
-    book = openpyxl.load_workbook(next(p for p in made.files if p.suffix == ".xlsx"))
+    book = openpyxl.load_workbook(next(p for p in made if p.suffix == ".xlsx"))
     assert not [c for sheet in book for row in sheet.iter_rows() for c in row if c.data_type == "f"]
-    csv = pd.read_csv(next(p for p in made.files if p.suffix == ".csv"), dtype=str, keep_default_na=False)
+    csv = pd.read_csv(next(p for p in made if p.suffix == ".csv"), dtype=str, keep_default_na=False)
     assert not [text for column in csv for text in csv[column] if text.startswith(tuple("=+-@\t\r\n＝＋－＠"))]
 
 

@@ -16,6 +16,7 @@ from nbformat.v4 import new_code_cell, new_notebook
 from workbench.reports.runs import workers
 from workbench.reports.runs.job import Job
 from workbench.reports.runs.kernels import FORKS
+from workbench.reports.runs.slots import Slot, Study
 from workbench.reports.runs.workers import Workers
 
 pytestmark = pytest.mark.skipif(not FORKS, reason="skipped: kernels are forked on Linux only")
@@ -34,6 +35,7 @@ assert np.random.randint(2**31) != np.random.RandomState(0).randint(2**31)
 assert subprocess.run([sys.executable, "-c", "raise SystemExit(3)"]).returncode == 3
 assert __name__ == "__main__" and os.environ["WORKBENCH_HOME"]
 """
+DECLARED = "from workbench.reports.runs.secrets import secret\ntoken: secret = 'env:WB_TEST_SECRET'"
 FIGURE = """
 from matplotlib import pyplot as plt
 figure, ax = plt.subplots()
@@ -44,10 +46,14 @@ show_figure(ax, name="line", caption="Line.", alt="A line that falls from 3 to 1
 
 def _job(tmp_path: Path, name: str, *sources: str, timeout: float = 3600.0) -> Job:
     notebook = tmp_path / f"{name}.ipynb"
-    nbformat.write(new_notebook(cells=[new_code_cell(s.strip()) for s in sources]), notebook)
+    tags = [["parameters"] if s.startswith(DECLARED) else [] for s in sources]
+    cells = [new_code_cell(s.strip(), metadata={"tags": t}) for s, t in zip(sources, tags, strict=True)]
+    nbformat.write(new_notebook(cells=cells), notebook)
     folder = tmp_path / f"made-{name}"
     folder.mkdir()
-    return Job(name, name, "default", "0", "", notebook, tmp_path, folder, {}, [], timeout, ("none",))
+    study = Study(name, notebook)
+    slot = Slot(study, {p.name: p.default for p in study.parameters}, "default", "0", "")
+    return Job(slot, tmp_path, folder, timeout, preload=("none",))
 
 
 @pytest.fixture(autouse=True)
@@ -58,13 +64,14 @@ def _own_workers(kept_workers, monkeypatch):
 
 def _made(jobs: list[Job]) -> dict[str, dict]:
     with Workers(1, patience=3600) as lane:
-        return {job.study: manifest for job, manifest in lane.run(jobs)}
+        return {job.slot.study.name: manifest for job, manifest in lane.run(jobs)}
 
 
 def test_forked_reports_are_the_plain_ones(tmp_path):
     """Numbers, tables and notebook are the same to the byte, and so is the page but for its time."""
     forked = _job(tmp_path, "forked", SAY, FIGURE)
-    plain = replace(forked, study="plain", folder=tmp_path / "made-plain", preload=())
+    slot = replace(forked.slot, study=Study("plain", forked.slot.study.path))
+    plain = replace(forked, slot=slot, folder=tmp_path / "made-plain", preload=())
     plain.folder.mkdir()
     made = _made([forked, plain])
     assert {m["status"] for m in made.values()} == {"done"}, made
@@ -120,7 +127,8 @@ def test_where_every_process_has_a_thread_kernels_are_plain(tmp_path, monkeypatc
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(side), os.environ.get("PYTHONPATH", "")])))
     count = "assert 'sitecustomize' in __import__('sys').modules"
     auto, forked = _job(tmp_path, "auto", count), replace(_job(tmp_path, "forked", count), forked=True)
-    made = _made([auto, forked, replace(auto, study="again")])
+    again = replace(auto, slot=replace(auto.slot, study=Study("again", auto.slot.study.path)))
+    made = _made([auto, forked, again])
     assert (made["auto"]["status"], made["again"]["status"]) == ("done", "done"), made
     assert "can't be forked. Use --kernel plain." in made["forked"]["error"]
 
@@ -128,14 +136,10 @@ def test_where_every_process_has_a_thread_kernels_are_plain(tmp_path, monkeypatc
 def test_a_report_that_shows_a_secret_is_not_kept(tmp_path, monkeypatch):
     """The slot fails, and neither page nor notebook holds the value; one that only uses it is published."""
     monkeypatch.setenv("WB_TEST_SECRET", "correct horse battery")
-    fetch = "from workbench.reports.runs.secrets import secret\nvalue = secret('env:WB_TEST_SECRET')"
-    shown = _job(tmp_path, "shown", fetch, "print(value)")
-    raised = _job(tmp_path, "raised", fetch, "raise ValueError(value)")
-    used = _job(tmp_path, "used", fetch, SAY)
-    secret = [
-        {"name": "token", "type": "secret", "value": "env:WB_TEST_SECRET", "unit": "", "meaning": "", "changed": False}
-    ]
-    made = _made([replace(job, declared=secret) for job in (shown, raised, used)])
+    shown = _job(tmp_path, "shown", DECLARED, "print(secret(token))")
+    raised = _job(tmp_path, "raised", DECLARED, "raise ValueError(secret(token))")
+    used = _job(tmp_path, "used", DECLARED, "value = secret(token)", SAY)
+    made = _made([shown, raised, used])
     assert [made[name]["status"] for name in ("shown", "raised", "used")] == ["failed", "failed", "done"], made
     assert "secret of 'token'" in made["shown"]["error"]
     for job in (shown, raised):

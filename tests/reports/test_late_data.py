@@ -13,9 +13,10 @@ from workbench.reports.runs import slots as found
 from workbench.reports.runs.ledger import Ledger
 from workbench.reports.runs.periods import parse
 from workbench.reports.runs.plans import load_plan
-from workbench.reports.runs.render import refresh_site
+from workbench.reports.runs.publish import refresh_site
 from workbench.reports.runs.schedule import tick
-from workbench.reports.runs.slots import NotCovered, find_slots, known_until
+from workbench.reports.runs.slots import NotCovered, find_slots
+from workbench.reports.runs.sources import known_until
 from workbench.reports.runs.status import read_status
 from workbench.warehouse.ingest import ingest
 

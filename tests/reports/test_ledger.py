@@ -18,7 +18,8 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 from workbench.errors import WorkbenchError
 from workbench.reports.runs import ledger as ledgers
 from workbench.reports.runs.ledger import Ledger
-from workbench.reports.runs.render import publish, run, run_slots
+from workbench.reports.runs.publish import publish
+from workbench.reports.runs.render import run, run_slots
 from workbench.reports.runs.slots import find_slots, is_done, read_manifest
 
 SOURCE = str(Path(__file__).parents[2] / "src")

@@ -20,17 +20,17 @@ SAID = {"name": "目标_1", "definition": "Those with the highest effect.", "as_
 def test_every_file_holds_the_rows_the_definition_and_the_date(tmp_path):
     """CSV, workbook and Parquet say the same, in Chinese too, and texts stay texts."""
     made = write_list(ROWS, tmp_path, **SAID)
-    assert {stat.S_IMODE(f.stat().st_mode) for f in made.files} == {0o600}, "others of the machine may read it"
-    assert [f.name for f in made.files] == [f"目标_1.list.{e}" for e in ("csv", "xlsx", "parquet")]
-    csv = pd.read_csv(made.files[0], encoding="utf-8-sig")
+    assert {stat.S_IMODE(f.stat().st_mode) for f in made} == {0o600}, "others of the machine may read it"
+    assert [f.name for f in made] == [f"目标_1.list.{e}" for e in ("csv", "xlsx", "parquet")]
+    csv = pd.read_csv(made[0], encoding="utf-8-sig")
     assert csv["customer_id"].tolist() == ["c1", "'=cmd()"] and csv["省份"].tolist() == ["北京", "'+广东"]
     assert csv["uplift"].tolist() == [1.25, -3.0] and set(csv["as_of"]) == {"2026-07-01"}
-    book = openpyxl.load_workbook(made.files[1])
+    book = openpyxl.load_workbook(made[1])
     cells = [[c.value for c in row] for row in book.worksheets[0].iter_rows()]
     assert cells[0][0] == SAID["definition"] and cells[-1] == ["=cmd()", "+广东", -3]
     assert all(c.data_type != "f" for row in book.worksheets[0].iter_rows() for c in row)
     assert ("as_of", "2026-07-01") in {(r[0].value, r[1].value) for r in book["run"].iter_rows()}
-    table = parquet.read_table(made.files[2])
+    table = parquet.read_table(made[2])
     assert table.to_pandas().equals(ROWS)
     assert json.loads(table.schema.metadata[b"workbench"])["definition"] == SAID["definition"]
 
@@ -67,17 +67,17 @@ def test_a_list_is_said_in_the_language_of_the_run(tmp_path):
     zh = {"spoken": ("zh", said_list(frame, "t", definition, "zh"))}
     assert said_list(frame, "t", definition, "en") == {}
     made = write_list(frame, tmp_path, **about, **zh)
-    head, first, second = made.files[0].read_text("utf-8-sig").splitlines()
+    head, first, second = made[0].read_text("utf-8-sig").splitlines()
     assert head == '"客户","建议措施","原因","超出额度","规则 rule","规则 rules","欠费","名单","截至日期","名单说明"'
     assert first.startswith('"c1","电话","37天未使用","是","{n}",2,12345.5,"t","2026-07-01","欺诈规则发现的用户')
     assert second.startswith(""""call","","","否","'引'",3,3.0,""")
-    book = openpyxl.load_workbook(made.files[1])
+    book = openpyxl.load_workbook(made[1])
     rows = [[c.value for c in row] for row in book.worksheets[0].iter_rows()]
     assert rows[0][0].startswith("欺诈规则发现的用户") and rows[1][:3] == ["客户", "建议措施", "原因"]
     assert rows[2] == list(frame) and rows[3][:4] == ["c1", "电话", "37天未使用", True] and rows[3][6] == 12345.5
     assert book.worksheets[0]["G4"].number_format == '[>=100000000]0!.00,,"亿";[>=10000]0!.0,"万";#,##0'
     assert ("名单", "t") in {(r[0].value, r[1].value) for r in book["run"].iter_rows()}
-    table = parquet.read_table(made.files[2])
+    table = parquet.read_table(made[2])
     assert table.to_pandas()["reason"].tolist() == ["no use for 37 days", ""] and list(table.column_names) == list(
         frame
     )
@@ -88,9 +88,9 @@ def test_a_list_without_a_customer_stays_in_its_language(tmp_path):
     frame = pd.DataFrame({"customer_id": ["c1", "c2"], "reason": [say("no use on record"), "no use on record"]})
     said = said_list(frame, "t", say("no use on record"), "zh")
     about = {"name": "t", "definition": "no use on record", "as_of": "2026-07-01", "spoken": ("zh", said)}
-    whole = write_list(frame, tmp_path, **about).files
+    whole = write_list(frame, tmp_path, **about)
     kept = [line for line in whole[0].read_text("utf-8-sig").splitlines() if '"c1"' not in line]
     table = parquet.read_table(whole[2])
     ours = json.loads(table.schema.metadata[b"workbench"])
-    again = write_list(table.to_pandas().iloc[1:], tmp_path, name=ours.pop("list"), **ours).files
+    again = write_list(table.to_pandas().iloc[1:], tmp_path, name=ours.pop("list"), **ours)
     assert again[0].read_text("utf-8-sig").splitlines() == kept and "无使用记录" in kept[1]

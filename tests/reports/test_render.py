@@ -14,7 +14,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench.reports.runs import execute, write
-from workbench.reports.runs.render import publish, run
+from workbench.reports.runs.publish import publish
+from workbench.reports.runs.render import run
 
 EVIL = "</script><script>alert(1)</script>=1+1 ../../x \"' \u202eabc"
 PARAMETERS = """

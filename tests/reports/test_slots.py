@@ -5,7 +5,8 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench.errors import WorkbenchError
-from workbench.reports.runs.slots import find_slots, find_studies, folder_name, warehouse_version
+from workbench.reports.runs.slots import find_slots, find_studies, folder_name
+from workbench.reports.runs.sources import warehouse_version
 
 
 @pytest.fixture
@@ -43,6 +44,17 @@ def test_all_studies_are_run_unless_named(root):
         find_slots(["bb"], {}, root)
     with pytest.raises(WorkbenchError, match="no notebook in"):
         find_slots([], {}, root / "notebooks")
+
+
+def test_a_notebook_that_is_none_is_named_once(root):
+    """Whatever is asked of it first."""
+    (root / "notebooks" / "a.ipynb").write_text("{", encoding="utf-8")
+    with pytest.raises(WorkbenchError, match=r"^notebook 'a\.ipynb': this is not a notebook"):
+        find_slots(["a"], {}, root)
+    (root / "notebooks" / "a.ipynb").unlink()
+    (root / "notebooks" / "a.ipynb").mkdir()
+    with pytest.raises(WorkbenchError, match=r"^notebook 'a\.ipynb': \[Errno"):
+        find_slots(["a"], {}, root)
 
 
 def test_the_fingerprint_follows_what_results_depend_on(root):

@@ -6,7 +6,7 @@ import pytest
 
 from workbench.warehouse import open_warehouse
 from workbench.warehouse.digests import DIGESTS
-from workbench.warehouse.ingest import build, ingest
+from workbench.warehouse.ingest import ingest, records
 
 
 class Operator:
@@ -19,13 +19,13 @@ class Operator:
         (root / "data" / "mappings" / "shop.toml").write_text(mapping, encoding="utf-8")
         (root / "data" / "private" / "key").touch(mode=0o600)
         (root / "data" / "private" / "key").write_text("0123456789abcdef", encoding="utf-8")
-        original = build.batches
+        original = records.batches
 
         def noted(path, block):
             self.read += [path.relative_to(self.raw).as_posix()] if path.is_relative_to(self.raw) else []
             return original(path, block)
 
-        monkeypatch.setattr(build, "batches", noted)
+        monkeypatch.setattr(records, "batches", noted)
 
     @property
     def raw(self):

@@ -19,8 +19,8 @@ from workbench.cli import workbench as command
 from workbench.errors import WorkbenchError
 from workbench.warehouse import open_warehouse
 from workbench.warehouse.ingest import ingest
+from workbench.warehouse.ingest.casts import parsed
 from workbench.warehouse.ingest.decode import _in_utf8, stretches
-from workbench.warehouse.ingest.rules import _parsed
 from workbench.warehouse.texts import one_form
 
 PRODUCT = """
@@ -666,7 +666,7 @@ def test_the_same_content_counts_once_in_blocks_of_their_own(door):
 def test_the_hours_of_excel():
     """Half a day is noon; a second stays a second."""
     texts = ("46113.5", "46113.000011574074", "46113")
-    got = [duckdb.sql(f"SELECT {_parsed(repr(text), 'excel')}").fetchall()[0][0] for text in texts]
+    got = [duckdb.sql(f"SELECT {parsed(repr(text), 'excel')}").fetchall()[0][0] for text in texts]
     assert [str(at) for at in got] == ["2026-04-01 12:00:00", "2026-04-01 00:00:01", "2026-04-01 00:00:00"]
 
 

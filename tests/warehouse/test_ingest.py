@@ -22,8 +22,8 @@ from workbench.errors import WorkbenchError
 from workbench.messages import Message, Name, Number
 from workbench.warehouse import open_warehouse, schema
 from workbench.warehouse.ingest import ingest
+from workbench.warehouse.ingest.blocks import FileBlock, Origin
 from workbench.warehouse.ingest.lines import csv_batches
-from workbench.warehouse.ingest.mapping import FileBlock, Origin
 from workbench.warehouse.texts import UNSEEN
 from workbench.warehouse.versions import one_writer
 

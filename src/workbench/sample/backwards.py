@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from workbench.errors import WorkbenchError
-from workbench.warehouse.ingest.mapping import PLACEHOLDER, FileBlock, Origin
+from workbench.warehouse.ingest.blocks import PLACEHOLDER, FileBlock, Origin
 
 
 def origins(block: FileBlock) -> dict[str, Origin]:

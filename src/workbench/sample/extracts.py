@@ -18,7 +18,7 @@ import xlsxwriter
 
 from workbench.errors import WorkbenchError
 from workbench.sample.backwards import block_of, delivered, origins
-from workbench.warehouse.ingest.mapping import FileBlock
+from workbench.warehouse.ingest.blocks import FileBlock
 from workbench.warehouse.ingest.mapping import Mapping as SourceMapping
 
 BAD_SHARE = 0.003

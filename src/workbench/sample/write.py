@@ -37,7 +37,8 @@ from workbench.sample.operator import Operator, read_operator
 from workbench.sample.panel import FRAME, Frame
 from workbench.sample.people import SEGMENTS, Customers, Lines, draw_customers, draw_lines
 from workbench.sample.timeline import FIRST_DETAIL_MONTH, MONTH, MONTH_START, MONTHS
-from workbench.warehouse.ingest.mapping import Mapping, read_mapping
+from workbench.warehouse.ingest.blocks import Mapping
+from workbench.warehouse.ingest.mapping import read_mapping
 
 BATCH = 10_000
 Progress = Callable[[str, int, int], None]

@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from workbench import refused
-from workbench.messages import Listed, Message, Number, Share, Word, as_message, join, say, word
+from workbench.messages import Listed, Message, Share, Word, as_message, exact, join, say, word
 from workbench.recognised import recognised
 from workbench.words import width
 
@@ -59,8 +59,8 @@ class Account:
             say(
                 "{file}: {n} of {all} records are refused for {table}, where the mapping allows {most} (most_refused)",
                 file=row.file,
-                n=_exact(row.refused),
-                all=_exact(row.raw),
+                n=exact(row.refused),
+                all=exact(row.raw),
                 table=row.table,
                 most=Share(row.most_refused, 0),
             )
@@ -155,7 +155,7 @@ class Account:
             if number := int(self.frame[column].sum()):
                 lines.append(f"    {number:>10,}  {what.said(language)}")
         for r in self.frame[self.frame["lines"] != self.frame["raw"]].itertuples():
-            counts = {"n": _exact(r.raw), "lines": _exact(r.lines)}
+            counts = {"n": exact(r.raw), "lines": exact(r.lines)}
             lines.append(say("  note: {file} has {n} records on {lines} lines", file=str(r.file), **counts))
         lines += [say("  warning: {what}", what=_warning(row)) for row in self.warnings.itertuples()]
         lines += [say("  note: {what}", what=recognised(note) or as_message(note)) for note in self.notes]
@@ -171,7 +171,7 @@ def _refused(frame: pd.DataFrame) -> pd.Series:
 
 
 def _warning(row: Any) -> Message:
-    counts = {"n": _exact(row.rows), "all": _exact(row.of)}
+    counts = {"n": exact(row.rows), "all": exact(row.of)}
     return say(
         "{table}: {what}: {n} of {all} rows ({rule})",
         table=Word(row.table),
@@ -179,7 +179,3 @@ def _warning(row: Any) -> Message:
         rule=row.rule,
         **counts,
     )
-
-
-def _exact(number: Any) -> Number:
-    return Number(int(number), ",d")

@@ -10,6 +10,7 @@ import pandas as pd
 
 from workbench.catalogue import label
 from workbench.columns import MOST_ASIDE
+from workbench.days import month_after
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.messages import Day, Listed, Message, Named, join, say
 from workbench.warehouse.connect import Warehouse
@@ -90,8 +91,8 @@ def campaign_windows(
         raise CannotAnswer("members of campaign '{campaign}' were assigned on different days: split it by day.").of(
             campaign
         )
-    first = start if start.day == 1 else _later(start.replace(day=1), 1)
-    closed = tuple(n for n in sorted(set(days)) if max(start + timedelta(n), _later(first, n // 30)) <= day)
+    first = start if start.day == 1 else month_after(start)
+    closed = tuple(n for n in sorted(set(days)) if max(start + timedelta(n), month_after(first, n // 30)) <= day)
     missing = [say("{n} days: the window is open on {day}", n=n, day=day) for n in sorted(set(days)) if n not in closed]
     if not closed:
         raise CannotAnswer("no window of campaign '{campaign}', assigned on {start}, closed before {day}.").of(
@@ -99,7 +100,7 @@ def campaign_windows(
         )
     found = {n: view(warehouse, "campaign_member_window", campaign=campaign, days=n) for n in closed}
     billed = set(view(warehouse, "billed_month")["month"].dt.date)
-    unbilled = {n: [m for m in (_later(first, k) for k in range(n // 30)) if m not in billed] for n in closed}
+    unbilled = {n: [m for m in (month_after(first, k) for k in range(n // 30)) if m not in billed] for n in closed}
     columns = {f"revenue_{n}": found[n]["revenue"] for n in closed if not unbilled[n]}
     missing += [
         say("revenue of {n} days: no bill of {month} is on record", n=n, month=Day(f"{gaps[0]:%Y-%m}"))
@@ -221,13 +222,3 @@ def province_panel(warehouse: Warehouse, campaign: str, *, kind: str = "person")
 
 def _named(column: str) -> Named:
     return Named(column, label(column, "zh"))
-
-
-def _later(first: date, months: int) -> date:
-    """First day of the month so many months after.
-
-    >>> _later(date(2025, 11, 1), 3), _later(date(2025, 2, 1), -3)
-    (datetime.date(2026, 2, 1), datetime.date(2024, 11, 1))
-    """
-    at = first.year * 12 + first.month - 1 + months
-    return date(at // 12, at % 12 + 1, 1)

@@ -7,7 +7,7 @@ from datetime import date
 import pandas as pd
 
 from workbench.errors import CannotAnswer
-from workbench.messages import Term, say
+from workbench.messages import Term
 from workbench.warehouse.features import Queryable, as_date
 from workbench.warehouse.views import view
 
@@ -19,9 +19,7 @@ def bill_history(warehouse: Queryable, as_of: date | str) -> pd.DataFrame:
 
 def account_months(warehouse: Queryable, as_of: date | str, *, day: int = 15) -> pd.DataFrame:
     """Give the state of arrears of each account on one day of each month: the view `account_month`."""
-    return _some(
-        view(warehouse, "account_month", as_of=as_date(as_of), day=day), "bill that fell due, with payments for bills"
-    )
+    return _some(view(warehouse, "account_month", as_of=as_date(as_of), day=day))
 
 
 def collection_stages(warehouse: Queryable, as_of: date | str) -> pd.DataFrame:
@@ -31,11 +29,10 @@ def collection_stages(warehouse: Queryable, as_of: date | str) -> pd.DataFrame:
 
 def credit_histories(warehouse: Queryable, day: date | str, as_of: date | str) -> pd.DataFrame:
     """Give how each customer paid before a day, and who was 60 days past due after: the view `credit_history`."""
-    found = view(warehouse, "credit_history", day=as_date(day), as_of=as_date(as_of))
-    return _some(found)
+    return _some(view(warehouse, "credit_history", day=as_date(day), as_of=as_date(as_of)))
 
 
 def _some(found: pd.DataFrame, what: str = "bill that fell due, with payments for bills") -> pd.DataFrame:
     if found.empty:
-        raise CannotAnswer(say("not answerable: these data have no {what}.", what=Term(what)))
+        raise CannotAnswer("not answerable: these data have no {what}.").of(Term(what))
     return found

@@ -29,6 +29,8 @@ from workbench.warehouse.digests import note_reads
 from workbench.warehouse.features import STORED, tables_stored
 from workbench.warehouse.sql import literal, quoted, require_text, why_refused, without_bar
 
+ACCOUNT = ("file", "table", "raw", "accepted", "quarantined", "set_aside", "followed", "lines", "most_refused")
+WARNINGS = ("table", "rule", "rows", "of", "said")
 FACTS = {"title", "operator", "currency", "as_of", "key_fingerprint", "notes"}
 
 
@@ -203,10 +205,7 @@ class Warehouse:
 
     def account(self) -> pd.DataFrame:
         """Give what became of each file's records, with the columns of `Account.frame`."""
-        return self.query(
-            'SELECT file, "table", raw, accepted, quarantined, set_aside, followed, lines, most_refused '
-            'FROM account ORDER BY "#file"'
-        )
+        return self.query(f'SELECT {", ".join(map(quoted, ACCOUNT))} FROM account ORDER BY "#file"')
 
     def files(self) -> pd.DataFrame:
         """Give the files of the raw folder that were read: file, records, digest; what the mapping holds is in none."""
@@ -232,8 +231,8 @@ class Warehouse:
         with self.connect() as con:
             there = con.execute("SELECT 1 FROM duckdb_views() WHERE view_name = 'warning'").fetchall()
         if not there:  # a version of before
-            return pd.DataFrame(columns=["table", "rule", "rows", "of", "said"])
-        return self.query('SELECT "table", rule, "rows", "of", said FROM warning ORDER BY ALL')
+            return pd.DataFrame(columns=WARNINGS)
+        return self.query(f"SELECT {', '.join(map(quoted, WARNINGS))} FROM warning ORDER BY ALL")
 
     def refused(self, table: str | None = None, file: str | None = None) -> pd.DataFrame:
         """Give the records in quarantine, of one table or raw file or all.
@@ -342,13 +341,13 @@ def _opened(place: Path, _written: int, _process: int) -> duckdb.DuckDBPyConnect
 
 def locked_down(place: Path, limits: Mapping[str, str]) -> duckdb.DuckDBPyConnection:
     """Open a version so that nothing of the machine is seen but its tables, and no setting can be changed any more.
+
+    Parameters
+    ----------
     place : Path
         Folder of the version.
     limits : mapping of str to str
         Settings of DuckDB, with their values.
-    ----------
-    place : Folder of the version.
-    limits : Settings of DuckDB, with their values.
     """
     con = duckdb.connect()
     try:

@@ -7,6 +7,7 @@ import pandas as pd
 from workbench.catalogue import prose
 from workbench.messages import Listed, Message, say, word
 from workbench.warehouse import schema
+from workbench.warehouse.rulebook import said
 from workbench.warehouse.schema import Column, TableSchema
 
 _OPENING = """# The canonical tables
@@ -69,12 +70,8 @@ def _rules(column: Column) -> Listed:
     if column.accepted_values:
         rules.append(say("one of {values}", values=Listed(column.accepted_values, "")))
     if column.in_range:
-        low, high = map(_said, column.in_range)
+        low, high = map(said, column.in_range)
         rules.append(say("from {low} to {high}", low=low, high=high))
     if column.relationships:
         rules.append(say("in {column}", column=".".join(column.relationships)))
     return Listed(rules, ";")
-
-
-def _said(bound: object) -> str:
-    return f"{bound:.15g}" if isinstance(bound, float | int) else str(bound)

@@ -15,6 +15,7 @@ import pandas as pd
 
 from workbench.catalogue import prose
 from workbench.columns import MOST_ASIDE
+from workbench.days import month_after
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
 from workbench.messages import Term, say
 from workbench.warehouse import sqlfiles
@@ -263,39 +264,29 @@ def spans(warehouse: Queryable, tables: Iterable[str] = tuple(_DATED)) -> dict[s
     frame = warehouse.query(" UNION ALL ".join(parts)).dropna() if parts else pd.DataFrame()
     found = {fact: [pd.Timestamp(a).date(), pd.Timestamp(b).date()] for fact, a, b in frame.itertuples(index=False)}
     ends = [(fact, end) for fact in found for end in (0, 1)]
-    while ends := [(fact, end) for fact, end in ends if _following(found[fact][0]) <= found[fact][1]]:
+    while ends := [(fact, end) for fact, end in ends if month_after(found[fact][0]) <= found[fact][1]]:
         parts = [  # one query asks of all whether the month beside that of their end holds a row
             f"SELECT '{fact}' AS fact, {end} AS side, COUNT(*) AS rows_there FROM (SELECT 1 AS one FROM {fact} WHERE "
-            f"{_within(_DATED[fact], _beside(found[fact][end], end))} LIMIT 1) AS month"
+            f"{_within(_DATED[fact], month_after(found[fact][end], -1 if end else 1))} LIMIT 1) AS month"
             for fact, end in ends
         ]
         there = warehouse.query(" UNION ALL ".join(parts)).itertuples(index=False)
         alone = {(fact, end) for fact, end, rows in there if not rows}
         ends = [one for one in ends if one in alone and _moved_in(warehouse, *one, found)]
     for fact in {"usage_month"} & found.keys():
-        found[fact][1] = _following(found[fact][1]) - timedelta(days=1)
+        found[fact][1] = month_after(found[fact][1]) - timedelta(days=1)
     return {fact: (first, last) for fact, (first, last) in found.items()}
 
 
-def _following(day: date) -> date:
-    """First day of the month after that of a day."""
-    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
-
-
-def _beside(day: date, end: int) -> date:
-    """First day of the month after that of a first day (end 0), or before that of a last day (1)."""
-    return (day.replace(day=1) - timedelta(days=1)).replace(day=1) if end else _following(day)
-
-
 def _within(column: str, month: date) -> str:
-    return f"{column} >= CAST('{month}' AS DATE) AND {column} < CAST('{_following(month)}' AS DATE)"
+    return f"{column} >= CAST('{month}' AS DATE) AND {column} < CAST('{month_after(month)}' AS DATE)"
 
 
 def _moved_in(warehouse: Queryable, table: str, end: int, found: dict[str, list[date]]) -> bool:
     """Move an end to the next month that has rows, if what stands outside is few; whether that may be alone too."""
     column, day = _DATED[table], found[table][end]
     inner = (
-        f"{column} < CAST('{day.replace(day=1)}' AS DATE)" if end else f"{column} >= CAST('{_following(day)}' AS DATE)"
+        f"{column} < CAST('{day.replace(day=1)}' AS DATE)" if end else f"{column} >= CAST('{month_after(day)}' AS DATE)"
     )
     moved, outside, rows = warehouse.query(
         f"SELECT CAST({'MAX' if end else 'MIN'}(CASE WHEN {inner} THEN {column} END) AS DATE) AS day, "

@@ -8,7 +8,6 @@ from collections.abc import Iterable
 import pandas as pd
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.messages import say
 from workbench.warehouse.connect import Warehouse
 
 
@@ -49,8 +48,9 @@ def chosen(warehouse: Warehouse, names: Iterable[str]) -> pd.DataFrame:
             raise unknown("case_id", name, known["case_id"].unique(), warehouse.source)
     found = known[known["case_id"].isin(set(names))]
     if found["customer_id"].isna().any():
-        said = say("more customers share the value than can be decided one by one: correct the rule in the mapping.")
-        raise WorkbenchError(said)
+        raise WorkbenchError(
+            "more customers share the value than can be decided one by one: correct the rule in the mapping."
+        )
     return found[["case_id", "customer_id"]]
 
 

@@ -7,7 +7,6 @@ from datetime import date
 import pandas as pd
 
 from workbench.errors import CannotAnswer
-from workbench.messages import say
 from workbench.warehouse.features import Queryable, as_date
 from workbench.warehouse.views import view
 
@@ -27,7 +26,7 @@ def complaint_outcomes(warehouse: Queryable, as_of: date | str) -> pd.DataFrame:
     """
     found = view(warehouse, "complaint_outcome", as_of=as_date(as_of))
     if found.empty:
-        raise CannotAnswer(say("not answerable: no complaint is on record before {day}.", day=as_date(as_of)))
+        raise CannotAnswer("not answerable: no complaint is on record before {day}.").of(as_date(as_of))
     return found
 
 
@@ -47,15 +46,10 @@ def customer_base(
     begin = end - pd.DateOffset(months=months)
     if since is not None and begin < pd.Timestamp(as_date(since)):
         raise CannotAnswer(
-            say(
-                "not answerable: the time from {begin} to before {end} begins before departures were recorded, on "
-                "{since}. Take fewer months, or a later as_of.",
-                begin=begin.date(),
-                end=end.date(),
-                since=as_date(since),
-            )
-        )
+            "not answerable: the time from {begin} to before {end} begins before departures were recorded, on "
+            "{since}. Take fewer months, or a later as_of."
+        ).of(begin.date(), end.date(), as_date(since))
     found = view(warehouse, "customer_base", from_on=begin.date(), as_of=end.date())
     if found.empty:
-        raise CannotAnswer(say("not answerable: nobody was a customer on {day}.", day=begin.date()))
+        raise CannotAnswer("not answerable: nobody was a customer on {day}.").of(begin.date())
     return found

@@ -28,7 +28,7 @@ from workbench.messages import say
 from workbench.personal import personal
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.account import Account
-from workbench.warehouse.connect import Warehouse
+from workbench.warehouse.connect import ACCOUNT, WARNINGS, Warehouse
 from workbench.warehouse.credentials import require_references, with_credentials, without
 from workbench.warehouse.digests import note_reads
 from workbench.warehouse.engines import Engine, engine_of
@@ -59,12 +59,12 @@ def open_live(source: str, said: Mapping[str, Any], root: Path) -> LiveWarehouse
         ).of(where, both[0])
     check_keys(dict(said), KEYS, where)
     if not isinstance(said.get("as_of"), date):
-        raise WorkbenchError(
-            say("{where} has no as_of date. Add the day before which all is known: as_of = 2026-07-01", where=where)
+        raise WorkbenchError("{where} has no as_of date. Add the day before which all is known: as_of = 2026-07-01").of(
+            where
         )
     texts = {key: text_of(dict(said), key, where, "") for key in ("title", "operator", "currency", "engine", "schema")}
     if not isinstance(deliver := said.get("departments", {}), dict):
-        raise WorkbenchError(say("{where}: departments names one by table: [departments] bill = …", where=where))
+        raise WorkbenchError("{where}: departments names one by table: [departments] bill = …").of(where)
     check_keys(deliver, tuple(schema.tables()), say("{where}, [departments]", where=where))
     departments = {table: text_of(deliver, table, where) for table in deliver}
     require_references(texts["engine"], say("{where}: engine", where=where))
@@ -125,11 +125,9 @@ class LiveWarehouse(Warehouse):
     @contextmanager
     def connect(self) -> Iterator[duckdb.DuckDBPyConnection]:
         """Refuse: what asks for a connection of DuckDB needs a warehouse of our own."""
-        said = say(
-            "'{source}' is read where it stands. This needs a warehouse of its own: ingest an extract.",
-            source=self.source,
-        )
-        raise WorkbenchError(said)
+        raise WorkbenchError(
+            "'{source}' is read where it stands. This needs a warehouse of its own: ingest an extract."
+        ).of(self.source)
         yield
 
     def tables(self) -> list[str]:
@@ -163,22 +161,8 @@ class LiveWarehouse(Warehouse):
 
     def account(self) -> pd.DataFrame:
         """Give the account, which is empty: nothing was ingested."""
-        return pd.DataFrame(
-            {
-                n: pd.Series(dtype="str" if n in ("file", "table") else "int64")
-                for n in (
-                    "file",
-                    "table",
-                    "raw",
-                    "accepted",
-                    "quarantined",
-                    "set_aside",
-                    "followed",
-                    "lines",
-                    "most_refused",
-                )
-            }
-        )
+        texts = ("file", "table")
+        return pd.DataFrame({n: pd.Series(dtype="str" if n in texts else "int64") for n in ACCOUNT})
 
     def files(self) -> pd.DataFrame:
         """Give the files that were read: none."""
@@ -191,7 +175,7 @@ class LiveWarehouse(Warehouse):
 
     def warnings(self) -> pd.DataFrame:
         """Give the rules that rows break: none is known."""
-        return pd.DataFrame(columns=["table", "rule", "rows", "of", "said"])
+        return pd.DataFrame(columns=WARNINGS)
 
     def refused(self, table: str | None = None, file: str | None = None) -> pd.DataFrame:
         """Give the records in quarantine: none."""
@@ -239,18 +223,15 @@ def _plain_view(engine: Engine, name: str, columns: Sequence[str], there: Mappin
     if not there:
         empty = ", ".join(f"{engine.column('NULL', _TWIN_TYPES.get(c, 'VARCHAR'))} AS {c}" for c in columns)
         return f"SELECT {empty} WHERE 1 = 0"
-    said = (engine.column(c, "VARCHAR") if there[c] in _KINDS["VARCHAR"] else c for c in columns if c in there)
-    named = ", ".join(f"{text} AS {c}" for text, c in zip(said, (c for c in columns if c in there), strict=True))
-    return f"SELECT {named} FROM {engine.full_name(name)}"
+    told = {c: engine.column(c, "VARCHAR") if there[c] in _KINDS["VARCHAR"] else c for c in columns if c in there}
+    return f"SELECT {', '.join(f'{text} AS {c}' for c, text in told.items())} FROM {engine.full_name(name)}"
 
 
 def _require_small_letters(names: Iterable[str], there: Iterable[str]) -> None:
     """Refuse a name of ours in other letters: it is another to the engine, and would count as missing."""
     small = {name.lower(): name for name in there if name.lower() not in {*there}}
     for name in filter(small.get, names):
-        raise WorkbenchError(
-            say("'{name}' is '{found}' there. Give it in small letters, in a view.", name=name, found=small[name])
-        )
+        raise WorkbenchError("'{name}' is '{found}' there. Give it in small letters, in a view.").of(name, small[name])
 
 
 _WHOLE = ("bigint", "integer", "smallint", "int", "tinyint")
@@ -276,12 +257,9 @@ def _require_pseudonyms(engine: Engine, there: Mapping[str, Mapping[str, str]]) 
         for column in (c.name for c in table.columns if c.holds and c.name in there.get(name, {})):
             sql = f"SELECT {column} AS one FROM {name} WHERE {column} IS NOT NULL LIMIT {LOOKED_AT}"
             if any(personal(str(value), whole=True) for value in engine.run(sql).column(0).to_pylist()):
-                said = say(
-                    "{table}.{column} holds numbers of people in clear. Give pseudonyms there, or ingest an extract.",
-                    table=name,
-                    column=column,
-                )
-                raise WorkbenchError(said)
+                raise WorkbenchError(
+                    "{table}.{column} holds numbers of people in clear. Give pseudonyms there, or ingest an extract."
+                ).of(name, column)
 
 
 def _stand(engine: Engine, names: Sequence[str]) -> str:
@@ -310,9 +288,6 @@ def _one_sentence(source: str, secrets: Sequence[str]) -> Iterator[None]:
         # What Java said stands below the name of what was called.
         line = next((line for line in lines if not line.startswith("An error occurred while calling")), lines[0])
         why = without(line, secrets).lstrip(": ").rstrip(".")
-        said = say(
-            "'{source}' can't be read where it stands: {why}. Is the server there, and are the credentials right?",
-            source=source,
-            why=why[:300],
-        )
-        raise WorkbenchError(said) from None
+        raise WorkbenchError(
+            "'{source}' can't be read where it stands: {why}. Is the server there, and are the credentials right?"
+        ).of(source, why[:300]) from None

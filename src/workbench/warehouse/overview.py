@@ -9,7 +9,6 @@ from datetime import date
 import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError, unknown
-from workbench.messages import say
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, require_coverage, tables_stored
@@ -226,8 +225,7 @@ def require_customer(warehouse: Warehouse, customer: str) -> None:
             if len(warehouse.query(sql, [customer])):
                 return
     if one := united_with(warehouse, [customer]).get(customer):
-        said = say("customer '{customer}' is one with '{one}' now. Ask for that one.", customer=customer, one=one)
-        raise WorkbenchError(said)
+        raise WorkbenchError("customer '{customer}' is one with '{one}' now. Ask for that one.").of(customer, one)
     raise WorkbenchError(
         "the warehouse of '{source}' knows no customer '{customer}'. Give the customer's number as the lists of a "
         "report have it; a telephone number or a name is not stored."

@@ -7,7 +7,6 @@ from datetime import date
 import pandas as pd
 
 from workbench.errors import CannotAnswer
-from workbench.messages import say
 from workbench.warehouse import schema
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, require_coverage
@@ -101,12 +100,9 @@ def refusals(warehouse: Warehouse) -> pd.DataFrame:
     found = warehouse.account().groupby("table", sort=False)[["raw", "quarantined"]].sum()
     if found.empty:
         raise CannotAnswer(
-            say(
-                "nothing came in: the tables of '{source}' are read where they stand. Ingest an extract to judge what "
-                "is delivered.",
-                source=warehouse.source,
-            )
-        )
+            "nothing came in: the tables of '{source}' are read where they stand. Ingest an extract to judge what "
+            "is delivered."
+        ).of(warehouse.source)
     found = found.join(warehouse.query(_COUNTED).set_index("table")).join(warehouse.query(_NAMED).set_index("table"))
     counts = ["copies", "aside", "customers"]
     found[counts] = found[counts].fillna(0).astype("int64")
@@ -127,14 +123,11 @@ def completeness(warehouse: Warehouse) -> pd.DataFrame:
     mapped = set(" ".join(said).split())
     for name in warehouse.tables():
         columns = [c for c in schema.table(name).columns if not c.not_null or c.is_map]
-        counts = [f"count({c.name}) FILTER (WHERE {_has(c)})" for c in columns]
+        has = {c: f"cardinality({c.name}) > 0" if c.is_map else f"{c.name} IS NOT NULL" for c in columns}
+        counts = [f"count({c.name}) FILTER (WHERE {holds})" for c, holds in has.items()]
         total, *filled = warehouse.query(f"SELECT {', '.join(['count(*)', *counts])} FROM {name}").iloc[0]
         rows += [
             (name, of.get(name, ""), c.name, int(total), int(n), not mapped or n > 0 or f"{name}.{c.name}" in mapped)
             for c, n in zip(columns, filled, strict=True)
         ]
     return pd.DataFrame(rows, columns=["table", "department", "column", "rows", "filled", "mapped"])
-
-
-def _has(column: schema.Column) -> str:
-    return f"cardinality({column.name}) > 0" if column.is_map else f"{column.name} IS NOT NULL"

@@ -26,6 +26,7 @@ from workbench.reports.runs.slots import (
     read_manifest,
     shared_fingerprint,
 )
+from workbench.reports.runs.sources import values_in
 from workbench.result import MINIMUM_CELL
 
 FORMAT = 1
@@ -147,7 +148,6 @@ def file_hash(path: Path, how: Any = "sha256") -> str:
 def _slot(place: Path, root: Path) -> Slot:
     """Give the slot of a published report, if that is what would be made here and now."""
     manifest = read_manifest(place)
-    values = {p["name"]: p["value"] for p in manifest.get("parameters", [])}
     made_as = {
         "minimum_cell": manifest.get("minimum_cell", MINIMUM_CELL),
         "formats": tuple(manifest.get("formats", FORMATS)),
@@ -157,7 +157,7 @@ def _slot(place: Path, root: Path) -> Slot:
         raise WorkbenchError("study '{study}' is the page of one customer, and no such page leaves the house.").of(
             study.name
         )
-    slot = make_slot(study, values, root, shared_fingerprint(root), **made_as)
+    slot = make_slot(study, values_in(manifest), root, shared_fingerprint(root), **made_as)
     made = manifest.get("versions", {})
     now = environment(made)["packages"] | {"python": platform.python_version()}
     current = manifest.get("status") == "done" and manifest.get("fingerprint") == slot.fingerprint

@@ -23,6 +23,7 @@ from workbench.messages import Listed, Message, Name, Named, Number, Span, Term,
 from workbench.methods.multiple import holm
 from workbench.recognised import recognised
 from workbench.reports.page import tables
+from workbench.reports.runs.sources import values_in
 
 LEVEL = 0.95
 SAME, WITHIN, DIFFERS, MISSING, NEW = "same", "within tolerance", "differs", "missing", "new"
@@ -280,11 +281,10 @@ def _alike(a: str, b: str, rtol: float) -> bool:
 def _causes(before: Reading, after: Reading) -> Iterator[Message]:
     """Name what differs among all that a report depends on."""
     old, new = before.manifest, after.manifest
-    values = [{p["name"]: p["value"] for p in m.get("parameters", [])} for m in (old, new)]
     versions = [m.get("versions", {}) for m in (old, new)]
     data = [{"data": m.get("data_version") or "none"} for m in (old, new)]
     found = [
-        *(say("parameter {name}: {before} → {after}", **each) for each in _changed(*values)),
+        *(say("parameter {name}: {before} → {after}", **each) for each in _changed(*map(values_in, (old, new)))),
         *(say("version of {name}: {before} → {after}", **each) for each in _changed(*versions)),
         *(say("{name}: {before} → {after}", **each | {"name": Term("data version")}) for each in _changed(*data)),
     ]

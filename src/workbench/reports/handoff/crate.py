@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 from workbench.catalogue import entry
 from workbench.messages import Listed, join, say
+from workbench.reports.page.lists import guarded
 
 PROFILE = "https://w3id.org/ro/wfrun/process/0.5"
 AUTHORS = "The telecom-CRM research workbench authors"
@@ -93,7 +94,7 @@ def claims(reports: Mapping[str, Mapping[str, Any]], document: Path) -> tuple[st
         meanings |= dict.fromkeys(re.findall(r"`(\w+)", names), meaning)
     rows = [row for name, notebook in reports.items() for row in _claims(name, notebook, meanings)]
     sheet = io.StringIO()
-    csv.writer(sheet, lineterminator="\n").writerows([_HEAD, *([_unformula(v) for v in row] for row in rows)])
+    csv.writer(sheet, lineterminator="\n").writerows([_HEAD, *(map(guarded, row) for row in rows)])
     lines = ["# Claims", "", "`cell` is the number beside a cell of the executed notebook.", ""]
     lines += [f"| {' | '.join(_HEAD)} |", "|---" * len(_HEAD) + "|"]
     return sheet.getvalue(), "\n".join([*lines, *(f"| {' | '.join(map(_line, row))} |" for row in rows), ""])
@@ -179,7 +180,3 @@ def _line(value: Any) -> str:
     """Set a value as markdown of one line that shows it as it is."""
     text = "" if value is None else re.sub(r"\s+", " ", str(value))
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", html.escape(text, quote=False))
-
-
-def _unformula(value: Any) -> Any:
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

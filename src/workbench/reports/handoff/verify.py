@@ -22,6 +22,7 @@ from workbench.reports.handoff import bundle
 from workbench.reports.handoff.compare import Comparison, compare, read_report
 from workbench.reports.handoff.sealed import LARGEST, Files, Tampered, unpacked, unseal
 from workbench.reports.runs.slots import read_manifest
+from workbench.reports.runs.sources import values_in
 from workbench.result import MINIMUM_CELL
 
 # In every process of the run: whatever Python connects to beyond this machine is refused.
@@ -84,10 +85,9 @@ def verify(
         reports = _run_again(files, facts, data, options, progress)
     except Tampered as error:
         return Verification(3, say("tampered: {why}", why=error), digest)
-    except OSError as error:
-        return Verification(2, say("could not run: {why}", why=by_system(error, file)), digest, differing, notes)
-    except WorkbenchError as error:
-        return Verification(2, say("could not run: {why}", why=error), digest, differing, notes)
+    except (OSError, WorkbenchError) as error:
+        why = by_system(error, file) if isinstance(error, OSError) else error
+        return Verification(2, say("could not run: {why}", why=why), digest, differing, notes)
     same = all(c.same for c in reports.values())
     numbers = sum(len(c.numbers) for c in reports.values())
     took = Number(time.monotonic() - began, ".0f")
@@ -283,15 +283,12 @@ def _lay_repairs(source: str, repairs: Mapping[str, str], root: Path, data: Path
 
 def _compared(name: str, root: Path) -> Comparison:
     """Compare a report with the new one of the same parameters, whatever folder that went to."""
-
-    def values(manifest: Mapping[str, Any]) -> dict[str, Any]:
-        return {p["name"]: p["value"] for p in manifest.get("parameters", [])}
-
     handed = root / "results" / name
     made = {
         p.parent: read_manifest(p.parent) for p in (root / "reports/site" / handed.parent.name).glob("*/manifest.json")
     }
-    again = next((p for p, manifest in made.items() if values(manifest) == values(read_manifest(handed))), None)
+    asked = values_in(read_manifest(handed))
+    again = next((p for p, manifest in made.items() if values_in(manifest) == asked), None)
     if again is None or made[again]["status"] != "done":
         raise NotRun("{where}: {error}").of(name, as_message(made[again]["error"] if again else "it left no report"))
     return compare(read_report(handed), read_report(again))

@@ -207,10 +207,14 @@ def _sections(blocks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
                 sections[-1]["blocks"].append(_safe("markdown", piece))
     answered = [k for k, section in enumerate(sections) if any(b["kind"] == "answer" for b in section["blocks"])]
     if not answered:
-        blocks = [b for s in sections for b in ([_safe("markdown", _h2(s))] if s["id"] else []) + s["blocks"]]
+        heading = '<h2 id="{id}">{title}</h2>\n'
+        heads = [[_safe("markdown", heading.format(**s))] if s["id"] else [] for s in sections]
+        blocks = [b for h, s in zip(heads, sections, strict=True) for b in h + s["blocks"]]
         return [{"question": [], "answer": None, "decision": [], "blocks": blocks}]
     last = answered[0] + 1
-    decided = next((k for k in range(last, len(sections)) if _decides(sections[k])), None)
+    kinds = [{block["kind"] for block in section["blocks"]} for section in sections]
+    ends = (k for k in range(last, len(sections)) if sections[k]["id"] in DECISION or "decision" in kinds[k])
+    decided = next(ends, None)
     shown = sections[answered[0]]["blocks"]
     answer = next(b for b in shown if b["kind"] == "answer")
     first = {
@@ -220,14 +224,6 @@ def _sections(blocks: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
         "blocks": [block for block in shown if block is not answer],
     }
     return [first, *(section for k, section in enumerate(sections[last:], last) if k != decided)]
-
-
-def _decides(section: Mapping[str, Any]) -> bool:
-    return section["id"] in DECISION or any(block["kind"] == "decision" for block in section["blocks"])
-
-
-def _h2(section: Mapping[str, Any]) -> str:
-    return f'<h2 id="{section["id"]}">{section["title"]}</h2>\n'
 
 
 class _Headings:
@@ -365,12 +361,8 @@ def _highlighted(source: str) -> str:
     from pygments.formatters import HtmlFormatter
     from pygments.lexers import PythonLexer
 
-    return _named_tokens(highlight(source.strip("\n"), PythonLexer(), HtmlFormatter(nowrap=True)))
-
-
-def _named_tokens(marked: str) -> str:
-    """Keep the spans that the style sheet knows: the page stays small."""
-    known = r"k|kn|kc|ow|s1|s2|sd|sa|si|c1|mi|mf"
+    known = r"k|kn|kc|ow|s1|s2|sd|sa|si|c1|mi|mf"  # what the style sheet knows: the page stays small
+    marked = highlight(source.strip("\n"), PythonLexer(), HtmlFormatter(nowrap=True))
     return re.sub(rf'<span class="(?!(?:{known})")[a-z0-9]+">([^<]*)</span>', r"\1", marked)
 
 

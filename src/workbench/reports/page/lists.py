@@ -7,7 +7,6 @@ import json
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,30 +29,10 @@ Words = Mapping[str, str]
 Spoken = tuple[str, Mapping[str, Words]]
 
 
-@dataclass(frozen=True)
-class CustomerList:
-    """A list that was written.
-
-    Attributes
-    ----------
-    name, definition, as_of : str
-        What it is called, who is on it, and of which day.
-    rows : int
-    files : tuple of Path
-        The same rows as CSV, workbook (up to 200,000 rows) and Parquet.
-    """
-
-    name: str
-    definition: str
-    as_of: str
-    rows: int
-    files: tuple[Path, ...]
-
-
 def write_list(
     frame: pd.DataFrame, folder: Path, *, name: str, definition: str, as_of: str, spoken: Spoken = ("en", {})
-) -> CustomerList:
-    """Write a list of customers, definition and date inside each file.
+) -> tuple[Path, ...]:
+    """Write a list of customers as CSV, workbook and Parquet, definition and date inside each; give the files.
 
     CSV is UTF-8 with a mark, as spreadsheets expect, with columns `list`, `as_of` and `definition` in each row; a text
     that a spreadsheet would take for a formula begins with an apostrophe there, and only there. The workbook has
@@ -107,7 +86,7 @@ def write_list(
             for_me_alone(aside)
             write(frame, aside, ours, spoken)
         files.append(path)
-    return CustomerList(name, definition, as_of, len(frame), tuple(files))
+    return tuple(files)
 
 
 def output_folder() -> Path:
@@ -150,12 +129,13 @@ def _refuse_personal(frame: pd.DataFrame, name: str) -> None:
             ).of(column, name, Word(found.iloc[0]), len(found))
 
 
+def guarded(value: object) -> object:
+    """Give a cell that no spreadsheet takes for a formula: a text that begins like one gets an apostrophe before."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
 def write_csv(frame: pd.DataFrame, path: Path) -> None:
     """Write a CSV file for spreadsheets: in UTF-8 with a mark, no text of which is taken for a formula."""
-
-    def guarded(value: object) -> object:
-        return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
-
     texts = [name for name in frame.columns if _is_text(frame[name])]
     whole = frame.copy()
     whole[texts] = whole[texts].astype(object).map(guarded)

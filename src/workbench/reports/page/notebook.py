@@ -6,25 +6,23 @@ set the page, the sheets and `results.json`.
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 import math
 import os
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from workbench.errors import WorkbenchError
-from workbench.figures import Axes, character_names, say_in, use_theme
+from workbench.figures import Axes, character_names, use_theme
 from workbench.glossary import term_of
 from workbench.messages import Day, Message, as_message, join, known, say
-from workbench.reports.page import lists, svg, tables
+from workbench.reports.page import lists, tables
 from workbench.reports.page.escape import as_entities, as_markdown
 from workbench.reports.page.html import QUANTITIES
 from workbench.reports.page.languages import in_lab, languages, said_list
+from workbench.reports.page.pictures import pictures_of
 from workbench.reports.page.said import PICTURES, TILES
 from workbench.result import (
     MINIMUM_CELL,
@@ -42,7 +40,6 @@ from workbench.result import (
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.figure import Figure
-    from PIL import Image
 
     from workbench.warehouse import Warehouse
 
@@ -53,9 +50,7 @@ class Saved(Protocol):
     def save(self, path: Path) -> Path: ...
 
 
-_SCALE, _LARGEST = 2, 60_000  # pixels of a picture in one of a screen; characters of an SVG that a page takes
 MINIMUM = "WORKBENCH_MINIMUM_CELL"
-_LACKS = re.compile(r"Glyph (\d+) .*missing")
 
 
 def begin(source: str) -> Warehouse:
@@ -182,16 +177,7 @@ def show(*things: Result | Table | Picture | Refusal | None) -> None:
             show(Refusal(say("The table is empty: {caption}", caption=as_message(one.caption))))
         elif isinstance(one, Table):
             known = {c: form for c in map(str, one.frame.columns) if (form := default_format(c))}
-            formats = known | dict(one.formats)
-            show_table(
-                one.frame,
-                name=one.name,
-                caption=one.caption,
-                formats=formats,
-                counts=one.counts,
-                minimum=one.minimum,
-                totals=one.totals,
-            )
+            show_table(**{**vars(one), "formats": known | dict(one.formats)})
         elif isinstance(one, Picture):
             if isinstance(drawn := ask(one.draw), Refusal):
                 show(drawn)
@@ -292,16 +278,16 @@ def show_list(
         frame = addressed(warehouse, frame, as_of)
     spoken = languages()[0], said_list(frame, name, as_message(definition), languages()[0])
     about = {"name": name, "definition": definition, "as_of": str(as_of)}
-    made = lists.write_list(frame, lists.output_folder(), **about, spoken=spoken)
-    rows = say("{n} row", n=made.rows) if made.rows == 1 else say("{n} rows", n=made.rows)
+    files = lists.write_list(frame, lists.output_folder(), **about, spoken=spoken)
+    rows = say("{n} row", n=1) if len(frame) == 1 else say("{n} rows", n=len(frame))
     said = say(
         "List '{name}' as of {day}: {rows}. {definition}",
-        name=made.name,
-        day=Day(made.as_of),
+        name=name,
+        day=Day(str(as_of)),
         rows=rows,
         definition=as_message(definition),
     )
-    _display_files(said, made.name, made.files)
+    _display_files(said, name, files)
 
 
 def show_model(model: Saved, *, name: str, definition: str) -> None:
@@ -354,7 +340,7 @@ def show_figure(ax_or_figure: Axes | Figure, *, name: str, caption: str, alt: st
         If a text is empty.
     """
     _require_words("figure", name=name, caption=caption, alt=alt)
-    english, pictures, lacking = _pictures(ax_or_figure, languages())
+    english, pictures, lacking = pictures_of(ax_or_figure, languages())
     if lacking:
         boxes = say("Drawn as boxes, for the font lacks them: {characters}.", characters=character_names(lacking))
         caption = join(as_message(caption.rstrip()), boxes)
@@ -450,73 +436,3 @@ def _require_words(what: str, **texts: str) -> None:
             raise WorkbenchError("a {what} lacks its {field}. Say it in {field}=: every reader needs it.").of(
                 as_message(what), field
             )
-
-
-def _pictures(
-    ax_or_figure: Axes | Figure, said_in: Iterable[str]
-) -> tuple[tuple[str, dict[str, int]], dict[str, dict[str, Any]], set[str]]:
-    """Draw: a PNG for the notebook, with its size; by language SVG where a page takes it, else PNG; what a font lacks.
-
-    The PNG is in English if that is asked for or nothing is run, and of half the sharpness beside an SVG.
-    """
-    from matplotlib import pyplot as plt
-
-    figure: Any = ax_or_figure if hasattr(ax_or_figure, "savefig") else ax_or_figure.figure
-    figure = figure.get_figure(root=True) or figure
-    drawn: dict[str, dict[str, Any]] = {}
-    first: Any = None
-    try:
-        with warnings.catch_warnings(record=True) as warned:
-            warnings.filterwarnings("always", message=_LACKS.pattern)
-            paged, layout = lists.OUTPUT in os.environ, figure.get_layout_engine()
-            asked = {*said_in} if paged else {"en", *said_in}
-            for language in sorted(asked, key=lambda language: language != "en"):
-                if language != "en":
-                    figure.set_layout_engine(layout)
-                    say_in(figure, language)
-                inline = svg.drawn(figure) if paged else {"svg": ""}
-                paged = 0 < len(inline["svg"]) <= _LARGEST
-                figure.set_layout_engine("none" if paged else layout)  # all has its place
-                if not paged or not first:
-                    png, size = _png(figure, 1 if paged else _SCALE)
-                    first = first or (png, size)
-                if paged or language != "en":
-                    drawn[language] = inline if paged else {"png": png, **size}
-    finally:
-        plt.close(figure)
-    lacks = [_LACKS.match(str(warning.message)) for warning in warned]
-    for warning in (w for w, lack in zip(warned, lacks, strict=True) if not lack):
-        warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
-    return first, drawn, {chr(int(lack[1])) for lack in lacks if lack}
-
-
-def _png(figure: Figure, scale: float) -> tuple[str, dict[str, int]]:
-    """Give a figure in base64, so many times sharper than a screen, and its size in CSS pixels."""
-    from PIL import Image
-
-    small, picture = io.BytesIO(), _drawn(figure, scale).quantize(256, dither=Image.Dither.NONE)
-    picture.save(small, format="png", compress_level=6)  # an eighth larger, in a sixth of the time
-    size = {"width": round(picture.width / scale), "height": round(picture.height / scale)}
-    return base64.b64encode(small.getvalue()).decode("ascii"), size
-
-
-def _drawn(figure: Figure, scale: float) -> Image.Image:
-    """Draw a figure with a margin around all that is in it; once, unless something stands outside its canvas.
-
-    matplotlib's own tight bounding box draws everything twice and lays it out twice.
-    """
-    import numpy as np
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from PIL import Image, ImageOps
-
-    figure.set_dpi(96 * scale)
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())).convert("RGB")
-    left, low, right, high = np.asarray(figure.get_tightbbox(canvas.get_renderer()).extents) * figure.dpi
-    if min(left, low, picture.width - right, picture.height - high) < 0:
-        drawn = io.BytesIO()
-        figure.savefig(drawn, format="png", dpi=figure.dpi, bbox_inches="tight", pil_kwargs={"compress_level": 0})
-        return Image.open(drawn).convert("RGB")
-    inner = (math.floor(left), math.floor(picture.height - high), math.ceil(right), math.ceil(picture.height - low))
-    return ImageOps.expand(picture.crop(inner), border=round(0.1 * figure.dpi), fill="white")

@@ -23,7 +23,7 @@ import click.types
 
 from workbench.catalogue import entry
 from workbench.errors import unknown
-from workbench.messages import LANGUAGES, Message, Number, word
+from workbench.messages import LANGUAGES, Message, word
 from workbench.reports.page.languages import spoken
 from workbench.reports.page.tables import width
 
@@ -67,15 +67,10 @@ def _readable(error: UnicodeError) -> tuple[str | bytes, int]:
 _NEAREST = {"−": "-", "\xa0": " ", "¥": "￥"}
 
 
-def _gettext(text: str) -> str:
-    return entry(text, spoken())
-
-
-def _ngettext(one: str, many: str, n: int) -> str:
-    return entry(one if n == 1 else many, spoken())
-
-
-_GETTEXT = {"_": _gettext, "ngettext": _ngettext}
+_GETTEXT: dict[str, Any] = {
+    "_": lambda text: entry(text, spoken()),
+    "ngettext": lambda one, many, n: entry(one if n == 1 else many, spoken()),
+}
 
 
 def complaint(error: click.ClickException) -> str:
@@ -92,11 +87,6 @@ def complaint(error: click.ClickException) -> str:
 def echo(text: str, **how: Any) -> None:
     """Say a line: a message, or a text that has an entry; anything else as it is. Takes what `click.echo` takes."""
     click.echo(word(text, spoken()), **how)
-
-
-def exact(n: int) -> Number:
-    """Give a count whose last figure matters, in every language alike."""
-    return Number(n, ",d")
 
 
 def heads(*texts: str) -> list[str]:
@@ -173,22 +163,15 @@ def folded(text: str, most: int) -> list[str]:
 
 
 class _Formatter(click.HelpFormatter):
-    """Says help by the catalogue: a paragraph, or the words beside an option, are the key; English is click's own."""
+    """Says help by the catalogue: a paragraph, or the words beside an option, are the key."""
 
     def write_usage(self, prog: str, args: str = "", prefix: str | None = None) -> None:
-        if prefix is None and spoken() != LANGUAGES[0]:
-            prefix = entry("Usage:", spoken())
-        super().write_usage(prog, _kinds_said(args), prefix)
+        super().write_usage(prog, _kinds_said(args), prefix or entry("Usage:", spoken()))
 
     def write_heading(self, heading: str) -> None:
-        if spoken() == LANGUAGES[0]:
-            return super().write_heading(heading)
         self.write(f"{' ' * self.current_indent}{heading}：\n")
-        return None
 
     def write_text(self, text: str) -> None:
-        if spoken() == LANGUAGES[0]:
-            return super().write_text(text)
         indent = " " * self.current_indent
         for i, paragraph in enumerate(text.split("\n\n")):
             self.write("\n" * (i > 0))
@@ -197,11 +180,8 @@ class _Formatter(click.HelpFormatter):
             else:
                 lines = folded(entry(" ".join(paragraph.split()), spoken()), self.width - len(indent))
             self.write("".join(f"{indent}{line}".rstrip() + "\n" for line in lines))
-        return None
 
     def write_dl(self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2) -> None:
-        if spoken() == LANGUAGES[0]:
-            return super().write_dl(rows, col_max, col_spacing)
         rows, indent = [(_kinds_said(name), text) for name, text in rows], self.current_indent
         first = min(max(width(name) for name, _ in rows), col_max) + col_spacing
         for name, text in rows:
@@ -210,7 +190,6 @@ class _Formatter(click.HelpFormatter):
             placed = own or [name]
             self.write("".join(f"{' ' * indent}{line}".rstrip() + "\n" for line in placed))
             self.write("".join(f"{' ' * (indent + first)}{line}\n" for line in lines))
-        return None
 
 
 def _kinds_said(text: str) -> str:
@@ -233,7 +212,11 @@ def _example(line: str) -> str:
 
 
 class _Context(click.Context):
-    formatter_class = _Formatter
+    """Has help in English said by click itself."""
+
+    def make_formatter(self) -> click.HelpFormatter:
+        self.formatter_class = click.HelpFormatter if spoken() == LANGUAGES[0] else _Formatter
+        return super().make_formatter()
 
 
 class Command(click.Command):

@@ -26,9 +26,10 @@ from workbench.warehouse import schema
 from workbench.warehouse.connect import Warehouse, mapping_file, warehouse_folder
 from workbench.warehouse.identities import united_with
 from workbench.warehouse.ingest import ingest
+from workbench.warehouse.ingest.blocks import Mapping, Origin
 from workbench.warehouse.ingest.decided import or_as_before, without
 from workbench.warehouse.ingest.forgotten import Forgotten
-from workbench.warehouse.ingest.mapping import Mapping, Origin, read_mapping
+from workbench.warehouse.ingest.mapping import read_mapping
 from workbench.warehouse.ingest.repairs import WAS, repairs_folder
 from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.pseudonyms import read_key

@@ -28,7 +28,8 @@ from workbench.errors import WorkbenchError
 from workbench.personal import for_me_alone, masked, personal
 from workbench.reports.handoff.scan import places
 from workbench.warehouse.connect import mapping_file, warehouse_folder
-from workbench.warehouse.ingest.mapping import FileBlock, Origin, read_mapping
+from workbench.warehouse.ingest.blocks import FileBlock, Origin
+from workbench.warehouse.ingest.mapping import read_mapping
 from workbench.warehouse.ingest.read import batches, raw_files
 from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.pseudonyms import read_key

@@ -13,7 +13,8 @@ from workbench.errors import WorkbenchError
 from workbench.messages import say, word
 from workbench.places import provinces
 from workbench.reports.runs.parameters import resolve
-from workbench.reports.runs.slots import Study, find_slots, warehouse_version
+from workbench.reports.runs.slots import Study, find_slots
+from workbench.reports.runs.sources import warehouse_version
 
 if TYPE_CHECKING:
     from workbench.warehouse import Warehouse

@@ -10,6 +10,7 @@ import datetime as dt
 import functools
 import logging
 import os
+import platform
 import re
 import sys
 import time
@@ -30,9 +31,10 @@ from workbench.reports.runs.folders import own_folder_for_life
 from workbench.reports.runs.job import Failure, Job
 from workbench.reports.runs.kernels import ONE_THREAD, Nursery, kernel_manager
 from workbench.reports.runs.ledger import DETERMINISTIC, TRANSIENT
-from workbench.reports.runs.parameters import Value, as_code, declared, declared_needs, read_source
+from workbench.reports.runs.parameters import Value, as_code
 from workbench.reports.runs.secrets import leaks
-from workbench.reports.runs.slots import PACKAGE, table_digests
+from workbench.reports.runs.slots import PACKAGE
+from workbench.reports.runs.sources import table_digests
 from workbench.reports.runs.stops import deaf_to_interrupts
 from workbench.reports.runs.write import gather, without_paths, write_failure, write_json, write_report
 
@@ -75,10 +77,7 @@ def run_job(job: Job) -> dict[str, Any]:
     dict
         The manifest that was written; its `status` is "done" or "failed".
     """
-    import nbformat
-
-    started = time.monotonic()
-    notebook = nbformat.read(job.notebook, as_version=4)
+    started, notebook = time.monotonic(), job.notebook()
     failure = None
     try:
         notebook = _execute(notebook, job)
@@ -97,13 +96,10 @@ def run_job(job: Job) -> dict[str, Any]:
         except WorkbenchError as error:
             failure = Failure(str(error))
     if failure is not None:
-        for half_done in job.folder.iterdir():
-            half_done.unlink()
-        manifest |= {"status": "failed", "headline": "", "error": without_paths(failure.message, job.root)}
-        manifest |= {"refused": failure.refused, "error_kind": TRANSIENT if failure.passes else DETERMINISTIC}
-        write_failure(job, notebook, failure, manifest)
+        _fail(job, notebook, failure, manifest)
     write_json(job.folder / "manifest.json", manifest)
-    if leaked := leaks(job.folder, {p["name"]: p["value"] for p in job.declared if p.get("type") == "secret"}):
+    secrets = {p["name"]: p["value"] for p in job.parameters() if p["type"] == "secret"}
+    if leaked := leaks(job.folder, secrets):
         file, name = leaked[0]
         message = say(
             "the report would show the secret of '{name}' ({file}), so nothing of it was kept. Don't print it.",
@@ -114,24 +110,28 @@ def run_job(job: Job) -> dict[str, Any]:
     return manifest
 
 
-def write_failed(job: Job, message: str, seconds: float, *, kind: str = DETERMINISTIC) -> dict[str, Any]:
+def write_failed(job: Job, message: str, seconds: float, *, passes: bool = False) -> dict[str, Any]:
     """Fill the folder of a job that is to have no report, as when its worker gave no answer; give the manifest.
 
     Where that cannot be written either (the disk is full), there is no manifest in the folder.
     """
-    import nbformat
-
     manifest = _manifest(job, seconds)
-    manifest |= {"status": "failed", "headline": "", "error": without_paths(message, job.root), "error_kind": kind}
     try:
-        for left in job.folder.iterdir():
-            left.unlink()
-        write_failure(job, nbformat.read(job.notebook, as_version=4), Failure(message), manifest)
+        _fail(job, job.notebook(), Failure(message, passes=passes), manifest)
         write_json(job.folder / "manifest.json", manifest)
     except OSError:
         (job.folder / "manifest.json").unlink(missing_ok=True)
         manifest["error_kind"] = TRANSIENT
     return manifest
+
+
+def _fail(job: Job, notebook: Any, failure: Failure, manifest: dict[str, Any]) -> None:
+    """Say in the manifest and on a page why there is no report; what was written of one goes."""
+    manifest |= {"status": "failed", "headline": "", "error": without_paths(failure.message, job.root)}
+    manifest |= {"refused": failure.refused, "error_kind": TRANSIENT if failure.passes else DETERMINISTIC}
+    for left in job.folder.iterdir():
+        left.unlink()
+    write_failure(job, notebook, failure, manifest)
 
 
 def _execute(notebook: Any, job: Job) -> Any:
@@ -144,12 +144,12 @@ def _execute(notebook: Any, job: Job) -> Any:
     logging.getLogger("papermill").setLevel(logging.ERROR)
     os.environ["WORKBENCH_HOME"] = str(job.root)
     os.environ[lists.OUTPUT] = str(job.folder)
-    os.environ[MINIMUM] = str(job.minimum_cell)
-    os.environ[SPOKEN] = ",".join(job.languages)
-    os.environ[PINNED] = os.pathsep.join(map(str, job.pinned))
+    os.environ[MINIMUM] = str(job.slot.minimum_cell)
+    os.environ[SPOKEN] = ",".join(job.slot.languages)
+    os.environ[PINNED] = os.pathsep.join(map(str, job.slot.versions(job.root)))
     Path(os.environ.get(READS, "none")).unlink(missing_ok=True)
     _require_needs(notebook, job)
-    notebook = _with_parameters(notebook, job.values)
+    notebook = _with_parameters(notebook, job.slot.parameters)
     deadline = time.monotonic() + job.timeout
     try:
         with contextlib.chdir(job.root):
@@ -166,7 +166,9 @@ def _execute(notebook: Any, job: Job) -> Any:
         raise_for_execution_errors(notebook, None)
         _require_all_begun(notebook)
     except PapermillExecutionError as error:
-        raise _failed_cell(_without_marks(notebook), error) from None
+        marks = "papermill-error-cell-tag"  # of the notes on the error that papermill puts between the cells
+        notebook.cells = [cell for cell in notebook.cells if marks not in cell.metadata.get("tags", [])]
+        raise _failed_cell(notebook, error) from None
     except CellTimeoutError:
         seconds = Number(job.timeout, "g")
         message = say("the notebook took longer than its {n} seconds. Allow more with --timeout.", n=seconds)
@@ -184,10 +186,10 @@ def _require_needs(notebook: Any, job: Job) -> None:
     from workbench.reports.runs.needs import fit
     from workbench.warehouse import open_warehouse
 
-    cells, source = read_source(job.notebook.read_bytes()), str(job.values.get("source", ""))
+    study, values, source = job.slot.study, job.slot.parameters, str(job.slot.parameters.get("source", ""))
     try:
-        needs = declared_needs(cells) if source else None
-        found = fit(needs, declared(cells), job.values, open_warehouse(source, root=job.root)) if needs else None
+        needs = study.needs if source else None
+        found = fit(needs, study.parameters, values, open_warehouse(source, root=job.root)) if needs else None
     except WorkbenchError as error:
         raise Failure(str(error), notebook, refused=True) from None
     if found and found.lacks:
@@ -220,12 +222,6 @@ def _with_parameters(notebook: Any, values: Mapping[str, Value]) -> Any:
     if place:
         given = nbformat.v4.new_code_cell(as_code(values), metadata={"tags": ["injected-parameters"]})
         notebook.cells.insert(place[0] + 1, given)
-    return notebook
-
-
-def _without_marks(notebook: Any) -> Any:
-    """Take away the notes on the error that papermill puts between the cells."""
-    notebook.cells = [c for c in notebook.cells if "papermill-error-cell-tag" not in c.metadata.get("tags", [])]
     return notebook
 
 
@@ -290,28 +286,29 @@ def _clean(notebook: Any, root: Path) -> None:
                 output.traceback = [without_paths(page.plain(line), root) for line in output.traceback]
 
 
+def _reads() -> set[tuple[str, str, str]]:
+    """Give what was read: source, version and table."""
+    try:
+        lines = Path(os.environ.get(READS, "none")).read_text("utf-8").splitlines()
+    except OSError:
+        return set()
+    return {(source, version, table) for source, version, table in (line.split("\t") for line in lines)}
+
+
 def _inputs(job: Job) -> dict[str, Any]:
     """Give the version of the data and, where that has digests, those of the tables that were read of it alone."""
-    source = str(job.values.get("source", ""))
-    try:
-        lines = {
-            tuple(line.split("\t")) for line in Path(os.environ.get(READS, "none")).read_text("utf-8").splitlines()
-        }
-    except OSError:
-        lines = set()
-    digests = table_digests(source, job.data_version, job.root)
-    tables = {name: digests.get(name) for _, _, name in lines}
-    whole = tables and all(tables.values()) and {line[:2] for line in lines} == {(source, job.data_version)}
-    return {"version": job.data_version} | ({"tables": tables} if whole else {})
+    source, version, read = str(job.slot.parameters.get("source", "")), job.slot.data_version, _reads()
+    digests = table_digests(source, version, job.root)
+    tables = {name: digests.get(name) for _, _, name in read}
+    whole = tables and all(tables.values()) and {one[:2] for one in read} == {(source, version)}
+    return {"version": version} | ({"tables": tables} if whole else {})
 
 
 def _about_data(job: Job) -> dict[str, list[str]]:
     """Say which share of the records of the tables that were read was refused, and what to be warned of in them."""
     read: dict[str, set[str]] = {}
-    with contextlib.suppress(OSError):
-        for line in Path(os.environ.get(READS, "none")).read_text("utf-8").splitlines():
-            source, _, table = line.split("\t")
-            read.setdefault(source, set()).add(table)
+    for source, _, table in _reads():
+        read.setdefault(source, set()).add(table)
     said: dict[str, list[str]] = {"refusals": [], "warnings": []}
     if not read:  # nor are the libraries of the warehouse
         return said
@@ -328,46 +325,41 @@ def _about_data(job: Job) -> dict[str, list[str]]:
 def _called(parameter: dict[str, Any], job: Job) -> dict[str, Any]:
     """Give a parameter that names a campaign or a warehouse with what people call it: its name, or the operator's."""
     with contextlib.suppress(WorkbenchError):
-        if parameter["unit"] == "warehouse" and job.data_version:
+        if parameter["unit"] == "warehouse" and job.slot.data_version:
             from workbench.warehouse import open_warehouse
 
             return {**parameter, "called": open_warehouse(str(parameter["value"]), root=job.root).operator}
         if parameter["unit"] == "campaign":
             from workbench.reports.runs.choices import campaign_name
 
-            asked = str(parameter["value"]), str(job.values.get("source", "")), job.root
+            asked = str(parameter["value"]), str(job.slot.parameters.get("source", "")), job.root
             if name := campaign_name(*asked):
                 return {**parameter, "called": name}
     return parameter
 
 
 def _manifest(job: Job, seconds: float) -> dict[str, Any]:
-    from importlib.metadata import PackageNotFoundError, version
+    from importlib.metadata import version
 
-    versions = {"workbench": workbench.__version__, "python": ".".join(map(str, sys.version_info[:3]))}
-    for name in _VERSIONED:
-        try:
-            versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
+    slot, versions = job.slot, {"workbench": workbench.__version__, "python": platform.python_version()}
     return {
-        "study": job.study,
-        "title": job.title,
-        "slot": job.slot,
-        "parameters": [_called(p, job) for p in job.declared],
-        "data_version": job.data_version,
-        "fingerprint": job.fingerprint,
-        "code": job.code,
+        "study": slot.study.name,
+        "title": slot.study.title,
+        "slot": slot.name,
+        "parameters": [_called(p, job) for p in job.parameters()],
+        "data_version": slot.data_version,
+        "fingerprint": slot.fingerprint,
+        "code": slot.code,
         "inputs": _inputs(job),
         **_about_data(job),
-        "period": job.period,
-        "plan": job.plan,
+        "period": slot.period,
+        "plan": slot.plan,
         "attempt": job.attempt,
-        "minimum_cell": job.minimum_cell,
-        "formats": list(job.formats),
-        "languages": list(job.languages),
+        "minimum_cell": slot.minimum_cell,
+        "formats": list(slot.formats),
+        "languages": list(slot.languages),
         "lacking": {},
-        "versions": versions,
+        "versions": versions | {name: version(name) for name in _VERSIONED},
         "finished": dt.datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
         "seconds": round(seconds, 1),
     }

@@ -20,7 +20,6 @@ from workbench.errors import WorkbenchError
 from workbench.messages import Number, say
 from workbench.reports.runs.execute import run_job, write_failed
 from workbench.reports.runs.job import Job
-from workbench.reports.runs.ledger import TRANSIENT
 from workbench.reports.runs.slots import read_manifest
 
 _WITHOUT_WORKERS, _POLL = 30.0, 0.2
@@ -100,7 +99,7 @@ class Cluster:
             if (error := future.exception()) is None:
                 return future.result()
         message = say("the report could not be made: {kind}: {error}", kind=type(error).__name__, error=str(error))
-        return write_failed(job, message, seconds, kind=TRANSIENT)
+        return write_failed(job, message, seconds, passes=True)
 
 
 def work(job: Job, patience: float) -> dict[str, Any]:
@@ -118,7 +117,7 @@ def work(job: Job, patience: float) -> dict[str, Any]:
         why = say("its process ended with status {code}, most likely for want of memory.", code=str(done.returncode))
     except subprocess.TimeoutExpired:
         why = say("its process ended by force after {n} s.", n=Number(patience, ".0f"))
-    return read_manifest(job.folder) or write_failed(job, why, patience, kind=TRANSIENT)
+    return read_manifest(job.folder) or write_failed(job, why, patience, passes=True)
 
 
 if __name__ == "__main__":

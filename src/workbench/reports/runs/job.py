@@ -6,9 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from workbench.reports.runs.parameters import Value
-from workbench.reports.runs.slots import FORMATS
-from workbench.result import MINIMUM_CELL
+from workbench.reports.runs.slots import Slot
 
 
 @dataclass(frozen=True)
@@ -17,56 +15,42 @@ class Job:
 
     Attributes
     ----------
-    study, title, slot, fingerprint, data_version : str
-        What the manifest says of it.
-    notebook, root, folder : Path
-        The notebook, the project, and the folder to fill.
-    values : dict
-        Value of every parameter.
-    declared : list of dict
-        name, value, unit, meaning, changed of every parameter, for readers.
+    slot : Slot
+        Its notebook, as it was when the slot was made, and the values of its parameters.
+    root, folder : Path
+        The project, and the folder to fill.
     timeout : float
         Seconds for the whole notebook.
+    attempt : str
+        As in the ledger, for the manifest.
     preload : tuple of str
         Studies whose libraries the worker keeps loaded, to fork kernels from; empty for plain kernels.
     forked : bool
         Fail where kernels cannot be forked, and don't fall back on plain ones.
-    formats : tuple of str
-        Of FORMATS, what is made beside page, notebook and numbers.
-    languages : tuple of str
-        In which pages are said, the first in front.
-    pinned : tuple of Path
-        Folders of the versions that it reads.
-    attempt, code, period, plan, minimum_cell
-        As in the ledger and in `Slot`, for the manifest.
     """
 
-    study: str
-    title: str
-    slot: str
-    fingerprint: str
-    data_version: str
-    notebook: Path
+    slot: Slot
     root: Path
     folder: Path
-    values: dict[str, Value]
-    declared: list[dict[str, Any]]
     timeout: float
+    attempt: str = ""
     preload: tuple[str, ...] = ()
     forked: bool = False
-    formats: tuple[str, ...] = FORMATS
-    languages: tuple[str, ...] = ("en",)
-    pinned: tuple[Path, ...] = ()
-    attempt: str = ""
-    code: str = ""
-    period: str = ""
-    plan: str = ""
-    minimum_cell: int = MINIMUM_CELL
 
-    @property
-    def published(self) -> Path:
-        """Where the report is to stand, and where the one before it stands."""
-        return self.root / "reports" / "site" / self.study / self.slot
+    def notebook(self) -> Any:
+        """Read the notebook that is to be run."""
+        import nbformat
+
+        return nbformat.reads(self.slot.study.content.decode("utf-8"), as_version=4)
+
+    def parameters(self) -> list[dict[str, Any]]:
+        """Give name, type, value, unit and meaning of each parameter, and whether it is changed, for readers."""
+        values = self.slot.parameters
+        return [
+            {key: getattr(p, key) for key in ("name", "type", "unit", "meaning")}
+            | {"value": values[p.name], "changed": values[p.name] != p.default}
+            for p in self.slot.study.parameters
+        ]
 
 
 class Failure(Exception):

@@ -22,7 +22,8 @@ from typing import Any, Literal
 
 from workbench.errors import WorkbenchError
 from workbench.locks import locked
-from workbench.reports.runs.slots import Slot, inputs_changed, is_done, read_manifest
+from workbench.reports.runs.slots import Slot, is_done, read_manifest
+from workbench.reports.runs.sources import inputs_changed, read_numbers, values_in
 
 SCHEMA = 1
 LEASE, BEAT = 120.0, 10.0
@@ -355,23 +356,15 @@ class Ledger:
     def _log(
         self, con: sqlite3.Connection, row: sqlite3.Row, manifest: Mapping[str, Any], state: str, kind: str, now: float
     ) -> None:
-        numbers = _main_quantities(self.root / row["outputs"]) if state == "done" else []
-        same = tuple(row[n] for n in ("token", "study", "slot", "period", "plan", "parameters", "fingerprint", "host"))
-        con.execute(
-            "INSERT OR IGNORE INTO history (token, study, slot, period, plan, parameters, fingerprint, host, started, "
-            "state, kind, headline, error, seconds, inputs, finished, quantities) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (
-                *same,
-                row["started"],
-                state,
-                kind,
-                *_said(manifest),
-                canonical(manifest.get("inputs", {})),
-                now,
-                canonical(numbers),
-            ),
-        )
+        recorded = read_numbers(self.root / row["outputs"])[:MAIN_QUANTITIES] if state == "done" else []
+        numbers = [{k: n.get(k) for k in ("name", "value", "unit", "low", "high")} for n in recorded]
+        headline, error, seconds = _said(manifest)
+        kept = ("token", "study", "slot", "period", "plan", "parameters", "fingerprint", "host", "started")
+        values = {name: row[name] for name in kept} | {"state": state, "kind": kind, "headline": headline}
+        values |= {"error": error, "seconds": seconds, "inputs": canonical(manifest.get("inputs", {}))}
+        values |= {"finished": now, "quantities": canonical(numbers)}
+        names, marks = ", ".join(values), ", ".join("?" * len(values))
+        con.execute(f"INSERT OR IGNORE INTO history ({names}) VALUES ({marks})", tuple(values.values()))
 
     def _adopt(self, con: sqlite3.Connection, folder: Path) -> sqlite3.Row | None:
         """Take over what a published manifest says of its slot."""
@@ -381,14 +374,13 @@ class Ledger:
         key = {"study": folder.parent.name, "slot": folder.name}
         state, kind = outcome(manifest)
         headline, error, seconds = _said(manifest)
-        values = {p["name"]: p["value"] for p in manifest.get("parameters", [])}
         finished = (folder / "manifest.json").stat().st_mtime
         known = {"period": manifest.get("period", ""), "plan": manifest.get("plan", "")}
         known |= {"fingerprint": manifest["fingerprint"], "code": manifest.get("code", "")}
         known |= {"inputs": canonical(manifest.get("inputs", {})), "outputs": folder.relative_to(self.root).as_posix()}
         known |= {"headline": headline, "error": error, "seconds": seconds, "finished": finished}
         known |= {"started": finished - seconds, "token": manifest.get("attempt") or uuid.uuid4().hex, "attempts": 1}
-        self._insert(con, key | known | {"parameters": canonical(values), "state": state, "kind": kind})
+        self._insert(con, key | known | {"parameters": canonical(values_in(manifest)), "state": state, "kind": kind})
         row = self.known_row((key["study"], key["slot"]))
         self._log(con, row, manifest, state, kind, finished)
         return row
@@ -414,14 +406,6 @@ def canonical(value: Any) -> str:
 
 def _said(manifest: Mapping[str, Any]) -> tuple[str, str, float]:
     return str(manifest.get("headline", "")), str(manifest.get("error", "")), float(manifest.get("seconds", 0.0))
-
-
-def _main_quantities(folder: Path) -> list[dict[str, Any]]:
-    try:
-        numbers = json.loads((folder / "results.json").read_text("utf-8"))
-        return [{k: q.get(k) for k in ("name", "value", "unit", "low", "high")} for q in numbers[:MAIN_QUANTITIES]]
-    except (OSError, ValueError, AttributeError, TypeError):
-        return []
 
 
 def _host() -> str:

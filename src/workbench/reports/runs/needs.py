@@ -26,7 +26,8 @@ from workbench.messages import Listed, Message, Word, as_message, join, quoted, 
 from workbench.places import in_order
 from workbench.project import rules_file
 from workbench.reports.runs.parameters import Needs, Parameter
-from workbench.reports.runs.slots import find_studies, mapping_of, of_source, said_by, values_of
+from workbench.reports.runs.slots import find_studies, of_source, values_of
+from workbench.reports.runs.sources import mapping_of, said_by
 
 if TYPE_CHECKING:
     from workbench.warehouse import Warehouse

@@ -313,13 +313,10 @@ def _short(value: object) -> Message:
 
 
 def _is_date(text: str) -> bool:
-    if not re.fullmatch(r"[0-9]{4}-[0-9]{2}-[0-9]{2}", text):
-        return False
     try:
-        dt.date.fromisoformat(text)
+        return dt.date.fromisoformat(text).isoformat() == text
     except ValueError:
         return False
-    return True
 
 
 def _parse_cell(source: str) -> tuple[Parameter, ...]:
@@ -329,7 +326,8 @@ def _parse_cell(source: str) -> tuple[Parameter, ...]:
         raise WorkbenchError("the parameters cell, line {line}, is not Python: {msg}.").of(
             str(error.lineno), error.msg
         ) from error
-    comments = _comments(source)
+    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
+    comments = {t.start[0]: t.string.lstrip("#").strip() for t in tokens if t.type == tokenize.COMMENT}
     parameters = [
         _parameter(s, comments.get(s.end_lineno or s.lineno, ""))
         for s in statements
@@ -341,11 +339,6 @@ def _parse_cell(source: str) -> tuple[Parameter, ...]:
         if names.count(name) > 1:
             raise WorkbenchError("the parameters cell declares '{name}' twice. Keep one.").of(name)
     return tuple(parameters)
-
-
-def _comments(source: str) -> dict[int, str]:
-    tokens = tokenize.generate_tokens(io.StringIO(source).readline)
-    return {t.start[0]: t.string.lstrip("#").strip() for t in tokens if t.type == tokenize.COMMENT}
 
 
 def _parameter(statement: ast.stmt, comment: str) -> Parameter:

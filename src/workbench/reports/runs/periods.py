@@ -124,7 +124,7 @@ def parse(text: str, *, today: dt.date | None = None, kind: str = "") -> Period:
     try:
         first = dt.date(int(year), int(month or (int(quarter) - 1) * 3 + 1 if quarter else month or 1), int(day or 1))
     except ValueError:
-        part = Term(_part(quarter, day))
+        part = Term("quarter" if quarter else "day" if day else "month or year")
         raise WorkbenchError("'{text}' is no period: there is no such {part}.").of(text, part) from None
     period = containing(first, "day" if day else "month" if month else "quarter" if quarter else "year")
     if kind and period.kind != kind:
@@ -147,7 +147,3 @@ def last_complete(today: dt.date, kind: str) -> Period:
     '2026-10'
     """
     return containing(today, kind).previous()
-
-
-def _part(quarter: str | None, day: str | None) -> str:
-    return "quarter" if quarter else "day" if day else "month or year"

@@ -18,16 +18,8 @@ from workbench.reports.page.languages import languages
 from workbench.reports.runs import periods
 from workbench.reports.runs.hooks import check_hooks
 from workbench.reports.runs.parameters import resolve
-from workbench.reports.runs.slots import (
-    FORMATS,
-    Slot,
-    Study,
-    check_source,
-    find_studies,
-    known_until,
-    make_slot,
-    shared_fingerprint,
-)
+from workbench.reports.runs.slots import FORMATS, Slot, Study, find_studies, make_slot, shared_fingerprint
+from workbench.reports.runs.sources import check_source, known_until
 from workbench.result import MINIMUM_CELL
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import sqlite3
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,9 +18,9 @@ from workbench.errors import WorkbenchError
 from workbench.locks import hold, let_go, locked
 from workbench.messages import Number, Term, as_message, say, word
 from workbench.recognised import recognised, sentence
-from workbench.reports.page import lists
 from workbench.reports.page.languages import spoken
 from workbench.reports.runs.ledger import TRANSIENT, Claim, Ledger
+from workbench.reports.runs.publish import keep_good, mend, publish, publishing, site_is_due, write_due_site
 from workbench.reports.runs.slots import Slot, find_slots, is_done, read_manifest
 
 if TYPE_CHECKING:
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 
 TIMEOUT = 1800.0
 _GRACE = 90.0
-_PREVIOUS, _DUE = ".previous", ".index.due"
-_GOOD = ("index*.html", "tables.xlsx", "report*.pdf", "results.json", "report.ipynb", lists.PATTERN, lists.MODELS)
 
 
 @dataclass(frozen=True)
@@ -169,7 +167,7 @@ def run_slots(
     began, slots = time.monotonic(), list(slots)
     index = root / "reports" / "site" / "index.html"
     with Ledger(root) as ledger:
-        _mend(root)
+        mend(root)
         ledger.recover()
         if only_failed:
             states = {(r["study"], r["slot"]): r["state"] for r in ledger.rows()}
@@ -185,8 +183,8 @@ def run_slots(
                 grid = _Grid(ledger, due, tell, retries=retries, force=force, again=again, wait=wait)
                 made |= grid.run(root, jobs or _processors(), timeout, preload, dask, kernel == "forked")
         if done and not index.is_file():
-            _site_is_due(root)
-        _write_site(root)
+            site_is_due(root)
+        write_due_site(root)
     return RunReport(tuple(made[slot.key] for slot in slots), time.monotonic() - began, index)
 
 
@@ -209,18 +207,23 @@ class _Grid:
     ) -> dict[tuple[str, str], SlotReport]:
         """Run all; on any way out no worker, no claim and no temporary folder stays."""
         from workbench.reports.runs.fanout import Cluster
+        from workbench.reports.runs.job import Job
         from workbench.reports.runs.workers import Workers
 
         lanes, patience = min(jobs, len(self._waiting)), timeout + _GRACE
         many = Cluster(dask, patience=patience) if dask else Workers(lanes, patience=patience)
         try:
             with _aside(root) as aside, _held(self._waiting, root), self._ledger.beating(), many as workers:
-                work = self._jobs(lambda slot, claim: _job(slot, claim, root, aside, timeout, preload, forked))
-                for job, manifest in workers.run(work):
-                    self._end(*self._running.pop(job.attempt), job.folder, manifest, root)
+
+                def job(slot: Slot, claim: Claim) -> Job:
+                    (folder := aside / claim.token).mkdir()
+                    return Job(slot, root, folder, timeout, claim.token, preload, forked)
+
+                for done, manifest in workers.run(self._jobs(job)):
+                    self._end(*self._running.pop(done.attempt), done.folder, manifest, root)
         finally:
             self._ledger.release(claim for _, claim in self._running.values())
-            _write_site(root)
+            write_due_site(root)
         return self._made
 
     def _jobs(self, make: Any) -> Iterator[Job | None]:
@@ -253,7 +256,7 @@ class _Grid:
             if not (made / "manifest.json").is_file():
                 return
             if slot.name == "default" or slot.plan or not manifest.get("refused"):
-                _site_is_due(root)
+                site_is_due(root)
                 if manifest["status"] != "done":
                     keep_good(slot.folder(root), made, manifest)
                 if slot.study.of_one_customer:
@@ -261,7 +264,7 @@ class _Grid:
                 publish(made, slot.folder(root))
 
         try:
-            with _publishing(root):
+            with publishing(root):
                 mine = self._ledger.finish(claim, manifest, place)
         except OSError as error:
             why = say(
@@ -270,7 +273,7 @@ class _Grid:
             )
             mine = self._ledger.finish(claim, manifest | {"status": "failed", "error": why, "error_kind": TRANSIENT})
         with suppress(OSError):  # it stays marked as due, and is written at the end
-            _write_site(root, every=2.0)
+            write_due_site(root, every=2.0)
         row = self._ledger.known_row(slot.key)
         if not mine or (row["kind"] == TRANSIENT and row["attempts"] <= self._retries):
             self._waiting.append(slot)
@@ -290,85 +293,6 @@ class _Grid:
         folder = self._ledger.root / row["outputs"]
         self._made[slot.key] = SlotReport(slot.study.name, slot.name, status, said, row["seconds"] or 0.0, folder)
         self._tell(self._made[slot.key])
-
-
-def publish(made: Path, place: Path) -> None:
-    """Move a whole folder to its place; the one that was there goes only when the new one stands.
-
-    A folder that an interrupted run left aside is put back first.
-    """
-    aside = place.with_name(f".{place.name}{_PREVIOUS}")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    _put_back(aside, place)
-    if place.exists():
-        os.rename(place, aside)
-    os.rename(made, place)
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def keep_good(place: Path, made: Path, manifest: dict[str, Any]) -> None:
-    """Take the last good version of a slot over into the folder of its failed run, marked as such."""
-    from workbench.reports.page.html import with_notice
-    from workbench.reports.page.languages import file_name
-    from workbench.reports.runs.write import write_json
-
-    if not (place / "index.html").is_file():
-        return
-    before = read_manifest(place)
-    good = before if before.get("status") == "done" else before.get("last_good", {})
-    for path in (path for pattern in _GOOD for path in place.glob(pattern)):
-        if path.is_file():
-            shutil.copy2(path, made / path.name)
-    mark = say(
-        "This is the last good version, of {day}. The run of {today} failed.",
-        day=str(good.get("finished", "an earlier run"))[:16],
-        today=manifest["finished"][:16],
-    )
-    for language in (spoken := good.get("languages") or ["en"]):
-        if (path := made / file_name("index.html", language, spoken)).is_file():
-            path.write_text(with_notice(path.read_text("utf-8"), mark, language), encoding="utf-8")
-    write_json(made / "manifest.json", manifest | {"last_good": good})
-
-
-def _put_back(aside: Path, place: Path) -> None:
-    if aside.exists():
-        shutil.rmtree(aside) if place.exists() else os.rename(aside, place)
-
-
-def _mend(root: Path) -> None:
-    """Put back what publications that were killed between their two renames left aside."""
-    site = root / "reports" / "site"
-    if any(site.glob(f"*/.*{_PREVIOUS}")):
-        with _publishing(root):
-            for aside in site.glob(f"*/.*{_PREVIOUS}"):
-                _put_back(aside, aside.with_name(aside.name[1 : -len(_PREVIOUS)]))
-
-
-def refresh_site(root: Path) -> None:
-    """Write the index, if there is one, as after new data, of which some reports are not."""
-    if (root / "reports" / "site" / "index.html").is_file():
-        _site_is_due(root)
-        _write_site(root)
-
-
-def _site_is_due(root: Path) -> None:
-    """Note, so that no crash forgets it, that the index is older than the reports."""
-    mark = root / "reports" / "site" / _DUE
-    mark.parent.mkdir(parents=True, exist_ok=True)
-    mark.touch()
-
-
-def _write_site(root: Path, *, every: float = 0.0) -> None:
-    """Write the index if it is due, at most once in some seconds."""
-    index, mark = (root / "reports" / "site" / name for name in ("index.html", _DUE))
-    if not mark.exists() or (every and index.is_file() and time.time() - index.stat().st_mtime < every):
-        return
-    from workbench.reports.runs.site import write_site
-
-    with _publishing(root):
-        write_site(root, index_only=bool(every))
-        if not every:  # what is left of the site is written at the end
-            mark.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -400,15 +324,6 @@ def _held(slots: Iterable[Slot], root: Path) -> Iterator[None]:
         yield
 
 
-@contextmanager
-def _publishing(root: Path) -> Iterator[None]:
-    """Let one run at a time change what is published."""
-    site = root / "reports" / "site"
-    site.mkdir(parents=True, exist_ok=True)
-    with locked(site):
-        yield
-
-
 def _preload(due: list[Slot], kernel: str) -> tuple[str, ...]:
     """Name the studies whose libraries workers keep loaded; none where kernels are to be plain."""
     from workbench.reports.runs.kernels import FORKS
@@ -419,76 +334,27 @@ def _preload(due: list[Slot], kernel: str) -> tuple[str, ...]:
     return studies if kernel == "forked" or (kernel == "auto" and FORKS and len(studies) < len(due)) else ()
 
 
-def _job(
-    slot: Slot, claim: Claim, root: Path, aside: Path, timeout: float, preload: tuple[str, ...], forked: bool
-) -> Job:
-    from workbench.reports.runs.job import Job
+@contextmanager
+def _bar(total: int, shown: bool) -> Iterator[Callable[[SlotReport], None]]:
+    """Give what tells a line per finished slot, and on a terminal a bar below them."""
+    from tqdm import tqdm
 
-    folder, notebook = aside / claim.token, aside / f"{claim.token}.ipynb"
-    folder.mkdir()
-    notebook.write_bytes(slot.study.content)
-    declared = [
-        {
-            "name": p.name,
-            "type": p.type,
-            "value": slot.parameters[p.name],
-            "unit": p.unit,
-            "meaning": p.meaning,
-            "changed": slot.parameters[p.name] != p.default,
-        }
-        for p in slot.study.parameters
-    ]
-    return Job(
-        study=slot.study.name,
-        title=slot.study.title,
-        slot=slot.name,
-        fingerprint=slot.fingerprint,
-        code=slot.code,
-        data_version=slot.data_version,
-        pinned=tuple(slot.versions(root)),
-        notebook=notebook,
-        root=root,
-        folder=folder,
-        values=slot.parameters,
-        declared=declared,
-        timeout=timeout,
-        preload=preload,
-        forked=forked,
-        formats=slot.formats,
-        languages=slot.languages,
-        attempt=claim.token,
-        period=slot.period,
-        plan=slot.plan,
-        minimum_cell=slot.minimum_cell,
-    )
+    quiet = not (shown and sys.stderr.isatty())
+    with tqdm(total=total, unit=word("report", spoken()), disable=quiet, leave=False) as bar:
 
+        def tell(made: SlotReport) -> None:
+            if shown and made.status != "unchanged":
+                where = made.study if made.slot == "default" else f"{made.study} [{made.slot}]"
+                state = Term("FAILED" if made.status == "failed" else made.status)
+                told = say("{state}: {message}", state=state, message=as_message(sentence(made.message, spoken())))
+                what = Term("done") if made.status == "done" else told
+                took = Number(made.seconds, ".1f")
+                line = say("{report}: {what} ({seconds} s)", report=where, what=what, seconds=took)
+                bar.write(line.said(spoken()), file=sys.stderr)
+            bar.update()
 
-class _bar:
-    """A line per finished slot, and on a terminal a bar below them."""
-
-    def __init__(self, total: int, shown: bool) -> None:
-        from tqdm import tqdm
-
-        quiet = not (shown and sys.stderr.isatty())
-        self._shown, self._bar = shown, tqdm(total=total, unit=word("report", spoken()), disable=quiet, leave=False)
-
-    def __enter__(self):
-        self._bar.refresh()
-        return self._tell
-
-    def __exit__(self, *_: object) -> None:
-        self._bar.close()
-
-    def _tell(self, made: SlotReport) -> None:
-        if self._shown and made.status != "unchanged":
-            where = made.study if made.slot == "default" else f"{made.study} [{made.slot}]"
-            state = Term("FAILED" if made.status == "failed" else made.status)
-            told = say("{state}: {message}", state=state, message=as_message(sentence(made.message, spoken())))
-            what = Term("done") if made.status == "done" else told
-            took = Number(made.seconds, ".1f")
-            line = say("{report}: {what} ({seconds} s)", report=where, what=what, seconds=took)
-            self._bar.write(line.said(spoken()), file=sys.stderr)
-        self._bar.update()
+        bar.refresh()
+        yield tell
 
 
 def _unchanged(slot: Slot, root: Path) -> SlotReport:

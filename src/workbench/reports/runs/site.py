@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,8 @@ from workbench.recognised import sentence
 from workbench.reports.page.languages import NAMES, file_name
 from workbench.reports.page.languages import spoken as in_use
 from workbench.reports.page.said import but_numbers, was
-from workbench.reports.runs.slots import CUSTOMER, data_changed, read_manifest
+from workbench.reports.runs.slots import CUSTOMER, read_manifest
+from workbench.reports.runs.sources import data_changed, read_numbers, values_in
 from workbench.reports.runs.write import said_in
 
 TITLE = "Reports"
@@ -46,8 +46,10 @@ def write_site(root: Path, *, index_only: bool = False) -> Path:
     site = root / "reports" / "site"
     site.mkdir(parents=True, exist_ok=True)
     places = [m.parent for m in sorted(site.glob("*/*/manifest.json")) if m.parent.name[0] != "."]
-    shown = [place for place in places if not _of_one_customer(place)]
-    known = sorted(map(read_manifest, shown), key=lambda m: str(m.get("finished", "")), reverse=True)
+    manifests = {place: read_manifest(place) for place in places}
+    own = [[(p.get("name"), p.get("type")) for p in m.get("parameters", [])] for m in manifests.values()]
+    shown = [place for place, parameters in zip(places, own, strict=True) if CUSTOMER not in parameters]
+    known = sorted(map(manifests.__getitem__, shown), key=lambda m: str(m.get("finished", "")), reverse=True)
     whose = [m for manifest in known for m in (manifest, manifest.get("last_good")) if isinstance(m, dict)]
     spoken = tuple(dict.fromkeys(language for m in whose for language in m.get("languages", ["en"]))) or (in_use(),)
     pages = {}
@@ -61,11 +63,8 @@ def write_site(root: Path, *, index_only: bool = False) -> Path:
     for name, page in pages.items():
         with whole(site / name) as aside:
             aside.write_text(page, encoding="utf-8")
-    for left in (
-        set()
-        if index_only
-        else {path for pattern in _OURS for path in site.glob(pattern)} - {site / name for name in pages}
-    ):
+    ours = () if index_only else (path for pattern in _OURS for path in site.glob(pattern))
+    for left in {*ours} - {site / name for name in pages}:
         left.unlink()
     return site / "index.html"
 
@@ -170,10 +169,6 @@ def _with_history(entries: list[dict[str, Any]], language: str) -> dict[str, Any
     return newest | {"earlier": entries[-2::-1], "trend": drawn, "before": before}
 
 
-def _of_one_customer(folder: Path) -> bool:
-    return CUSTOMER in ((p.get("name"), p.get("type")) for p in read_manifest(folder).get("parameters", []))
-
-
 def _is_stale(manifest: Mapping[str, Any], root: Path) -> bool:
     """Whether there are other data now; of a source that can't be asked where it stands it is not known."""
     try:
@@ -188,10 +183,9 @@ def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any
     failed = manifest.get("status") != "done"
     kept = manifest.get("last_good")
     good = said_in(kept, language) if isinstance(kept, dict) and failed and (folder / "index.html").is_file() else {}
-    number = _first_number(folder)
+    number = next((n for n in read_numbers(folder)[:1] if n.get("value") is not None), None)
     period = str(manifest.get("period", ""))
     said = (good or manifest).get("error" if failed and not good else "headline", "")
-    source = next((str(p["value"]) for p in manifest.get("parameters", []) if p.get("name") == "source"), "")
     return {
         "study": folder.parent.name,
         "group": folder.name.removeprefix(period).lstrip(",") if period else folder.name,
@@ -200,7 +194,7 @@ def _entry(folder: Path, site: Path, root: Path, language: str) -> dict[str, Any
         "parameters": word(_parameters(manifest, folder), language),
         "status": manifest.get("status", "unreadable"),
         "stale": not failed and _is_stale(manifest, root),
-        "source": source,
+        "source": str(values_in(manifest).get("source", "")),
         "changed": _apart(manifest, folder, language),
         "where": next((provinces().get(str(p["value"])) for p in _changed(manifest) if p["name"] == "province"), None),
         "headline": sentence(said, language) if failed and not good else said,
@@ -270,11 +264,3 @@ def _figure(tiles: list[dict[str, str]] | None, number: dict[str, Any] | None, l
     if number is None:
         return {"label": "", "value": "", "interval": ""}
     return {"label": f"{number['name']} ({number['unit']})", "value": f"{number['value']:,.4g}", "interval": ""}
-
-
-def _first_number(folder: Path) -> dict[str, Any] | None:
-    try:
-        numbers = json.loads((folder / "results.json").read_text("utf-8"))
-        return numbers[0] if isinstance(numbers, list) and numbers and numbers[0].get("value") is not None else None
-    except (OSError, ValueError, AttributeError):
-        return None

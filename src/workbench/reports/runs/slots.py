@@ -12,11 +12,11 @@ import json
 import os
 import platform
 import re
-import tomllib
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,16 @@ from workbench.reports.page.languages import SPOKEN
 from workbench.reports.page.languages import languages as spoken_languages
 from workbench.reports.runs.parameters import Needs, Parameter, Value, declared, declared_needs, read_source, resolve
 from workbench.reports.runs.periods import Period, last_complete, parse
+from workbench.reports.runs.sources import (
+    check_source,
+    data_changed,
+    known_until,
+    mapping_of,
+    other_sources,
+    said_by,
+    version_folder,
+    warehouse_version,
+)
 from workbench.result import MINIMUM_CELL
 
 PACKAGE = Path(workbench.__file__).resolve().parent
@@ -62,31 +72,31 @@ class Study:
     @cached_property
     def cells(self) -> list[dict[str, Any]]:
         """Cells with kind, source and tags."""
-        try:
+        with self._named():
             return read_source(self.content)
-        except OSError as error:
-            raise WorkbenchError("notebook '{name}': {error}").of(self.path.name, str(error)) from error
-        except WorkbenchError as error:
-            raise self._wrong(error) from error
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """Parameters it declares."""
-        try:
-            return declared(self.cells)
-        except WorkbenchError as error:
-            raise self._wrong(error) from error
+        cells = self.cells
+        with self._named():
+            return declared(cells)
 
     @cached_property
     def needs(self) -> Needs | None:
         """What it needs of a source, as it declares it; None where it says nothing."""
-        try:
-            return declared_needs(self.cells)
-        except WorkbenchError as error:
-            raise self._wrong(error) from error
+        cells = self.cells
+        with self._named():
+            return declared_needs(cells)
 
-    def _wrong(self, error: WorkbenchError) -> WorkbenchError:
-        return WorkbenchError("notebook '{name}': {error}").of(self.path.name, error)
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        """Name the notebook in what is wrong with it."""
+        try:
+            yield
+        except (OSError, WorkbenchError) as error:
+            said = error if isinstance(error, WorkbenchError) else str(error)
+            raise WorkbenchError("notebook '{name}': {error}").of(self.path.name, said) from error
 
     def default(self, name: str) -> Value | None:
         """Give the declared value of a parameter; None where it has no such parameter."""
@@ -252,7 +262,7 @@ def make_slot(
     _require_covered(study, changed, period, source, root)
     _require_customer(study, values, source, root)
     version = warehouse_version(source, root)
-    others = _other_sources(values, source, root)
+    others = other_sources(values, source, root)
     slot = ",".join(filter(None, (label := period.label if period else "", name)))
     if not languages and not os.environ.get(SPOKEN):  # a clock without a locale keeps what somebody asked for
         languages = tuple(read_manifest(root / "reports" / "site" / study.name / slot).get("languages", ()))
@@ -316,25 +326,11 @@ def _moved(day: dt.date, start: dt.date, to: dt.date) -> dt.date:
     return dt.date(years, month + 1, min(to.day, calendar.monthrange(years, month + 1)[1]))
 
 
-def mapping_of(source: str, root: Path) -> Path:
-    """Where the mapping of a source stands, if it has one."""
-    return root / "data" / "mappings" / f"{source}.toml"
-
-
 def of_source(study: Study, file: Path) -> dict[str, Value]:
     """Give what the mapping of a source says of the study's parameters, for all studies or for it."""
     own, said = {p.name for p in study.parameters}, said_by(file)
     said = {k: v for k, v in said.items() if not isinstance(v, dict)} | said.get(study.name, {})
     return {k: v.isoformat() if isinstance(v, dt.date) else v for k, v in said.items() if k in own}
-
-
-def said_by(file: Path) -> dict[str, Any]:
-    """Give the `[parameters]` of a mapping; none of one that is being written, which stops no report."""
-    try:
-        said = tomllib.loads(file.read_text("utf-8")).get("parameters", {})
-    except (OSError, ValueError):
-        return {}
-    return said if isinstance(said, dict) else {}
 
 
 def _require_covered(
@@ -383,19 +379,6 @@ def _require_customer(study: Study, values: Mapping[str, Value], source: str, ro
         require_customer(open_warehouse(source, root=root), str(values[CUSTOMER[0]]))
 
 
-def known_until(source: str, root: Path) -> dt.date | None:
-    """Give the day before which all is known of a source (its `as_of` as ingested); None without a warehouse."""
-    version = warehouse_version(source, root)
-    return _known_until(source, version, root) if version else None
-
-
-@cache
-def _known_until(source: str, _version: str, root: Path) -> dt.date:
-    from workbench.warehouse import open_warehouse
-
-    return open_warehouse(source, root=root).as_of
-
-
 def _models(values: Mapping[str, Value], root: Path) -> dict[str, str]:
     """Give the digests of the models and rules that parameters name, and of no other: a new one outdates no report."""
     named = {value for value in values.values() if isinstance(value, str)}
@@ -405,43 +388,8 @@ def _models(values: Mapping[str, Value], root: Path) -> dict[str, str]:
     return {name: hashlib.sha256(files[name].read_bytes()).hexdigest() for name in read}
 
 
-def _other_sources(values: Mapping[str, Value], source: str, root: Path) -> dict[str, str]:
-    """Give the versions of the sources that parameters name beside `source`."""
-    named = sorted({value for value in values.values() if isinstance(value, str)} - {source, ""})
-    mapped = [name for name in named if (root / "data" / "mappings" / f"{name}.toml").is_file()]
-    return {name: version for name in mapped if (version := warehouse_version(name, root))}
-
-
 def _digest(known: Any) -> str:
     return hashlib.sha256(json.dumps(known, ensure_ascii=True, sort_keys=True).encode("ascii")).hexdigest()
-
-
-def check_source(source: str, root: Path) -> None:
-    """Refuse a source that has no mapping or no warehouse."""
-    known = sorted(path.stem for path in (root / "data" / "mappings").glob("*.toml"))
-    require_known("source", source, known, "data/mappings")
-    if not warehouse_version(source, root):
-        raise WorkbenchError("no warehouse of '{source}'. Run: workbench data ingest {source}").of(source)
-
-
-def warehouse_version(source: str, root: Path) -> str:
-    """Give the version of a source's warehouse, empty where it was not ingested; of one elsewhere, how it stands."""
-    if not re.fullmatch(r"[\w.-]+", source):
-        return ""
-    if b"engine" in (file.read_bytes() if (file := mapping_of(source, root)).is_file() else b""):
-        from workbench.warehouse import open_warehouse
-        from workbench.warehouse.connect import live_mapping
-
-        if live_mapping(source, root) is not None:
-            return open_warehouse(source, root=root).version
-    current = root / "data" / "warehouse" / source / "CURRENT"
-    names = current.read_text("utf-8", errors="replace").split() if current.is_file() else []
-    return names[0] if names else ""
-
-
-def version_folder(source: str, version: str, root: Path) -> Path | None:
-    """Give the folder of a warehouse's version; None where there is no version."""
-    return root / "data" / "warehouse" / source / version if version else None
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -460,30 +408,6 @@ def is_done(slot: Slot, root: Path) -> bool:
         return False
     same = manifest.get("fingerprint") == slot.fingerprint
     return same or (bool(slot.code) and manifest.get("code") == slot.code and not data_changed(manifest, root))
-
-
-def data_changed(manifest: Mapping[str, Any], root: Path) -> bool:
-    """Say whether the data that a run read are not those of now."""
-    source = next((str(p["value"]) for p in manifest.get("parameters", []) if p["name"] == "source"), "")
-    return inputs_changed(source, {"version": manifest.get("data_version", "")} | manifest.get("inputs", {}), root)
-
-
-def inputs_changed(source: str, inputs: Mapping[str, Any], root: Path) -> bool:
-    """Say whether a warehouse is another than that of a run's `inputs`, and a table that it read differs."""
-    version = warehouse_version(source, root)
-    if inputs["version"] == version:
-        return False
-    read, now = inputs.get("tables", {}), table_digests(source, version, root)
-    return not read or any(now.get(name) != digest for name, digest in read.items())
-
-
-def table_digests(source: str, version: str, root: Path) -> dict[str, str]:
-    """Give the digest of each table of a warehouse's version; none where it has none."""
-    try:
-        folder = version_folder(source, version, root)
-        return json.loads((folder / "tables.json").read_text("utf-8")) if folder else {}
-    except (OSError, ValueError):
-        return {}
 
 
 def folder_name(values: Mapping[str, Value]) -> str:

@@ -18,7 +18,7 @@ from workbench.messages import say
 from workbench.reports.runs.execute import prepare_worker, run_job, write_failed
 from workbench.reports.runs.folders import sweep
 from workbench.reports.runs.job import Job
-from workbench.reports.runs.ledger import TRANSIENT, born
+from workbench.reports.runs.ledger import born
 from workbench.reports.runs.stops import starting
 
 RENEWED_AFTER = 100
@@ -140,4 +140,4 @@ def _result(future: Future[dict[str, Any]], job: Job, seconds: float) -> dict[st
         message = say("its worker process ended without an answer, most likely for want of memory. Try --jobs 1.")
     except Exception as error:
         message = say("the report could not be made: {kind}: {error}", kind=type(error).__name__, error=str(error))
-    return write_failed(job, message, seconds, kind=TRANSIENT)
+    return write_failed(job, message, seconds, passes=True)

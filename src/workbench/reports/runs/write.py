@@ -92,36 +92,37 @@ def write_report(job: Job, notebook: Any, said: Said, manifest: dict[str, Any]) 
 
     nbformat.write(notebook, job.folder / "report.ipynb")
     write_json(job.folder / "results.json", said.quantities)
-    for language in job.languages:
+    for language in job.slot.languages:
         in_it = translated(notebook, language)
         told = said if language == "en" else gather(in_it)
         if language != "en":
             about = {"headline": told.headline, "decision": told.decision, "tiles": told.tiles}
-            manifest.setdefault("said", {})[language] = {"title": title_of(in_it, job.title), **about}
+            manifest.setdefault("said", {})[language] = {"title": title_of(in_it, job.slot.study.title), **about}
         _write_language(job, in_it, told, manifest, language)
 
 
 def _write_language(job: Job, notebook: Any, said: Said, manifest: dict[str, Any], language: str) -> None:
     """Write page, paper and sheets in a language; the first has the plain names, and the workbook alone."""
-    title, first = title_of(notebook, job.title) if language != "en" else job.title, language == job.languages[0]
+    slot, first = job.slot, language == job.slot.languages[0]
+    title = title_of(notebook, slot.study.title) if language != "en" else slot.study.title
     told, colon = said_facts(_facts(manifest), language), "：" if language == "zh" else ": "
     lines = [
-        ("study", job.study, title),
+        ("study", slot.study.name, title),
         *(
             (_code(p, language), p["value"], colon.join(filter(None, (p["unit"], p["meaning"]))))
             for p in told["parameters"]
         ),
-        ("data version", job.data_version, ""),
+        ("data version", slot.data_version, ""),
         *(("refused data", sentence, "") for sentence in told["refusals"]),
         *(("warning", sentence, "") for sentence in told["warnings"]),
         ("finished", manifest["finished"], say("{n} s", n=Number(manifest["seconds"], ".1f"))),
         *((name, version, "version") for name, version in manifest["versions"].items()),
-        ("fingerprint", job.fingerprint, "of notebook, package, data, parameters and lock"),
+        ("fingerprint", slot.fingerprint, "of notebook, package, data, parameters and lock"),
     ]
     lines = [(word(name, language), value, word(note, language)) for name, value, note in lines]
     links = [_link("results.json", "Numbers (json)", language), _link("report.ipynb", "Notebook", language)]
     said_of = [f"{named(p['name'], language, 'parameter')}{colon}{_told(p, language)}" for p in told["parameters"]]
-    version = say("data version {version}, {finished}", version=job.data_version or "none", finished=told["finished"])
+    version = say("data version {version}, {finished}", version=slot.data_version or "none", finished=told["finished"])
     facts = [
         ("；" if language == "zh" else "; ").join(said_of),
         version.said(language),
@@ -138,30 +139,30 @@ def _write_language(job: Job, notebook: Any, said: Said, manifest: dict[str, Any
         "xlsx": ("tables.xlsx", "Tables (xlsx)", lambda path: sheets.write_sheets(path, said.tables, lines, language)),
     }
     for form, (name, text, write) in writers.items():
-        if form not in job.formats or (form == "xlsx" and not first):
+        if form not in slot.formats or (form == "xlsx" and not first):
             continue
-        name = file_name(name, language, job.languages)
+        name = file_name(name, language, slot.languages)
         if why := _costs(write, job.folder / name):
             manifest["lacking"][form] = without_paths(why, job.root)
         else:
             links.insert(0, _link(name, text, language))
-    if "xlsx" in job.formats and not first and (job.folder / "tables.xlsx").is_file():
+    if "xlsx" in slot.formats and not first and (job.folder / "tables.xlsx").is_file():
         links.insert(1, _link("tables.xlsx", "Tables (xlsx)", language))
-    others = [other for other in job.languages if other != language]
-    links += [{"href": file_name("index.html", o, job.languages), "text": NAMES[o], "language": o} for o in others]
+    others = [other for other in slot.languages if other != language]
+    links += [{"href": file_name("index.html", o, slot.languages), "text": NAMES[o], "language": o} for o in others]
     told["lacking"] = {form: sentence(why, language) for form, why in manifest["lacking"].items()}
     told["index"] = f"../../index.{language}.html" if others else "../../index.html"
     told["before"] = before
     made = page.report_page(notebook, title=title, facts=told, links=links)
-    (job.folder / file_name("index.html", language, job.languages)).write_text(made, encoding="utf-8")
+    (job.folder / file_name("index.html", language, slot.languages)).write_text(made, encoding="utf-8")
 
 
 def _before(job: Job, language: str, labels: list[str]) -> dict[str, str]:
     """Say what each key figure was in the report of the period before, by what the figure is called now."""
-    rest = job.slot.removeprefix(job.period)
-    folders = job.published.parent.glob("*/manifest.json") if job.period else ()
+    rest = job.slot.name.removeprefix(job.slot.period)
+    folders = job.slot.folder(job.root).parent.glob("*/manifest.json") if job.slot.period else ()
     there = {folder.parent.name.removesuffix(rest): folder.parent for folder in folders}
-    earlier = sorted(label for label in there if len(label) == len(job.period) and label < job.period)
+    earlier = sorted(label for label in there if len(label) == len(job.slot.period) and label < job.slot.period)
     for period in reversed(earlier):
         if there[period].name != f"{period}{rest}":
             continue
@@ -199,7 +200,7 @@ def write_failure(job: Job, notebook: Any, failure: Failure, manifest: Mapping[s
     import nbformat
 
     nbformat.write(notebook, job.folder / "failed.ipynb")
-    language = job.languages[0]
+    language = job.slot.languages[0]
     shown: dict[str, Any] = {"message": sentence(manifest["error"], language), "cell": None}
     shown |= {"section": "", "source": "", "traceback": without_paths(failure.traceback, job.root)}
     if failure.cell is not None and failure.cell < len(notebook.cells):
@@ -207,9 +208,10 @@ def write_failure(job: Job, notebook: Any, failure: Failure, manifest: Mapping[s
         headings = [h for c in before if c.cell_type == "markdown" for h in _HEADING.findall(c.source)]
         ours = [c for c in before if c.cell_type == "code" and "injected-parameters" not in c.metadata.get("tags", [])]
         shown |= {"cell": len(ours), "section": headings[-1] if headings else "", "source": before[-1].source}
-    kept = (job.published / "index.html").is_file()
+    kept = (job.slot.folder(job.root) / "index.html").is_file()
     links = [_link("failed.ipynb", "Notebook as far as it came", language)]
-    title, facts = title_of(translated(notebook, language), job.title), said_facts(_facts(manifest), language)
+    title = title_of(translated(notebook, language), job.slot.study.title)
+    facts = said_facts(_facts(manifest), language)
     made = page.failure_page(title=title, facts=facts, links=links, failure=shown, kept=kept, language=language)
     (job.folder / "failure.html").write_text(made, encoding="utf-8")
 

@@ -8,6 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from datetime import date
 
+from workbench.days import month_after
 from workbench.warehouse.draft.sample import NOTHING, Sample, month_end
 from workbench.warehouse.sql import literal, quoted
 
@@ -131,23 +132,17 @@ def _dated(
         return {date(year, month, 1): name for (year, month), name in found.items()}, ""
     if min(months) < 0:  # numbers, the first of which is the first month, or 0 the last
         order = sorted(months, reverse=0 not in months)
-        last = near.replace(day=1) if near else _before(today, 1)
-        days = {_before(last, len(order) - 1 - i): found[0, number] for i, number in enumerate(order)}
+        last = near.replace(day=1) if near else month_after(today, -1)
+        days = {month_after(last, i + 1 - len(order)): found[0, number] for i, number in enumerate(order)}
         return days, f"are {said} the months {min(days):%Y-%m} to {max(days):%Y-%m}, {days[max(days)]} the last?"
     ends = [m for m in months if m % 12 + 1 not in months] or [months[-1 if (months[1] - months[0]) % 12 == 1 else 0]]
     file = f"{sample.path.stem} {sample.options.get('sheet', '')}"
     named, why = set(re.findall(r"(?<!\d)(20\d\d)(?!\d{3}|\d$)", file)), "by the name of the file"
     if len(named) != 1:
         years = [day for y in range(1999, today.year + 1) if (day := date(y, ends[0], 1)) <= today]
-        begun = [day for day in years if near and day >= _before(near, LATE)]  # bills come later than who joined
+        begun = [day for day in years if near and day >= month_after(near, -LATE)]  # bills come later than who joined
         named = {f"{min(begun, default=[day for day in years if near or month_end(day) < today][-1]):%Y}"}
         why = "for no heading names a year"
     last = date(int(min(named)), ends[0], 1)
-    days = {_before(last, (ends[0] - month) % 12): name for (_, month), name in found.items()}
+    days = {month_after(last, -((ends[0] - month) % 12)): name for (_, month), name in found.items()}
     return days, f"{said} are taken for {min(days):%Y-%m} to {max(days):%Y-%m}, {why}. Right?"
-
-
-def _before(month: date, n: int) -> date:
-    """The first day of the month n months before."""
-    number = month.year * 12 + month.month - 1 - n
-    return date(number // 12, number % 12 + 1, 1)

@@ -14,7 +14,6 @@ import pandas as pd
 import pyarrow as pa
 
 from workbench.errors import WorkbenchError
-from workbench.messages import say
 from workbench.warehouse.engines.render import Work, lacking
 
 _SPARK = re.compile(r"local(\[.*\])?|yarn|(spark|sc|k8s)://.+")
@@ -72,5 +71,5 @@ def engine_of(url: str, schema: str = "") -> Engine:
     except ModuleNotFoundError as error:
         raise lacking(error.name or "", "postgres" if error.name == "psycopg" else "spark") from None
     raise WorkbenchError(
-        say("no engine is called so. Write postgresql://host/database, spark://host:port, sc://host, yarn or local[*].")
+        "no engine is called so. Write postgresql://host/database, spark://host:port, sc://host, yarn or local[*]."
     )

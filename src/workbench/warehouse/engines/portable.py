@@ -12,7 +12,6 @@ from typing import Any
 from sqlglot import exp
 
 from workbench.errors import WorkbenchError
-from workbench.messages import say
 from workbench.warehouse.engines.render import parsed
 
 FUNCTIONS = {
@@ -37,13 +36,8 @@ def require_portable(sql: str) -> None:
     for node in faults(parsed(sql)):
         line = min((n.meta["line"] for n in node.walk() if "line" in n.meta), default=1)
         raise WorkbenchError(
-            say(
-                "line {line} of the query: {text} does not mean the same on every engine. docs/features.md says what "
-                "does.",
-                line=line,
-                text=node.sql(dialect="duckdb", comments=False)[:80],
-            )
-        )
+            "line {line} of the query: {text} does not mean the same on every engine. docs/features.md says what does."
+        ).of(line, node.sql(dialect="duckdb", comments=False)[:80])
 
 
 def faults(tree: Any) -> Iterator[Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -13,7 +14,6 @@ import pyarrow as pa
 import pyarrow.csv
 
 from workbench.errors import WorkbenchError
-from workbench.messages import say
 from workbench.warehouse.engines.render import Rendered, Work, quoted, rendered
 
 _NUMERIC = 1700
@@ -156,7 +156,7 @@ class Postgres:
                 yield write
         except psycopg.Error as error:  # also of the commit
             why = str(error).strip().splitlines()[0]
-            raise WorkbenchError(say("table {table} can't be written: {why}.", table=name, why=why)) from None
+            raise WorkbenchError("table {table} can't be written: {why}.").of(name, why) from None
 
     def close(self) -> None:
         """Let the connection go, and all that stands on it."""
@@ -212,8 +212,7 @@ class Postgres:
         values: Sequence[Any]
         for column, values in zip(described, columns, strict=True):
             if column.type_code not in _TYPES:
-                said = say("column '{column}' has a type that no study reads. Cast it there.", column=column.name)
-                raise WorkbenchError(said)
+                raise WorkbenchError("column '{column}' has a type that no study reads. Cast it there.").of(column.name)
             if column.type_code == _NUMERIC:
                 values = [None if value is None else float(value) for value in values]
             arrays.append(pa.array(values, _TYPES[column.type_code]))
@@ -229,8 +228,7 @@ class Postgres:
         return self._con
 
 
-def _name(text: str) -> str:
-    return quoted(text, "postgres")
+_name = partial(quoted, dialect="postgres")
 
 
 def _sql_type(kind: pa.DataType) -> str:

@@ -108,9 +108,9 @@ def parsed(sql: str) -> Any:
     try:
         tree = sqlglot.parse_one(sql, read="duckdb")
     except sqlglot.errors.SqlglotError as error:
-        raise WorkbenchError(say("the query can't be read: {why}", why=str(error).splitlines()[0])) from None
+        raise WorkbenchError("the query can't be read: {why}").of(str(error).splitlines()[0]) from None
     if not isinstance(tree, exp.Query):
-        raise WorkbenchError(say("the query is no single SELECT: {sql}", sql=sql[:80]))
+        raise WorkbenchError("the query is no single SELECT: {sql}").of(sql[:80])
     return tree
 
 
@@ -120,7 +120,7 @@ def _text(tree: Any, dialect: str) -> str:
     try:
         return tree.sql(dialect=dialect, unsupported_level=sqlglot.ErrorLevel.RAISE, comments=False)
     except sqlglot.errors.UnsupportedError as error:
-        raise WorkbenchError(say("{engine} can't say this: {why}", engine=dialect, why=str(error))) from None
+        raise WorkbenchError("{engine} can't say this: {why}").of(dialect, str(error)) from None
 
 
 def _put(tree: Any, parameters: Sequence | Mapping, exp: Any) -> None:
@@ -131,7 +131,7 @@ def _put(tree: Any, parameters: Sequence | Mapping, exp: Any) -> None:
         name = getattr(name, "name", name)
         if not given if not name else not isinstance(parameters, Mapping) or name not in parameters:
             asked = f"${name}" if name else "?"
-            raise WorkbenchError(say("the query asks for {name}, which was not given", name=asked))
+            raise WorkbenchError("the query asks for {name}, which was not given").of(asked)
         place.replace(literal(parameters[name] if isinstance(parameters, Mapping) else given.pop(0), exp))
 
 
@@ -151,7 +151,7 @@ def literal(value: Any, exp: Any) -> Any:
         return exp.cast(exp.Literal.string(value.isoformat()), "date")
     if isinstance(value, str):
         return exp.Literal.string(value)
-    raise WorkbenchError(say("a {kind} can't be a parameter of a query", kind=type(value).__name__))
+    raise WorkbenchError("a {kind} can't be a parameter of a query").of(type(value).__name__)
 
 
 def _lift(tree: Any, exp: Any) -> None:

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from workbench.errors import WorkbenchError
 from workbench.messages import say
-from workbench.warehouse.engines.render import Rendered, Work, rendered
+from workbench.warehouse.engines.render import Rendered, Work, quoted, rendered
 
 # Without the first, days hang on the machine; the second is the default of Spark 4 and not of 3.5.
 _SETTINGS = {
@@ -28,6 +28,12 @@ _SETTINGS = {
     "spark.sql.timestampType": "TIMESTAMP_NTZ",
 }
 _AT_START = {"spark.ui.enabled": "false", "spark.ui.showConsoleProgress": "false"}
+_TYPES = {
+    "VARCHAR": "STRING",
+    "TIMESTAMP": "TIMESTAMP_NTZ",
+    "MAP(VARCHAR, DOUBLE)": "MAP<STRING, DOUBLE>",
+    "MAP(VARCHAR, VARCHAR)": "MAP<STRING, STRING>",
+}
 _LOCAL = {"spark.sql.shuffle.partitions": "8"}
 
 
@@ -67,9 +73,7 @@ class Spark:
 
     def column(self, name: str, kind: str) -> str:
         """A column as a canonical one; texts sort by code point anyway."""
-        sql_type = {"VARCHAR": "STRING", "TIMESTAMP": "TIMESTAMP_NTZ"}.get(kind, kind)
-        maps = {"MAP(VARCHAR, DOUBLE)": "MAP<STRING, DOUBLE>", "MAP(VARCHAR, VARCHAR)": "MAP<STRING, STRING>"}
-        return f"CAST({name} AS {maps.get(kind, sql_type)})"
+        return f"CAST({name} AS {_TYPES.get(kind, kind)})"
 
     def full_name(self, table: str) -> str:
         """A table as a statement names it, apart from the view of the same name."""
@@ -99,7 +103,7 @@ class Spark:
         with self._lock, self._standing(self._connected(), query, {}):
             found = self._connected().sql(query.last)
             plain = [
-                f"CAST({_ticked(n)} AS DOUBLE) AS {_ticked(n)}" if k.startswith("decimal") else _ticked(n)
+                f"CAST({_name(n)} AS DOUBLE) AS {_name(n)}" if k.startswith("decimal") else _name(n)
                 for n, k in found.dtypes
             ]
             with warnings.catch_warnings():
@@ -132,8 +136,8 @@ class Spark:
         session, part = self._connected(), f"{name}_{uuid.uuid4().hex[:8]}"
         catalogs = session.conf.get("spark.sql.catalogImplementation", "in-memory")
         if "/" in self._schema or (catalogs == "in-memory" and self._schema.count(".") == 0):
-            raise WorkbenchError(say("a table needs a catalog that stays, and this Spark has none. Name a file."))
-        full, made = [f"{self._schema}.{_ticked(n)}" for n in (name, part)], False
+            raise WorkbenchError("a table needs a catalog that stays, and this Spark has none. Name a file.")
+        full, made = [f"{self._schema}.{_name(n)}" for n in (name, part)], False
 
         def write(rows: pa.Table) -> None:
             nonlocal made
@@ -142,15 +146,13 @@ class Spark:
 
         try:
             if session.catalog.tableExists(full[0]):
-                raise WorkbenchError(
-                    say("table {table} can't be written: {why}.", table=name, why=say("it is there already"))
-                )
+                raise WorkbenchError("table {table} can't be written: {why}.").of(name, say("it is there already"))
             yield write
             if made:
                 session.sql(f"ALTER TABLE {full[1]} RENAME TO {full[0]}")
         except PySparkException as error:
             why = str(error).strip().splitlines()[0]
-            raise WorkbenchError(say("table {table} can't be written: {why}.", table=name, why=why)) from None
+            raise WorkbenchError("table {table} can't be written: {why}.").of(name, why) from None
         finally:
             with suppress(Exception):
                 session.sql(f"DROP TABLE IF EXISTS {full[1]}")
@@ -193,7 +195,7 @@ class Spark:
         names = sorted(path.name.removesuffix(".parquet") for path in Path(self._schema).glob("*.parquet"))
         for name in names:
             if [other.lower() for other in names].count(name.lower()) > 1:
-                raise WorkbenchError(say("two tables are called {table}: letters are of no matter there.", table=name))
+                raise WorkbenchError("two tables are called {table}: letters are of no matter there.").of(name)
             self._connected().read.parquet(f"{self._schema}/{name}.parquet").createOrReplaceTempView(f"file_{name}")
         return names
 
@@ -261,8 +263,7 @@ def _frame(session: Any, table: pa.Table) -> Any:
     return session.createDataFrame(rows, from_arrow_schema(table.schema, prefer_timestamp_ntz=True))
 
 
-def _ticked(name: str) -> str:
-    return "`" + name.replace("`", "``") + "`"
+_name = partial(quoted, dialect="spark")
 
 
 def _plain(frame: Any) -> pa.Table:

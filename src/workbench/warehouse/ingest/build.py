@@ -7,8 +7,7 @@ are taken together: what other tables refuse, and keys that stand twice.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
@@ -18,23 +17,23 @@ from typing import Any
 import duckdb
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from workbench.errors import WorkbenchError
-from workbench.messages import Listed, Named, Number, say
+from workbench.messages import Listed, Named, exact, say
 from workbench.refused import in_words
-from workbench.warehouse import clear, schema
+from workbench.warehouse import schema
+from workbench.warehouse.ingest.blocks import PREPARED, FileBlock, Input, Mapping, Origin
 from workbench.warehouse.ingest.decided import Decided
 from workbench.warehouse.ingest.forgotten import FORGOTTEN, Forgotten
 from workbench.warehouse.ingest.identity import circles, unite
-from workbench.warehouse.ingest.known import Parents
-from workbench.warehouse.ingest.lines import MALFORMED
-from workbench.warehouse.ingest.mapping import PREPARED, FileBlock, Mapping, Origin
+from workbench.warehouse.ingest.known import Looks, Parents
 from workbench.warehouse.ingest.months import Months
 from workbench.warehouse.ingest.parts import BY_MONTH, Part, Parts, PartWriter, digest_of
-from workbench.warehouse.ingest.read import Batch, batches, with_texts
-from workbench.warehouse.ingest.repairs import Repairs, without
+from workbench.warehouse.ingest.prepare import prepare
+from workbench.warehouse.ingest.read import Batch
+from workbench.warehouse.ingest.records import MEMORY, Preparation, RawFile, Records, registered
+from workbench.warehouse.ingest.repairs import Repairs
 from workbench.warehouse.ingest.rules import (
     REPLACED,
     SET_ASIDE,
@@ -46,43 +45,12 @@ from workbench.warehouse.ingest.rules import (
     lookup_relation,
     refused_keys,
     repeated,
-    with_record,
 )
 from workbench.warehouse.ingest.warned import Watch
 from workbench.warehouse.pseudonyms import Pseudonyms
 from workbench.warehouse.rulebook import STOP
 from workbench.warehouse.sql import literal, without_bar
 from workbench.warehouse.stored import parquet
-from workbench.warehouse.texts import one_width
-
-MEMORY = "2GB"
-MOST_KEPT = 200_000_000
-MOST_ASIDE = 50_000
-
-
-@dataclass(frozen=True)
-class RawFile:
-    """A file to be read: its block, place, name for people, digest of its content, and size and time of change."""
-
-    block: FileBlock
-    path: Path
-    name: str
-    digest: str
-    state: tuple[int, int]
-
-
-@dataclass(frozen=True)
-class Preparation:
-    """What a prepare step took of a file: records, lines, how many stand in its result, and those that do not.
-
-    `refused` has a row a record: file, line, reason, text.
-    """
-
-    file: RawFile
-    raw: int
-    lines: int
-    accepted: int
-    refused: pa.Table
 
 
 @dataclass
@@ -101,42 +69,52 @@ class _Entry:
     part: Part | None = None
 
 
+@dataclass
 class Build:
-    """Builds one version of a warehouse in the folder `place`."""
+    """Builds one version of a warehouse in the folder `place`, with the parts of versions before."""
 
-    def __init__(
-        self,
-        mapping: Mapping,
-        files: list[RawFile],
-        pseudonyms: Pseudonyms | None,
-        place: Path,
-        version: str,
-        progress: Callable[[str], None],
-        repairs: Repairs,
-        forgotten: Forgotten,
-        parts: Parts,
-        taken: Iterable[Preparation] = (),
-        decided: Decided | None = None,
-    ) -> None:
-        self.mapping, self.files, self.pseudonyms = mapping, files, pseudonyms
-        self.place, self.version, self.progress = place, version, progress
-        self.repairs, self.forgotten = repairs, forgotten
-        self.taken = list(taken)
-        self.decided, self.united = decided or Decided("", place), False
-        self.notes: list[str] = []
-        self.filled: dict[str, str] = {}
-        self.entries: list[_Entry] = []
-        self.unchecked: dict[str, None] = {}
-        self.masked: dict[str, int] = {}
-        self.parts, self.months = parts, Months(place, parts.before)
-        self.kept: dict[int, list[pa.Table]] = {}
-        self.reread: set[int] = set()
-        self.checks: dict[Any, tuple[FileBlock, Check]] = {}
-        self.seen: dict[str, pd.DataFrame] = {}
+    mapping: Mapping
+    files: list[RawFile]
+    pseudonyms: Pseudonyms | None
+    repairs: Repairs
+    forgotten: Forgotten
+    decided: Decided
+    known: Looks
+    place: Path
+    version: str
+    progress: Callable[[str], None]
+    parts: Parts
+    united: bool = False
+    notes: list[str] = field(default_factory=list)
+    filled: dict[str, str] = field(default_factory=dict)
+    entries: list[_Entry] = field(default_factory=list)
+    unchecked: dict[str, None] = field(default_factory=dict)
+    masked: dict[str, int] = field(default_factory=dict)
+    checks: dict[Any, tuple[FileBlock, Check]] = field(default_factory=dict)
+    seen: dict[str, pd.DataFrame] = field(default_factory=dict)
 
-    def run(self, notes: list[str]) -> None:
-        """Fill every table, check that the account balances, and write what is to be known about the version."""
-        self.con = duckdb.connect()
+    def run(self, notes: list[str]) -> list[list[Any]]:
+        """Run the steps, fill every table, check that the account balances, and describe the version.
+
+        Gives what `digests.ROWS` is of the detail records, month by month.
+        """
+        made = prepare(self.mapping, self.files, self.place)
+        for file in made.files:
+            self.repairs.follow(file.name, file.digest, file.path, file.block)
+        paths = [block.path for block in self.mapping.files]
+        mapped = [file for file in self.files if not isinstance(file.block, Input)] + made.files
+        self.files, self.taken = sorted(mapped, key=lambda file: paths.index(file.block.path)), made.taken
+        self._fill_all([*notes, *made.notes])
+        fingerprint = self.pseudonyms.fingerprint if self.pseudonyms else ""
+        self.known.write(self.place, self.judged.by.values(), fingerprint)
+        (self.place / "stage.duckdb").unlink()
+        for name in ("spill", "prepare"):
+            shutil.rmtree(self.place / name, ignore_errors=True)
+        return self.watch.records
+
+    def _fill_all(self, notes: list[str]) -> None:
+        self.con, self.months = duckdb.connect(), Months(self.place, self.parts.before)
+        self.records = Records(self.con, self.pseudonyms, self.repairs, self.forgotten, self.parts)
         self.judged = Parents(self.con, self.filled)
         self.watch = Watch(self.con, self.mapping.rulebook, self.mapping.as_of)
         try:
@@ -159,8 +137,6 @@ class Build:
             self.con.execute("DETACH stage; CHECKPOINT")
         finally:
             self.con.close()
-        (self.place / "stage.duckdb").unlink()
-        shutil.rmtree(self.place / "spill", ignore_errors=True)
 
     def _prepare(self) -> None:
         without_bar(self.con)
@@ -215,7 +191,7 @@ class Build:
         for entry in entries:
             entry.quarantined = aside.get(entry.number, 0)
             counts = {"n": entry.raw, "accepted": entry.accepted, "quarantined": entry.quarantined}
-            said = {name: Number(n, ",d") for name, n in counts.items()}
+            said = {name: exact(n) for name, n in counts.items()}
             self.progress(
                 say("{file}: {n} records = {accepted} accepted + {quarantined} quarantined", file=entry.file, **said)
             )
@@ -226,7 +202,7 @@ class Build:
         entry = self._entry(taken.file.name, block.table, block.most_refused)
         entry.raw, entry.lines, entry.accepted = taken.raw, taken.lines, taken.accepted
         gone = pa.array(self.forgotten.named(taken.refused.column("text").to_pylist()), pa.bool_())
-        with self._registered("refused", taken.refused.append_column("gone", gone)):
+        with registered(self.con, "refused", taken.refused.append_column("gone", gone)):
             self.con.execute(
                 f"INSERT INTO stage.quarantine SELECT {entry.number}, line, {literal(entry.table)}, "
                 f"[if(gone, {literal(FORGOTTEN)}, reason)], if(gone, 'null', to_json(text)), NULL, false FROM refused"
@@ -246,7 +222,7 @@ class Build:
         if of in self.checks:
             return self.checks[of][1]
         check = build(block, prefix, self.filled, self.mapping.rulebook, self.mapping.as_of, typed)
-        check = replace(check, united=self.united)
+        check.united = self.united
         for lookup in check.lookups:
             self.con.execute(f"CREATE TEMP TABLE IF NOT EXISTS {lookup_relation(lookup)} AS {lookup.sql}")
         self.checks[of] = block, check
@@ -273,21 +249,11 @@ class Build:
             self.unchecked |= dict.fromkeys(check.unchecked)
             if part is None or not (are_good or not self.judged.refuse([(part, check)])):
                 checks = partial(self._check, file.block, file.name)
-                part = self._make(name, entry, file.block, checks, self._batches(file))
+                part = self.records.make(name, entry.number, file.block, checks, self.records.batches(file))
             self._take(entry, part, check)
             for column, count in part.masked.items():
                 where = f"{column} of {file.block.path} ({file.block.table.name})"
                 self.masked[where] = self.masked.get(where, 0) + count
-
-    def _batches(self, file: RawFile) -> Iterator[tuple[Batch, bool]]:
-        """The records of a file, the repaired ones last, and whether clear texts are hidden in them already."""
-        lines, numbers = self.repairs.lines(file.name, file.block), dict[int, int]()
-        for batch in batches(file.path, file.block):
-            batch, gone = without(batch, lines)
-            numbers |= gone
-            yield batch, False
-        if repaired := self.repairs.batch(file.name, file.block, numbers):
-            yield repaired, True
 
     def _rows(self, table: schema.TableSchema) -> None:
         """Take the rows that the mapping itself holds; a bad one is the mapping's fault."""
@@ -296,13 +262,11 @@ class Build:
         block = FileBlock(self.mapping.file.name, table, "parquet", origins)
         rows = self.mapping.rows[table.name]
         texts = {name: pa.array([row.get(name) for row in rows], pa.string()) for name in columns}
-        numbers = pa.array(range(1, len(rows) + 1), pa.int64())
-        batch = Batch(
-            pa.table({**texts, "#line": numbers, "#record": numbers}), MALFORMED.empty_table(), len(rows), len(rows)
-        )
+        numbers = range(1, len(rows) + 1)
+        batch = Batch.of(pa.table(texts), numbers, numbers)
         entry, check = self._entry(self.mapping.file.name, table), self._check(block)
         name = self.parts.name(block, rows)
-        self._take(entry, self._make(name, entry, block, lambda typed: check, [(batch, False)]), check)
+        self._take(entry, self.records.make(name, entry.number, block, lambda typed: check, [(batch, False)]), check)
         bad = self.con.execute(
             'SELECT "#line", reasons[1] FROM stage.quarantine WHERE "#file" = ? ORDER BY ALL', [entry.number]
         ).fetchall()
@@ -312,53 +276,6 @@ class Build:
     def _bad_row(self, line: int, table: schema.TableSchema, reason: str) -> WorkbenchError:
         row, why, at = str(line), Named(reason, in_words(reason, "zh")), self.mapping.file.name
         return WorkbenchError("row {line} of {table} in [[rows]]: {reason}. Mend it.").of(row, table.name, why, at=at)
-
-    def _make(
-        self,
-        name: str,
-        entry: _Entry,
-        block: FileBlock,
-        checks: Callable[[frozenset[str]], Check],
-        several: Iterable[tuple[Batch, bool]],
-    ) -> Part:
-        """Read a file, batch after batch: what is accepted, and what is not. `checks` of columns that are no texts."""
-        as_texts = checks(frozenset())
-        with self.parts.writer(name, block.table) as writer:
-            bad: list[pa.Table] = []
-            for batch, hidden in several:
-                writer.records, writer.lines = writer.records + batch.records, writer.lines + batch.lines
-                columns, masked = self._with_keys(block, as_texts, batch.columns, hidden=hidden)
-                for column, count in masked.items():
-                    writer.masked[column] = writer.masked.get(column, 0) + count
-                check = checks(frozenset(f.name for f in batch.columns.schema if not pa.types.is_string(f.type)))
-                with self._registered("batch", columns):
-                    checked = self.con.sql(check.select("batch")).to_arrow_table()
-                if (gone := self.forgotten.rows(checked)) is not None:
-                    writer.passing |= self.forgotten.has_numbers(checked.filter(gone))
-                    self._leave_out(writer, block.table, checked.column("#line").filter(gone))
-                    checked = checked.filter(pc.invert(gone))
-                flags = checked.column("#bad")
-                lines = checked.column("#line").filter(flags)
-                good = checked.filter(pc.invert(flags)) if len(lines) else checked
-                writer.rows(self.forgotten.without_numbers(good.drop_columns("#bad")))
-                bad += [with_texts(_at(columns, lines))] if len(lines) else []
-                if sum(rows.num_rows for rows in bad) > MOST_ASIDE:
-                    self._write_aside(writer, block, as_texts, bad)
-                    bad = []
-                if batch.malformed.num_rows:
-                    self._write_malformed(writer, block, batch.malformed)
-                self._keep(entry, columns)
-            if bad:
-                self._write_aside(writer, block, as_texts, bad)
-            return writer.part()
-
-    def _keep(self, entry: _Entry, columns: pa.Table) -> None:
-        """Keep records at hand while it may turn out that their key stands twice; many are read again then."""
-        if entry.table != BY_MONTH and entry.number not in self.reread:
-            self.kept.setdefault(entry.number, []).append(columns)
-            if sum(rows.nbytes for kept in self.kept.values() for rows in kept) > MOST_KEPT:
-                self.reread |= set(self.kept)
-                self.kept.clear()
 
     def _take(self, entry: _Entry, part: Part, check: Check) -> None:
         """Count a part in, and judge again what it had not accepted."""
@@ -379,64 +296,6 @@ class Build:
             writer.close()
             entry.accepted += released.num_rows
             entry.rows += writer.files()
-
-    def _with_keys(
-        self, block: FileBlock, check: Check, columns: pa.Table, *, hidden: bool
-    ) -> tuple[pa.Table, dict[str, int]]:
-        """Identifiers in one form, and the pseudonyms of clear texts, unless they are `hidden` already.
-
-        Numbers in free texts are masked, and counted by column; identifiers that are clear numbers are told.
-        """
-        for name in block.identifiers() - {value.column for value in block.values() if value.pseudonym}:
-            at = columns.schema.get_field_index(name)
-            columns = columns.set_column(at, name, one_width(columns.column(name)))
-        for name, value in block.columns.items():
-            if isinstance(value, Origin) and value.pseudonym:
-                assert self.pseudonyms is not None, "a mapping with pseudonyms is ingested with a key"
-                cells = columns.column(value.column)
-                keyed = _or_nothing(cells) if hidden else self.pseudonyms.of(cells, value.missing, value.kind)
-                columns = columns.append_column(f"#key:{name}", keyed)
-        return clear.looked_through(columns, check.free, check.numbers)
-
-    @contextmanager
-    def _registered(self, name: str, rows: pa.Table) -> Iterator[None]:
-        self.con.register(name, rows)
-        try:
-            yield
-        finally:
-            self.con.unregister(name)
-
-    def _write_aside(self, writer: PartWriter, block: FileBlock, check: Check, several: list[pa.Table]) -> None:
-        rows, record = with_record(pa.concat_tables(several, promote_options="default"), block)
-        with self._registered("batch", rows):
-            # Planning takes longer than running; unoptimised it takes a fifth, and a relation would be planned twice.
-            self.con.execute("PRAGMA disable_optimizer")
-            self.con.execute(f"CREATE OR REPLACE TEMP TABLE aside AS {check.aside('batch', record)}")
-            writer.aside(self.forgotten.without_numbers(self.con.sql("FROM aside").to_arrow_table()))
-            self.con.execute("PRAGMA enable_optimizer")
-
-    def _write_malformed(self, writer: PartWriter, block: FileBlock, malformed: pa.Table) -> None:
-        if any(named := self.forgotten.named(malformed.column("text").to_pylist())):
-            self._leave_out(writer, block.table, malformed.column("line").filter(pa.array(named)))
-            malformed = malformed.filter(pc.invert(pa.array(named)))
-        withheld = any(value.pseudonym for value in block.values())
-        text = "'(withheld: may hold a clear number or name)'" if withheld else "text"
-        at = malformed.schema.get_field_index("text")
-        malformed = malformed.set_column(at, "text", clear.mask(malformed.column("text"))[0])
-        self._write_nothing_but(writer, block.table, malformed, f"CAST(to_json({text}) AS VARCHAR)")
-
-    def _leave_out(self, writer: PartWriter, table: schema.TableSchema, lines: pa.ChunkedArray) -> None:
-        """Count the records of customers who asked to be forgotten, and keep nothing of them."""
-        gone = pa.table({"line": lines, "reason": pa.array([FORGOTTEN] * len(lines), pa.string())})
-        self._write_nothing_but(writer, table, gone, "'null'")
-
-    def _write_nothing_but(self, writer: PartWriter, table: schema.TableSchema, rows: pa.Table, record: str) -> None:
-        """Set records aside of which there are no columns: line, reason, and a text."""
-        columns = ", ".join(f"NULL::{c.sql_type} AS {c.name}" for c in table.columns)
-        with self._registered("bare", rows):
-            sql = f"""SELECT line AS "#line", NULL::VARCHAR AS "#order", {columns}, [reason] AS slots, true AS "#bad",
-            {record} AS record, NULL::VARCHAR[] AS key FROM bare"""
-            writer.aside(self.con.sql(sql).to_arrow_table())
 
     def _finish(self, table: schema.TableSchema, entries: list[tuple[_Entry, RawFile]]) -> None:
         """Let each key stand once, and write the table."""
@@ -471,8 +330,7 @@ class Build:
             [table.name],
         )
         self.seen[table.name] = self.watch.profile(table, "staged", '"#file"')
-        self.kept.clear()
-        self.reread.clear()
+        self.records.start_table()
         self.filled[table.name] = "known_customer" if table.name == "customer" and self.united else table.name
 
     def _unite(self, table: schema.TableSchema, entries: list[tuple[_Entry, RawFile]]) -> None:
@@ -491,32 +349,15 @@ class Build:
             lines = self.con.sql(f'SELECT "#line" FROM repeats WHERE "#file" = {number}').to_arrow_table().column(0)
             if number not in files:
                 raise self._bad_row(lines[0].as_py(), table, why)
-            with self._registered("written", self._written(entry, files[number], lines)):
+            assert entry.part is not None, "an entry of a file has its part"
+            check = self._check(files[number].block, files[number].name)
+            written = self.records.written(entry.part, number, files[number], check, lines)
+            with registered(self.con, "written", written):
                 self.con.execute(
                     f'INSERT INTO stage.quarantine SELECT {number}, "#line", {literal(table.name)}, [{literal(why)}], '
                     f'record, key, false FROM written JOIN (FROM repeats WHERE "#file" = {number}) USING ("#line")'
                 )
             entry.accepted -= len(lines)
-
-    def _written(self, entry: _Entry, file: RawFile, lines: pa.ChunkedArray) -> pa.Table:
-        """The records on some lines as they stand in the file: kept from a version before, at hand, or read again."""
-        assert entry.part is not None, "an entry without a part has no lines"
-        known = pq.read_table(entry.part.written) if entry.part.written.is_file() else None
-        wanted = lines.filter(pc.invert(pc.is_in(lines, known.column("#line").combine_chunks()))) if known else lines
-        if not len(wanted):
-            return known
-        check = self._check(file.block, file.name)
-        held = self.kept.get(entry.number)
-        found = [with_texts(_at(columns, wanted)) for columns in held or ()]
-        for batch, hidden in self._batches(file) if held is None else ():
-            if (rows := _at(batch.columns, wanted)).num_rows:
-                found.append(with_texts(self._with_keys(file.block, check, rows, hidden=hidden)[0]))
-        rows, record = with_record(pa.concat_tables(found, promote_options="default"), file.block)
-        with self._registered("batch", rows):
-            new = self.con.sql(f'SELECT "#line", {record} AS record FROM batch').to_arrow_table()
-        known = pa.concat_tables([known, new]) if known else new
-        entry.part.keep(known)
-        return known
 
     def _balance(self) -> None:
         """Count again what stands in the tables; an account that does not balance is not published."""
@@ -556,7 +397,7 @@ class Build:
         )
         known = ("number", "file", "table", "raw", "accepted", "quarantined", "lines", "most_refused")
         rows = {name: [getattr(e, name) for e in self.entries] for name in known}
-        with self._registered("rows", pa.table({**rows, "digest": [digests.get(e.file) for e in self.entries]})):
+        with registered(self.con, "rows", pa.table({**rows, "digest": [digests.get(e.file) for e in self.entries]})):
             con.execute("INSERT INTO entry FROM rows")
         con.execute(
             """CREATE TABLE account AS SELECT "#file", file, "table", raw, accepted, quarantined,
@@ -610,15 +451,6 @@ class Build:
 
     def _number(self, sql: str, *parameters: object) -> int:
         return self.con.execute(sql, list(parameters)).fetchall()[0][0]
-
-
-def _at(rows: pa.Table, lines: pa.ChunkedArray) -> pa.Table:
-    """The records that stand on some lines."""
-    return rows.filter(pc.is_in(rows.column("#line"), lines.combine_chunks()))
-
-
-def _or_nothing(texts: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pc.if_else(pc.equal(texts, ""), None, texts)
 
 
 def _earlier(table: schema.TableSchema) -> str:

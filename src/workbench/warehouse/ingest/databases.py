@@ -25,8 +25,8 @@ from workbench.errors import WorkbenchError, nearest
 from workbench.messages import as_message, say
 from workbench.warehouse.credentials import with_credentials, without
 from workbench.warehouse.ingest.archives import archive_of
-from workbench.warehouse.ingest.lines import MALFORMED, Batch, Names, with_optional
-from workbench.warehouse.ingest.mapping import FileBlock
+from workbench.warehouse.ingest.blocks import FileBlock
+from workbench.warehouse.ingest.lines import Batch, Names, with_optional
 from workbench.warehouse.sql import literal, quoted
 from workbench.warehouse.texts import trimmed
 
@@ -90,11 +90,8 @@ def _batch(rows: Sequence[Sequence[Any]], names: Names, block: FileBlock, done: 
         fit = all(cell is None or cell.isascii() or not _SURROGATE.search(cell) for cell in cells)
         good.append((number, cells)) if fit else bad.append((number, number, UNFIT, ""))
     cells = pa.table({name: pa.array([row[i] for _, row in good], pa.string()) for i, (name, _) in enumerate(wanted)})
-    numbers = pa.array([number for number, _ in good], pa.int64())
-    columns = with_optional(trimmed(cells), block) if wanted else pa.table({})
-    columns = columns.append_column("#line", numbers).append_column("#record", numbers)
-    malformed = pa.Table.from_pylist([dict(zip(MALFORMED.names, row, strict=True)) for row in bad], MALFORMED)
-    return Batch(columns, malformed, len(rows), len(rows))
+    numbers = [number for number, _ in good]
+    return Batch.of(with_optional(trimmed(cells), block) if wanted else pa.table({}), numbers, numbers, bad)
 
 
 _SURROGATE = re.compile("[\ud800-\udfff]")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from workbench.errors import WorkbenchError, named, unknown
+from workbench.errors import WorkbenchError, unknown
 from workbench.locks import replace
 from workbench.messages import say
 from workbench.personal import for_me_alone
@@ -69,17 +69,15 @@ def _table(path: Path) -> list[dict[str, str]]:
             reader = csv.DictReader(stream, strict=True)
             rows = list(reader)
     except (csv.Error, UnicodeDecodeError) as error:
-        said = say("{path} can't be read as CSV in UTF-8: {error}. Save it so.", path=str(path), error=str(error))
-        raise WorkbenchError(said) from None
+        raise WorkbenchError("{path} can't be read as CSV in UTF-8: {error}. Save it so.").of(
+            str(path), str(error)
+        ) from None
     if lacking := [name for name in PLACE if name not in (reader.fieldnames or ())]:
-        said = say(
-            "{path} lacks {columns}. Make it by: workbench data identity --export",
-            path=str(path),
-            columns=named(lacking),
+        raise WorkbenchError("{path} lacks {columns}. Make it by: workbench data identity --export").of(
+            str(path), lacking
         )
-        raise WorkbenchError(said)
     if any(None in row or None in row.values() for row in rows):
-        raise WorkbenchError(say("{path} has rows with too few or too many cells. Mend them.", path=str(path)))
+        raise WorkbenchError("{path} has rows with too few or too many cells. Mend them.").of(str(path))
     return rows
 
 

@@ -19,7 +19,7 @@ from scipy.sparse import coo_array
 from scipy.sparse.csgraph import connected_components
 
 from workbench.errors import WorkbenchError
-from workbench.messages import Message, Number, say
+from workbench.messages import Message, exact, say
 from workbench.warehouse import schema
 from workbench.warehouse.identities import case_names, named_by
 from workbench.warehouse.ingest.decided import DIFFERENT, SAME, Decided
@@ -91,7 +91,7 @@ def unite(
             watch.warn("customer", name, rows, of, said)
     if not missing:
         return []
-    return [say("customers whom decisions on identity name, but nobody delivered: {n}", n=Number(missing, ",d"))]
+    return [say("customers whom decisions on identity name, but nobody delivered: {n}", n=exact(missing))]
 
 
 @dataclass
@@ -144,22 +144,15 @@ class _Identity:
             if strange := [pair for pair in combinations(sorted(ones), 2) if pair not in same]:
                 where = _places(rows[comp[rows["n"]] == comp[strange[0][0]]])
                 raise WorkbenchError(
-                    say(
-                        "{where} say, one after another, that one customer is two of {system}. Decide about all of "
-                        "them in one case, or take one of the decisions out.",
-                        where=where,
-                        system=self.order[system],
-                    )
-                )
+                    "{where} say, one after another, that one customer is two of {system}. Decide about all of "
+                    "them in one case, or take one of the decisions out."
+                ).of(where, self.order[system])
         for a, b in apart:
             if comp[a] == comp[b] >= 0:
                 raise WorkbenchError(
-                    say(
-                        "{where} say, in a circle, that two customers are the same and that they are different. Take "
-                        "one of the decisions out.",
-                        where=_places(rows[comp[rows["n"]] == comp[a]]),
-                    )
-                )
+                    "{where} say, in a circle, that two customers are the same and that they are different. Take "
+                    "one of the decisions out."
+                ).of(_places(rows[comp[rows["n"]] == comp[a]]))
         self.different = np.array(sorted(apart), int).reshape(-1, 2)
         self._move(members, comp, DECISION)
         return missing

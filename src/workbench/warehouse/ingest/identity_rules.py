@@ -8,7 +8,6 @@ from itertools import combinations
 from typing import Any
 
 from workbench.errors import WorkbenchError, unknown
-from workbench.messages import say
 from workbench.warehouse import schema
 from workbench.warehouse.keys import check_keys, flag_of, text_of, texts_of
 
@@ -48,13 +47,9 @@ def identity_rules(raw: list[dict], filled: Iterable[str], where: str) -> tuple[
     for number, block in enumerate(raw, 1):
         rules.append(_rule(block, filled, f"{where}, [[identity]] {number}"))
         if rules[-1].name in {DECISION, *(rule.name for rule in rules[:-1])}:
-            said = say(
-                "{where}, [[identity]] {number}: the name '{name}' is taken. Give another.",
-                where=where,
-                number=number,
-                name=rules[-1].name,
+            raise WorkbenchError("{where}, [[identity]] {number}: the name '{name}' is taken. Give another.").of(
+                where, number, rules[-1].name
             )
-            raise WorkbenchError(said)
     return tuple(rules)
 
 
@@ -65,7 +60,7 @@ def _rule(raw: dict, filled: set[str], where: str) -> IdentityRule:
         raise unknown("action", action, ACTIONS, where)
     most = raw.get("most", MOST if action in (MERGE, REVIEW) else MOST_IN_PARENT)
     if not isinstance(most, int) or isinstance(most, bool) or not 2 <= most <= LISTED:
-        raise WorkbenchError(say("{where}: most is a whole number from 2 to {n}.", where=where, n=LISTED))
+        raise WorkbenchError("{where}: most is a whole number from 2 to {n}.").of(where, LISTED)
     may_differ = texts_of(raw, "may_differ", where, ())
     if strange := [column for column in may_differ if column not in MUST_AGREE]:
         raise unknown("may_differ", strange[0], MUST_AGREE, where)
@@ -74,20 +69,15 @@ def _rule(raw: dict, filled: set[str], where: str) -> IdentityRule:
         try:
             schema.table("customer").column(column)
         except WorkbenchError as error:
-            raise WorkbenchError(say("{where}: {error}", where=where, error=error)) from None
+            raise WorkbenchError("{where}: {error}").of(where, error) from None
         if column not in filled:
-            said = say(
-                "{where}: no [[file]] fills customer.{column}. Map it, or take it out of the rule.",
-                where=where,
-                column=column,
-            )
-            raise WorkbenchError(said)
+            raise WorkbenchError(
+                "{where}: no [[file]] fills customer.{column}. Map it, or take it out of the rule."
+            ).of(where, column)
     if action == MERGE and any(not any(column.endswith("_key") for column in columns) for columns in sets):
-        said = say(
-            '{where}: what unites customers needs a column that ends in _key. Add one, or say action = "review".',
-            where=where,
-        )
-        raise WorkbenchError(said)
+        raise WorkbenchError(
+            '{where}: what unites customers needs a column that ends in _key. Add one, or say action = "review".'
+        ).of(where)
     may_differ = (*may_differ, *raw.get("weights", ()))
     return IdentityRule(name, sets, action, most, may_differ, flag_of(raw, "duplicates", where) is True)
 
@@ -97,17 +87,14 @@ def _sets(raw: dict, where: str) -> tuple[tuple[str, ...], ...]:
     same, weights, enough = texts_of(raw, "same", where, ()), raw.get("weights", {}), raw.get("enough", 0)
     if bool(same) == bool(weights):
         raise WorkbenchError(
-            say(
-                "{where} needs either same (a list of columns) or weights (numbers by column) with enough.", where=where
-            )
-        )
+            "{where} needs either same (a list of columns) or weights (numbers by column) with enough."
+        ).of(where)
     if same:
         return (tuple(sorted(set(same))),)
     if not isinstance(weights, dict) or not all(_positive(weight) for weight in weights.values()):
-        raise WorkbenchError(say("{where}: weights are numbers above 0 by column.", where=where))
+        raise WorkbenchError("{where}: weights are numbers above 0 by column.").of(where)
     if not _positive(enough) or enough > sum(weights.values()):
-        said = say("{where}: enough is a number above 0 that all weights together reach.", where=where)
-        raise WorkbenchError(said)
+        raise WorkbenchError("{where}: enough is a number above 0 that all weights together reach.").of(where)
     found: list[tuple[str, ...]] = []
     for size in range(1, len(weights) + 1):
         for columns in combinations(sorted(weights), size):

@@ -11,9 +11,10 @@ import csv
 import io
 import itertools
 import re
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -21,9 +22,9 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from workbench.errors import WorkbenchError
+from workbench.warehouse.ingest.blocks import FileBlock
 from workbench.warehouse.ingest.decode import UTF8, Stretch, stretches
 from workbench.warehouse.ingest.headers import joined
-from workbench.warehouse.ingest.mapping import FileBlock
 from workbench.warehouse.texts import may_be_padded, trimmed
 
 LONGEST_LINE = 1 << 20
@@ -59,6 +60,17 @@ class Batch:
     malformed: pa.Table
     records: int
     lines: int
+
+    @classmethod
+    def of(cls, cells: pa.Table, lines: Any, records: Any, malformed: pa.Table | Sequence[tuple] = ()) -> Batch:
+        """Take records that stand each on a line of its own; malformed ones as a table, or as rows of it."""
+        columns = cells.append_column("#line", pa.array(lines, pa.int64()))
+        columns = columns.append_column("#record", pa.array(records, pa.int64()))
+        if not isinstance(malformed, pa.Table):
+            cut = [dict(zip(MALFORMED.names, row, strict=True)) for row in malformed]
+            malformed = pa.Table.from_pylist(cut, MALFORMED)
+        number = columns.num_rows + malformed.num_rows
+        return cls(columns, malformed, number, number)
 
 
 def csv_batches(path: Path, block: FileBlock, check_names: Callable[[Names], object]) -> Iterator[Batch]:
@@ -171,10 +183,8 @@ def _batch(stretch: Stretch, record: int, names: Names, block: FileBlock, last: 
         data = chars[np.repeat(~bad, sizes)].tobytes()
     good = cut.reasons == 0
     columns = _parse(data, names, block, int(good.sum()), cut.joined)
-    columns = columns.append_column("#line", pa.array(first[good], pa.int64()))
-    columns = columns.append_column("#record", pa.array(numbers[good], pa.int64()))
     rest = Stretch(stretch.data[cut.end :], stretch.line + cut.count, stretch.unfit)
-    return Batch(columns, malformed, len(cut.ends), cut.count), rest
+    return replace(Batch.of(columns, first[good], numbers[good], malformed), lines=cut.count), rest
 
 
 def _shown(data: bytes, sizes: np.ndarray) -> pa.Array:

@@ -7,19 +7,19 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from workbench.errors import WorkbenchError, unknown
 from workbench.warehouse import schema
+from workbench.warehouse.ingest.blocks import PREPARED, FileBlock, Input, Mapping, Origin, Step
 from workbench.warehouse.ingest.codes import put_codes
-from workbench.warehouse.ingest.identity_rules import IdentityRule, identity_rules
-from workbench.warehouse.ingest.reading import MOST_REFUSED, READ_KEYS, how_read, most_refused
+from workbench.warehouse.ingest.identity_rules import identity_rules
+from workbench.warehouse.ingest.reading import READ_KEYS, how_read, most_refused
 from workbench.warehouse.keys import check_keys, flag_of, list_of, missing_of, plain, text_of, texts_of
-from workbench.warehouse.rulebook import Rulebook, rulebook
+from workbench.warehouse.rulebook import rulebook
 from workbench.warehouse.texts import KINDS
 
 PERCENT = "12.5%"
@@ -42,7 +42,6 @@ MAPPING_KEYS = (
 FILE_KEYS = (*READ_KEYS, "prepared", "table", "totals", "missing", "ignore", "beside", "keep", "order", "columns")
 PREPARE_KEYS = ("name", "sql", "inputs")
 INPUT_KEYS = (*READ_KEYS, "key", "lookup", "link", "multiplies", "drops")
-PREPARED = "prepare:"
 VALUE_KEYS = (
     "from",
     "constant",
@@ -57,237 +56,10 @@ VALUE_KEYS = (
     "missing",
     "pseudonym",
 )
-TOTALS = ("合计", "总计", "小计", "Total", "Grand total")
 ORIGINS = ("from", "constant", "template", "row_number", "sum")
 WRITTEN = re.compile(r"[^%]*(%(-?[dHIjmMSy]|[aAbBcfgGhnpTuUVwWxXYzZ%])[^%]*)+")
 BEFORE = re.compile(r"(day|week|month|year)s before (\d{4}-\d\d-\d\d)")
 NAME = re.compile(r"[^\W\d]\w*")
-PLACEHOLDER = re.compile(r"\{([^{}]+)\}")
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Where a canonical value comes from: exactly one of `column`, `constant`, `template`, `row_number` and `sum`.
-
-    Attributes
-    ----------
-    column, constant, template : str or None
-        A column of the file, a fixed text, or a text with ``{column}`` in it.
-    row_number : bool
-        The number of the record in its file, from 1.
-    sum : tuple of str
-        Columns that are added up.
-    values : dict of str or None
-        Translation; a text that it does not know goes to quarantine.
-    format : str or None
-        How dates are written, as in strptime; "excel" for the numbers by which Excel counts days; "months before
-        2026-06-30" for how many.
-    number : str or None
-        How numbers are written, as one of NUMBERS.
-    scale : float or None
-        Factor to the canonical unit.
-    missing : tuple of str
-        Texts that mean "no value"; the empty text always does.
-    pseudonym : bool or None
-        Whether the clear text is replaced by its keyed pseudonym; None where the mapping is silent.
-    kind : {'phone', 'card', 'name', None}
-        What the clear text is, so that all its forms have one pseudonym.
-    """
-
-    column: str | None = None
-    constant: str | None = None
-    template: str | None = None
-    row_number: bool = False
-    sum: tuple[str, ...] = ()
-    values: dict[str, str] | None = None
-    format: str | None = None
-    number: str | None = None
-    scale: float | None = None
-    missing: tuple[str, ...] = ("",)
-    pseudonym: bool | None = None
-    kind: str | None = None
-
-    def sources(self) -> tuple[str, ...]:
-        """The columns of the file that it needs."""
-        if self.column is not None:
-            return (self.column,)
-        if self.sum:
-            return self.sum
-        return tuple(PLACEHOLDER.findall(self.template)) if self.template is not None else ()
-
-
-@dataclass(frozen=True)
-class FileBlock:
-    """A `[[file]]` block: files of one kind, the table they fill, and the origin of each of its columns.
-
-    The keys are those of docs/mappings.md; `most_refused` is the share of a file's records that may be refused, and
-    `prepared` the step whose result is read in the place of a file; `elsewhere` names the columns that another block of
-    the same files uses or leaves out, `beside` those that fill nothing and stand beside a refused record.
-    """
-
-    path: str
-    table: schema.TableSchema
-    format: str
-    columns: dict[str, Origin | dict[str, Origin]]
-    encoding: str = "utf-8"
-    delimiter: str = ","
-    quote: str = '"'
-    escape: str = ""
-    names: tuple[str, ...] | None = None
-    sheet: str | int = 0
-    relation: str = ""
-    url: str = ""
-    skip_rows: int = 0
-    header_rows: int = 1
-    totals: tuple[str, ...] = ()
-    ignore: tuple[str, ...] = ()
-    beside: tuple[str, ...] = ()
-    optional: tuple[str, ...] = ()
-    keep: str = "first"
-    order: str | None = None
-    most_refused: float = MOST_REFUSED
-    prepared: str = ""
-    elsewhere: tuple[str, ...] = ()
-
-    @property
-    def target(self) -> str:
-        """What it fills: a table, or an input of a step."""
-        return self.table.name
-
-    @property
-    def is_glob(self) -> bool:
-        """Whether the path may name several files."""
-        return any(sign in self.path for sign in "*?[")
-
-    def values(self) -> Iterable[Origin]:
-        """Every origin, those inside maps too."""
-        for value in self.columns.values():
-            yield from value.values() if isinstance(value, dict) else (value,)
-
-    def sources(self) -> tuple[str, ...]:
-        """The file's columns that are used, each once, in order of use."""
-        used = [source for value in self.values() for source in value.sources()]
-        return tuple(dict.fromkeys([*used, *([self.order] if self.order is not None else []), *self.beside]))
-
-    def natural(self) -> dict[str, set[str]]:
-        """The file's columns whose numbers, days and times need not become texts, with the types they have to give."""
-        types: dict[str, set[str]] = {}
-        texts = {self.order}
-        for name, origin in self.columns.items():
-            type = self.table.column(name).type
-            for value in origin.values() if isinstance(origin, dict) else (origin,):
-                plain = not (value.values or value.format or value.number or value.missing != ("",))
-                if value.column is not None and plain and type in ("double", "integer", "date", "timestamp"):
-                    types.setdefault(value.column, set()).add(type)
-                else:
-                    texts |= set(value.sources())
-        return {source: wanted for source, wanted in types.items() if source not in texts}
-
-    def texts(self) -> frozenset[str]:
-        """The file's columns that are read as texts, identifiers among them: no number may stand for them."""
-        return self._feeding(lambda column: column.type == "text")
-
-    def identifiers(self) -> frozenset[str]:
-        """The file's columns that tell customers, lines and the like apart."""
-        return self._feeding(lambda column: column.is_identifier)
-
-    def _feeding(self, wanted: Callable[[schema.Column], bool]) -> frozenset[str]:
-        columns = [(self.table.column(name), value) for name, value in self.columns.items()]
-        return frozenset(
-            source
-            for column, value in columns
-            if isinstance(value, Origin) and wanted(column)
-            for source in value.sources()
-        )
-
-
-@dataclass(frozen=True)
-class Input(FileBlock):
-    """What a `[[prepare]]` step reads: files of one kind, each column a text, as a table `name`.
-
-    Attributes
-    ----------
-    name : str
-    key : tuple of str
-        Columns that the result has too, by which the records are followed.
-    lookup : bool
-        Records are looked up: one that stands nowhere in the result is no loss, and none is followed.
-    link : tuple of str
-        Two columns: each identifier of the first belongs to one of the second; () if it is no table of links.
-    multiplies, drops : bool
-        Whether a record may stand in several rows of the result, or in none, on purpose.
-    seen : dict
-        The columns that its files turn out to have.
-    """
-
-    name: str = ""
-    key: tuple[str, ...] = ()
-    lookup: bool = False
-    link: tuple[str, ...] = ()
-    multiplies: bool = False
-    drops: bool = False
-    seen: dict[str, None] = field(default_factory=dict, compare=False)
-
-    @property
-    def target(self) -> str:
-        """What it fills: an input of a step."""
-        return f"{self.name} of {self.table.name}"
-
-    def sources(self) -> tuple[str, ...]:
-        """The columns of the files, for all are read."""
-        return tuple(self.seen)
-
-    def texts(self) -> frozenset[str]:
-        """The columns of the files: numbers among them are identifiers, perhaps."""
-        return frozenset(self.seen)
-
-
-@dataclass(frozen=True)
-class Step:
-    """A `[[prepare]]` block: a SELECT over files, whose result is mapped like a file; `line` is where it begins."""
-
-    name: str
-    sql: str
-    inputs: tuple[Input, ...]
-    line: int
-
-    @property
-    def table(self) -> str:
-        """The name under which the account has what the step reads, and its result as a file."""
-        return PREPARED + self.name
-
-
-@dataclass(frozen=True)
-class Mapping:
-    """A source as its mapping file declares it."""
-
-    source: str
-    file: Path
-    title: str
-    operator: str
-    currency: str
-    as_of: date
-    files: tuple[FileBlock, ...]
-    rows: dict[str, tuple[dict[str, str], ...]] = field(default_factory=dict)
-    skip: tuple[str, ...] = ()
-    steps: tuple[Step, ...] = ()
-    codes: tuple[Path, ...] = ()
-    rulebook: Rulebook = field(default_factory=lambda: Rulebook({}))
-    identity: tuple[IdentityRule, ...] = ()
-
-    def blocks(self) -> tuple[FileBlock, ...]:
-        """All that name files: the inputs of the steps, and the `[[file]]` blocks."""
-        return (*(one for step in self.steps for one in step.inputs), *self.files)
-
-    def tables(self) -> set[str]:
-        """Names of the tables that it fills."""
-        return {block.table.name for block in self.files} | set(self.rows)
-
-    def filled(self) -> list[str]:
-        """Names of the columns that it fills, each behind its table's: bill.month."""
-        cells = [(block.table.name, column) for block in self.files for column in block.columns]
-        cells += [(table, column) for table, rows in self.rows.items() for row in rows for column in row]
-        return sorted({f"{table}.{column}" for table, column in cells})
 
 
 def read_mapping(file: Path) -> Mapping:
@@ -321,56 +93,50 @@ def read_mapping(file: Path) -> Mapping:
     steps = tuple(_step(block, most, text, where) for block in list_of(raw, "prepare", dict, where))
     if len(names := {step.name.lower() for step in steps}) < len(steps):
         raise WorkbenchError("of the [[prepare]] steps {names} two have one name.").of(sorted(names), at=where)
-    files = tuple(
-        _file_block(most | block, steps, f"{where}, [[file]] {number}") for number, block in enumerate(blocks, 1)
+    files = _files(blocks, most, steps, where)
+    rows = _rows(list_of(raw, "rows", dict, where), where)
+    if not files and not rows:
+        raise WorkbenchError("{where} names no file. Add a [[file]] block; docs/mappings.md shows one.").of(where)
+    known = {name for block in files if block.table.name == "customer" for name in block.columns}
+    return Mapping(
+        file.stem,
+        file,
+        title=text_of(raw, "title", where, ""),
+        operator=text_of(raw, "operator", where, ""),
+        currency=text_of(raw, "currency", where, "yuan"),
+        as_of=as_of,
+        files=files,
+        rows=rows,
+        skip=texts_of(raw, "skip", where, ()),
+        steps=steps,
+        codes=codes,
+        rulebook=rulebook(raw.get("rules", {}), where),
+        identity=identity_rules(list_of(raw, "identity", dict, where), known, where),
     )
+
+
+def _files(raw: list[dict], most: dict, steps: tuple[Step, ...], where: str) -> tuple[FileBlock, ...]:
+    """The `[[file]]` blocks, which read each step once, no file twice, and keep the same rows of a table."""
+    files = [_file_block(most | block, steps, f"{where}, [[file]] {number}") for number, block in enumerate(raw, 1)]
     if unread := [step.name for step in steps if step.table not in {block.path for block in files}]:
         raise WorkbenchError('no [[file]] reads {names}. Add one with prepared = "{first}".').of(
             unread, unread[0], at=where
         )
-    files = tuple(replace(block, elsewhere=_elsewhere(block, files)) for block in files)
-    rows = _rows(list_of(raw, "rows", dict, where), where)
     for block in files:
         if other := [b for b in files if b.table == block.table and b.keep != block.keep]:
             raise WorkbenchError("{path} and {other} keep different rows of {table}.").of(
                 block.path, other[0].path, block.table.name, at=where
             )
-    twice = [b for i, b in enumerate(files) if (b.prepared or b.url) and any(_same(b, other) for other in files[:i])]
-    if twice:
+    read = [(block.path, block.url, block.table, block.columns) for block in files]
+    if twice := [block for i, block in enumerate(files) if (block.prepared or block.url) and read[i] in read[:i]]:
         raise WorkbenchError("two blocks read {path} for {table}. Remove one.").of(
             twice[0].path, twice[0].table.name, at=where
         )
-    if not files and not rows:
-        raise WorkbenchError("{where} names no file. Add a [[file]] block; docs/mappings.md shows one.").of(where)
-    texts = {key: text_of(raw, key, where, default) for key, default in _TOP_LEVEL}
-    skip = texts_of(raw, "skip", where, ())
-    book = rulebook(raw.get("rules", {}), where)
-    known = {name for block in files if block.table.name == "customer" for name in block.columns}
-    identity = identity_rules(list_of(raw, "identity", dict, where), known, where)
-    return Mapping(
-        file.stem,
-        file,
-        as_of=as_of,
-        files=files,
-        rows=rows,
-        skip=skip,
-        steps=steps,
-        codes=codes,
-        rulebook=book,
-        identity=identity,
-        **texts,
+    used = {id(block): (*block.sources(), *block.ignore) for block in files}
+    return tuple(
+        replace(block, elsewhere=tuple(n for one in files if one.path == block.path for n in used[id(one)]))
+        for block in files
     )
-
-
-def _same(one: FileBlock, other: FileBlock) -> bool:
-    return (one.path, one.url, one.table, one.columns) == (other.path, other.url, other.table, other.columns)
-
-
-def _elsewhere(block: FileBlock, files: tuple[FileBlock, ...]) -> tuple[str, ...]:
-    return tuple(name for one in files if one.path == block.path for name in (*one.sources(), *one.ignore))
-
-
-_TOP_LEVEL = (("title", ""), ("operator", ""), ("currency", "yuan"))
 
 
 def _file_block(raw: dict, steps: tuple[Step, ...], where: str) -> FileBlock:

@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 
 from workbench.errors import WorkbenchError
+from workbench.warehouse.ingest.blocks import FileBlock
 from workbench.warehouse.ingest.decode import stretches
-from workbench.warehouse.ingest.lines import LONGEST_LINE, MALFORMED, Batch, Names
-from workbench.warehouse.ingest.mapping import FileBlock
+from workbench.warehouse.ingest.lines import LONGEST_LINE, Batch, Names
 from workbench.warehouse.texts import trimmed
 
 
@@ -32,7 +32,7 @@ def json_batches(path: Path, block: FileBlock, check_names: Callable[[Names], ob
         good: list[dict[str, str | None]] = []
         places: list[tuple[int, int]] = []
         bad: list[tuple[int, int, str, str]] = []
-        begun, known = number, len(names)
+        known = len(names)
         for line, data in enumerate(io.BytesIO(stretch.data), stretch.line):
             number += 1
             reason = stretch.unfit.get(line, "")
@@ -49,10 +49,7 @@ def json_batches(path: Path, block: FileBlock, check_names: Callable[[Names], ob
         if len(names) > known:
             check_names(tuple(names))
         columns = trimmed(pa.table({n: pa.array([r.get(n) for r in good], pa.string()) for n in block.sources()}))
-        for name, at in (("#line", 0), ("#record", 1)):
-            columns = columns.append_column(name, pa.array([place[at] for place in places], pa.int64()))
-        malformed = pa.Table.from_pylist([dict(zip(MALFORMED.names, row, strict=True)) for row in bad], MALFORMED)
-        yield Batch(columns, malformed, number - begun, number - begun)
+        yield Batch.of(columns, [line for line, _ in places], [at for _, at in places], bad)
     if not number:
         raise WorkbenchError("{path} is empty. Deliver it again, or take its [[file]] block out of the mapping.").of(
             path

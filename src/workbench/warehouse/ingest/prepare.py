@@ -20,9 +20,9 @@ from workbench.errors import WorkbenchError
 from workbench.messages import say
 from workbench.warehouse import clear
 from workbench.warehouse.adhoc import ask
-from workbench.warehouse.ingest.build import MEMORY, Preparation, RawFile
-from workbench.warehouse.ingest.mapping import Input, Mapping, Step
+from workbench.warehouse.ingest.blocks import Input, Mapping, Step
 from workbench.warehouse.ingest.read import batches
+from workbench.warehouse.ingest.records import MEMORY, Preparation, RawFile
 from workbench.warehouse.ingest.repairs import FROM
 from workbench.warehouse.ingest.rules import AGAIN, LEFT_OUT
 from workbench.warehouse.sql import literal, quoted, without_bar

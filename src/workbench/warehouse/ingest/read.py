@@ -21,10 +21,10 @@ from workbench.errors import WorkbenchError, nearest
 from workbench.messages import Number, Term, as_message, say
 from workbench.warehouse.connect import lock
 from workbench.warehouse.ingest.archives import archive_of, inside, matching, on_disk, opened, size
+from workbench.warehouse.ingest.blocks import FileBlock, Input, Mapping
 from workbench.warehouse.ingest.databases import check_closed, relation_of, sqlite_batches
 from workbench.warehouse.ingest.headers import joined, merged_below
 from workbench.warehouse.ingest.lines import MALFORMED, Batch, Names, csv_batches, with_optional
-from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping
 from workbench.warehouse.ingest.objects import json_batches
 from workbench.warehouse.sql import literal
 from workbench.warehouse.texts import UNSEEN, trimmed
@@ -252,16 +252,9 @@ def _typed(
             or _texts(batch.column(n), f"{where}: '{n}'" if n in texts else "")
             for n in wanted
         }
-        yield _numbered(with_optional(pa.table(cells), block), np.arange(done, done + batch.num_rows), 1)
+        numbers = np.arange(done + 1, done + batch.num_rows + 1)
+        yield Batch.of(with_optional(pa.table(cells), block), numbers, numbers)
         done += batch.num_rows
-
-
-def _numbered(cells: pa.Table, rows: np.ndarray, first: int, malformed: pa.Table | None = None) -> Batch:
-    """A batch of rows that stand each on a line of its own, `rows` counted from 0 below the first."""
-    cells = cells.append_column("#line", pa.array(rows + first)).append_column("#record", pa.array(rows + 1))
-    malformed = MALFORMED.empty_table() if malformed is None else malformed
-    records = cells.num_rows + malformed.num_rows
-    return Batch(cells, malformed, records, records)
 
 
 def _check_type(type: pa.DataType, name: str, path: str) -> None:
@@ -387,7 +380,8 @@ def _excel(path: Path, block: FileBlock, check_names: Callable[[Names], object])
     bad = np.array(sorted(row for row in reasons if row >= 0), np.int64)
     why = [reasons[int(row)] for row in bad]
     malformed = pa.table([bad + first, bad + 1, why, [""] * len(bad)], schema=MALFORMED)
-    yield _numbered(good_cells, np.array(good, np.int64), first, malformed)
+    rows_of = np.array(good, np.int64)
+    yield Batch.of(good_cells, rows_of + first, rows_of + 1, malformed)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -22,8 +22,8 @@ import pyarrow.compute as pc
 
 from workbench.errors import WorkbenchError
 from workbench.warehouse.clear import mask
-from workbench.warehouse.ingest.lines import MALFORMED, Batch
-from workbench.warehouse.ingest.mapping import PREPARED, FileBlock
+from workbench.warehouse.ingest.blocks import PREPARED, FileBlock
+from workbench.warehouse.ingest.lines import Batch
 from workbench.warehouse.ingest.read import batches, with_texts
 from workbench.warehouse.texts import one_width, trimmed
 
@@ -190,9 +190,7 @@ class Repairs:
             )
         sources = block.sources()
         cells = pa.table({name: pa.array([row[name] for row in rows.values()], pa.string()) for name in sources})
-        columns = trimmed(cells).append_column("#line", pa.array(list(rows), pa.int64()))
-        columns = columns.append_column("#record", pa.array([numbers[line] for line in rows], pa.int64()))
-        return Batch(columns, MALFORMED.empty_table(), 0, 0)
+        return replace(Batch.of(trimmed(cells), list(rows), [numbers[line] for line in rows]), records=0, lines=0)
 
 
 def without(batch: Batch, lines: pa.Array) -> tuple[Batch, dict[int, int]]:

@@ -6,27 +6,25 @@ are made only for records that break one.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import pyarrow as pa
 
 from workbench.refused import NO_LOSS
 from workbench.warehouse import clear
-from workbench.warehouse.ingest.mapping import BEFORE, EXCEL, PERCENT, PLACEHOLDER, TOTALS, FileBlock, Origin
+from workbench.warehouse.ingest.blocks import PLACEHOLDER, FileBlock, Origin
+from workbench.warehouse.ingest.casts import as_number, cast, cast_natural, present
 from workbench.warehouse.rulebook import REFUSE, WARN, Lookup, Rulebook, bound, said
 from workbench.warehouse.schema import Column, TableSchema
 from workbench.warehouse.sql import literal, quoted
 
-DATE_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]0?0:00(:00(\.0+)?)?)?"
 NUMERIC_FORM = r"[-+]?\d+(\.\d+)?[eE][-+]?\d+|\d{5,}\.0+"
 TOTAL, REPLACED, LEFT_OUT, AGAIN, UNITED, _ = NO_LOSS
 SET_ASIDE = NO_LOSS[:-1]
+TOTALS = ("合计", "总计", "小计", "Total", "Grand total")
 NO_ORDER = "NULL::VARCHAR"
-EXCEL_DAYS = (61, 2_958_465)  # before 1 March 1900 Excel counts a day that was none
-TIMESTAMP_FORM = r"\d{4}[-/]\d{1,2}[-/]\d{1,2}([ T]\d{1,2}:\d{2}(:\d{2}(\.\d{1,6}0*)?)?)?"
 
 
 @dataclass(frozen=True)
@@ -48,45 +46,45 @@ class Rule:
     name: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Check:
     """The layers of SQL by which a file's texts become rows of a table, and the rules that they must keep.
 
     Attributes
     ----------
     table : TableSchema
-    texts, translated, typed : tuple of str
+    texts, translated, typed : list of str
         Expressions with their names, layer by layer.
-    rules : tuple of Rule
-    columns : tuple of str
+    rules : list of Rule
+    columns : list of str
         Expression of each column of the table, in its order.
-    unchecked : tuple of str
+    unchecked : list of str
         Relationships to tables that the mapping does not fill.
     order : str
         Expression by which the last of several rows with one key is found.
-    free, numbers : tuple of str
+    free, numbers : dict
         Columns of the file in whose texts numbers are masked (as `#text:…`), or that must not be clear numbers (what
         they are stands in `#clear:…`).
-    lookups : tuple of Lookup
+    lookups : list of Lookup
         What a row is compared with, which stands in the relations `lookup_relation` names.
-    crossed : tuple of str
+    crossed : list of str
         Conditions over the row (`"#row"`) and the lookups, with their names.
     united : bool
         Whether customers were united: what other tables say is compared with the customer that the row's became.
     """
 
     table: TableSchema
-    texts: tuple[str, ...]
-    translated: tuple[str, ...]
-    typed: tuple[str, ...]
-    rules: tuple[Rule, ...]
-    columns: tuple[str, ...]
-    unchecked: tuple[str, ...]
+    texts: list[str] = field(default_factory=list)
+    translated: list[str] = field(default_factory=list)
+    typed: list[str] = field(default_factory=list)
+    rules: list[Rule] = field(default_factory=list)
+    columns: list[str] = field(default_factory=list)
+    unchecked: list[str] = field(default_factory=list)
     order: str = NO_ORDER
-    free: tuple[str, ...] = ()
-    numbers: tuple[str, ...] = ()
-    lookups: tuple[Lookup, ...] = ()
-    crossed: tuple[str, ...] = ()
+    free: dict[str, None] = field(default_factory=dict)
+    numbers: dict[str, None] = field(default_factory=dict)
+    lookups: list[Lookup] = field(default_factory=list)
+    crossed: list[str] = field(default_factory=list)
     united: bool = False
 
     def select(self, relation: str) -> str:
@@ -222,47 +220,32 @@ def build(
     typed : frozenset of str
         Columns of the file that are no texts, see `FileBlock.natural`.
     """
-    builder = _Builder(block, prefix, filled, typed, book)
-    columns = tuple(builder.column(column) for column in block.table.columns)
+    check = Check(block.table, order=quoted(block.order) if block.order is not None else NO_ORDER)
+    builder = _Builder(check, block, prefix, filled, typed, book)
+    check.columns = [builder.column(column) for column in block.table.columns]
     builder.totals()
-    row, crossed, lookups = '"#row"', [], dict[str, Lookup]()
+    row, lookups = '"#row"', dict[str, Lookup]()
     for rule in book.of(block.table.name, REFUSE):
         if rule.reads() <= set(filled):
             sql, name = f"({rule.sql(row, as_of)})", quoted(f"#{rule.name}")
-            crossed.append(f"{sql} AS {name}")
+            check.crossed.append(f"{sql} AS {name}")
             lookups |= {lookup.name: lookup for lookup in rule.lookups}
             over = sql if rule.lookups or "$as_of" in rule.broken else ""
-            builder.rules.append(Rule(name, rule.reason, over=over, name=rule.name))
-    return Check(
-        block.table,
-        tuple(builder.texts),
-        tuple(builder.translated),
-        tuple(builder.typed),
-        tuple(builder.rules),
-        columns,
-        tuple(builder.unchecked),
-        quoted(block.order) if block.order is not None else NO_ORDER,
-        tuple(builder.free),
-        tuple(builder.numbers),
-        tuple(lookups.values()),
-        tuple(crossed),
-    )
+            check.rules.append(Rule(name, rule.reason, over=over, name=rule.name))
+    check.lookups = list(lookups.values())
+    return check
 
 
+@dataclass(frozen=True)
 class _Builder:
-    """Collects the layers of a Check, column by column."""
+    """Fills the layers of a Check, column by column."""
 
-    def __init__(
-        self, block: FileBlock, prefix: str, filled: dict[str, str], typed: frozenset[str], book: Rulebook
-    ) -> None:
-        self.block, self.prefix, self.filled, self.natural, self.book = block, prefix, filled, typed, book
-        self.texts: list[str] = []
-        self.translated: list[str] = []
-        self.typed: list[str] = []
-        self.rules: list[Rule] = []
-        self.unchecked: list[str] = []
-        self.free: dict[str, None] = {}
-        self.numbers: dict[str, None] = {}
+    check: Check
+    block: FileBlock
+    prefix: str
+    filled: dict[str, str]
+    natural: frozenset[str]
+    book: Rulebook
 
     def column(self, column: Column) -> str:
         """Add a column of the table to all layers, and give the expression that ends as its value."""
@@ -289,30 +272,31 @@ class _Builder:
         told = ", ".join(literal(text) for text in self.block.totals or TOTALS)
         cells = [f"{quoted(source)} IN ({told})" for source in self.block.sources() if source not in self.natural]
         if cells:
-            self.rules.append(Rule(" OR ".join(cells), TOTAL, explains=not self.block.totals))
+            self.check.rules.append(Rule(" OR ".join(cells), TOTAL, explains=not self.block.totals))
 
     def _value(self, value: Origin, column: Column, name: str) -> None:
         t, u, v = (quoted(f"{layer}:{name}") for layer in "tuv")
         free = column.is_free_text and not value.pseudonym
-        self.free |= dict.fromkeys(value.sources() if free else ())
-        self.texts.append(f"{self._text(value, name, masked=free)} AS {t}")
+        self.check.free.update(dict.fromkeys(value.sources() if free else ()))
+        self.check.texts.append(f"{self._text(value, name, masked=free)} AS {t}")
         if value.values:
             cases = " ".join(f"WHEN {literal(k)} THEN {literal(w)}" for k, w in value.values.items())
-            self.translated.append(f"CASE {t} {cases} END AS {u}")
-            self.rules.append(Rule(f"{t} IS NOT NULL AND {u} IS NULL", f"{name} has a text not listed under values"))
+            self.check.translated.append(f"CASE {t} {cases} END AS {u}")
+            unknown = f"{t} IS NOT NULL AND {u} IS NULL"
+            self.check.rules.append(Rule(unknown, f"{name} has a text not listed under values"))
         else:
-            self.translated.append(f"{t} AS {u}")
-        cast = _cast_natural if value.column in self.natural else _cast
-        self.typed.append(f"{cast(u, column, value)} AS {v}")
+            self.check.translated.append(f"{t} AS {u}")
+        typed = cast_natural if value.column in self.natural else cast
+        self.check.typed.append(f"{typed(u, column, value)} AS {v}")
         if column.type not in ("text", "texts"):
             kind = {"numbers": "double"}.get(column.type, column.type)
-            self.rules.append(Rule(f"{u} IS NOT NULL AND {v} IS NULL", f"{name} is not a {_KINDS[kind]}"))
+            self.check.rules.append(Rule(f"{u} IS NOT NULL AND {v} IS NULL", f"{name} is not a {_KINDS[kind]}"))
         if column.is_identifier and value.column is not None:
             r = quoted(value.column)
             numeric = (
                 f"{r} < ':' AND (contains({r}, '.') OR contains({r}, '+')) AND regexp_full_match({r}, '{NUMERIC_FORM}')"
             )
-            self.rules.append(Rule(numeric, f"{name} was written as a number and may have lost digits"))
+            self.check.rules.append(Rule(numeric, f"{name} was written as a number and may have lost digits"))
         self._clear_numbers(value, column, name)
         if column.not_null and not column.is_map:
             self._rule(column, "not_null", Rule(f"{t} IS NULL", f"{name} is missing"))
@@ -327,17 +311,17 @@ class _Builder:
             column.relationships and column.relationships[0] in self.filled
         ):
             return
-        self.numbers[value.column] = None
+        self.check.numbers[value.column] = None
         other = "" if is_key else ", or pseudonym = false if it is none"
         for kind, what in (("phone", "a telephone number"), ("card", "the number of an identity card")):
             why = f'{name} is {what}: map it with pseudonym = "{kind}" wherever it stands{other}'
-            self.rules.append(Rule(f"{quoted(f'#clear:{value.column}')} = '{kind}'", why))
+            self.check.rules.append(Rule(f"{quoted(f'#clear:{value.column}')} = '{kind}'", why))
 
     def _rule(self, column: Column, kind: str, rule: Rule) -> None:
         """Add a rule of the schema, unless the mapping lets its rows stand."""
         name = f"{self.block.table.name}.{column.name}.{kind}"
         if self.book.severity(name, REFUSE) != WARN:
-            self.rules.append(replace(rule, name=name))
+            self.check.rules.append(replace(rule, name=name))
 
     def _limits(self, column: Column, name: str, v: str, told: set[str]) -> None:
         """Hold a value to what the column may have; `told` is what a code list makes of its texts, if there is one."""
@@ -356,7 +340,7 @@ class _Builder:
                 why, over = f"{name} does not stand in {parent}", f'"#row".{column.name} {inside}'
                 self._rule(column, "relationships", Rule(f"{v} {inside}", why, column.name, parent, over=over))
             else:
-                self.unchecked.append(f"{self.block.table.name}.{name} -> {parent}.{key}")
+                self.check.unchecked.append(f"{self.block.table.name}.{name} -> {parent}.{key}")
 
     def _text(self, value: Origin, name: str, *, masked: bool) -> str:
         of = "#text:" if masked else ""
@@ -369,16 +353,16 @@ class _Builder:
         if value.column in self.natural:
             return quoted(value.column)
         if value.column is not None:
-            return _present(of + value.column, value.missing)
+            return present(of + value.column, value.missing)
         if value.sum:
-            texts = [_present(source, value.missing) for source in value.sum]
-            parts = [f"TRY_CAST({_number(text)} AS DECIMAL(28, 6))" for text in texts]
+            texts = [present(source, value.missing) for source in value.sum]
+            parts = [f"TRY_CAST({as_number(text)} AS DECIMAL(28, 6))" for text in texts]
             wrong = " OR ".join(f"({t} IS NOT NULL AND {p} IS NULL)" for t, p in zip(texts, parts, strict=True))
             return f"CASE WHEN {wrong} THEN 'no number' ELSE CAST({' + '.join(parts)} AS VARCHAR) END"
         assert value.template is not None, "a value has exactly one origin"
         parts, position = [], 0
         for match in PLACEHOLDER.finditer(value.template):
-            parts += [literal(value.template[position : match.start()]), _present(of + match[1], value.missing)]
+            parts += [literal(value.template[position : match.start()]), present(of + match[1], value.missing)]
             position = match.end()
         return " || ".join([*parts, literal(value.template[position:])])
 
@@ -390,111 +374,6 @@ _KINDS = {
     "date": "date",
     "timestamp": "date and time",
 }
-
-
-def _present(source: str, missing: tuple[str, ...]) -> str:
-    text = quoted(source)
-    if len(missing) == 1:
-        return f"nullif({text}, {literal(missing[0])})"
-    return f"CASE WHEN {text} NOT IN ({', '.join(map(literal, missing))}) THEN {text} END" if missing else text
-
-
-def _cast(u: str, column: Column, value: Origin) -> str:
-    match column.type:
-        case "text" | "texts":
-            return u
-        case "double" | "numbers":
-            return _scaled(_written(u, value.number), value.scale)
-        case "integer" if value.scale or value.number:
-            number = _scaled(_written(u, value.number), value.scale)
-            return f"CASE WHEN {number} = round({number}) THEN TRY_CAST({number} AS BIGINT) END"
-        case "integer":
-            return f"CASE WHEN {_number(u)} = TRY_CAST({u} AS BIGINT) THEN TRY_CAST({u} AS BIGINT) END"
-        case "boolean":
-            return f"CASE {u} WHEN 'true' THEN true WHEN 'false' THEN false WHEN '1' THEN true WHEN '0' THEN false END"
-        case "date" if value.format:
-            return f"CAST({_parsed(u, value.format)} AS DATE)"
-        case "date":
-            return f"CASE WHEN regexp_full_match({u}, '{DATE_FORM}') THEN TRY_CAST({u} AS DATE) END"
-        case "timestamp" if value.format:
-            return _parsed(u, value.format)
-        case _:
-            # Most stand as DuckDB writes them itself; that is many times cheaper to see than any pattern.
-            cast = f"TRY_CAST({u} AS TIMESTAMP)"
-            usual = f"strlen({u}) = 19 AND CAST({cast} AS VARCHAR) = {u}"
-            spaced = f"try_strptime({u}, '%Y-%m-%d %H:%M:%S')"
-            other = f"CASE WHEN regexp_full_match({u}, '{TIMESTAMP_FORM}') THEN {cast} END"
-            return f"CASE WHEN {usual} THEN {cast} ELSE coalesce({other}, {spaced}) END"
-
-
-def _cast_natural(u: str, column: Column, value: Origin) -> str:
-    """What `_cast` makes of the text of a number, day or time, without the text."""
-    number = _scaled(f"CASE WHEN isfinite(CAST({u} AS DOUBLE)) THEN CAST({u} AS DOUBLE) END", value.scale)
-    match column.type:
-        case "double":
-            return number
-        case "integer" if value.scale:
-            return f"CASE WHEN {number} = round({number}) THEN TRY_CAST({number} AS BIGINT) END"
-        case "integer":
-            return f"TRY_CAST({u} AS BIGINT)"
-        case "date":
-            time = f"CAST({u} AS TIMESTAMP)"
-            return f"CASE WHEN {time} = date_trunc('day', {time}) THEN CAST({time} AS DATE) END"
-        case _:
-            return f"CAST({u} AS TIMESTAMP)"
-
-
-def _parsed(u: str, format: str) -> str:
-    """A date or time in the declared form."""
-    if format == EXCEL:
-        days, (low, high) = _number(u), EXCEL_DAYS
-        at = f"TIMESTAMP '1899-12-30' + to_microseconds(CAST(round({days} * 86400) * 1000000 AS BIGINT))"
-        return f"CASE WHEN {days} BETWEEN {low} AND {high} THEN {at} END"
-    if before := BEFORE.fullmatch(format):
-        whole = (
-            f"CASE WHEN regexp_full_match({u}, '[0-9]{{1,4}}(\\.0+)?') THEN CAST(CAST({u} AS DOUBLE) AS INTEGER) END"
-        )
-        return f"DATE '{before[2]}' - to_{before[1]}s({whole})"
-    if "%p" in format:
-        u = f"replace(replace({u}, '上午', 'AM'), '下午', 'PM')"
-    parsed = f"try_strptime({u}, {literal(format)})"
-    if not ADJACENT.search(format):
-        return parsed
-    return f"CASE WHEN strftime({parsed}, {literal(format)}) = {u} THEN {parsed} END"  # 2026061 is no day
-
-
-ADJACENT = re.compile("%[YymdHIMSj]%[YymdHIMSj]")
-
-
-def _written(u: str, form: str | None) -> str:
-    """A number as people write it, in the declared form; without one, as programs write it."""
-    if form is None:
-        return _number(u)
-    plain = f"replace(translate({u}, '０１２３４５６７８９．，（）－＋％￥', '0123456789.,()-+%¥'), ' ', '')"
-    bare = f"regexp_replace(regexp_replace({plain}, '^([-+(]?)(¥|\\$|€|£|RMB|CNY)', '\\1'), '(元|圆)([)]?)$', '\\2')"
-    group, point = (form[1], "," if form.endswith(",00") else ".") if form != PERCENT else (",", ".")
-    digits = rf"([0-9]{{1,3}}([{group}][0-9]{{3}})+|[0-9]+)([{point}][0-9]+)?"
-    whole = f"[-+]?{digits}" + (r"%" if form == PERCENT else rf"|[(]{digits}[)]|{digits}-")
-    number = f"TRY_CAST(replace(replace(regexp_extract({bare}, '{digits}'), '{group}', ''), '{point}', '.') AS DOUBLE)"
-    sign = f"CASE WHEN {bare} LIKE '-%' OR {bare} LIKE '(%' OR {bare} LIKE '%-' THEN -1 ELSE 1 END"
-    per = " / 100" if form == PERCENT else ""
-    return f"CASE WHEN regexp_full_match({bare}, '{whole}') THEN {number} * {sign}{per} END"
-
-
-def _number(u: str) -> str:
-    # DuckDB reads 1_000 as 1000 and takes nan and inf for numbers.
-    number = f"TRY_CAST({u} AS DOUBLE)"
-    return f"CASE WHEN isfinite({number}) AND NOT contains({u}, '_') THEN {number} END"
-
-
-def _scaled(number: str, scale: float | None) -> str:
-    if scale is None:
-        return number
-    inverse = round(1 / scale)
-    # 1110 fen / 100 is 11.1; 1110 * 0.01 is not.
-    if inverse > 1 and abs(inverse * scale - 1) < 1e-12:
-        return f"({number}) / {inverse}.0::DOUBLE"
-    return f"({number}) * {scale!r}::DOUBLE"
 
 
 def refused_keys(table: str) -> str:

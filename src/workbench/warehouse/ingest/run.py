@@ -25,40 +25,35 @@ from workbench.warehouse.connect import Warehouse, live_mapping, mapping_file, o
 from workbench.warehouse.digests import write_digests
 from workbench.warehouse.features import STORED
 from workbench.warehouse.ingest.archives import archive_of, inside, on_disk
-from workbench.warehouse.ingest.build import Build, RawFile
+from workbench.warehouse.ingest.blocks import FileBlock, Mapping
+from workbench.warehouse.ingest.build import Build
 from workbench.warehouse.ingest.databases import fetch
 from workbench.warehouse.ingest.decided import Decided
 from workbench.warehouse.ingest.forgotten import Forgotten
 from workbench.warehouse.ingest.known import Looks
-from workbench.warehouse.ingest.mapping import FileBlock, Input, Mapping, read_mapping
+from workbench.warehouse.ingest.mapping import read_mapping
 from workbench.warehouse.ingest.parts import Parts
-from workbench.warehouse.ingest.prepare import prepare, results
+from workbench.warehouse.ingest.prepare import results
 from workbench.warehouse.ingest.read import raw_files, readable
 from workbench.warehouse.ingest.reading import format_of
+from workbench.warehouse.ingest.records import RawFile
 from workbench.warehouse.ingest.repairs import Repairs
 from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.pseudonyms import Pseudonyms, read_key
 from workbench.warehouse.versions import BUILDING, building, one_writer, publish, put_in_force, versions_in_force
 
-_MODULES = (
-    "archives",
-    "build",
-    "codes",
-    "databases",
-    "decode",
-    "forgotten",
-    "headers",
-    "lines",
-    "mapping",
-    "objects",
-    "parts",
-    "prepare",
-    "read",
-    "reading",
-    "repairs",
-    "rules",
+# What a warehouse's content depends on, besides files, mapping and key: of this room all but what a part does not see.
+ALTOGETHER = (
+    "stored.py",
+    "ingest/known.py",
+    "ingest/months.py",
+    "ingest/warned.py",
+    "ingest/identity.py",
+    "ingest/identity_rules.py",
+    "ingest/decided.py",
+    *(f"features/partial/{name}.sql" for name in STORED),
 )
-# What a warehouse's content depends on, besides files, mapping and key.
+_PARTLY = ("__init__.py", "run.py", *(Path(name).name for name in ALTOGETHER))
 PROGRAM = (
     "schema.toml",
     "rules.toml",
@@ -70,17 +65,7 @@ PROGRAM = (
     "keys.py",
     "credentials.py",
     "../personal.py",
-    *(f"ingest/{name}.py" for name in _MODULES),
-)
-ALTOGETHER = (
-    "stored.py",
-    "ingest/known.py",
-    "ingest/months.py",
-    "ingest/warned.py",
-    "ingest/identity.py",
-    "ingest/identity_rules.py",
-    "ingest/decided.py",
-    *(f"features/partial/{name}.sql" for name in STORED),
+    *sorted(f"ingest/{file.name}" for file in Path(__file__).parent.glob("*.py") if file.name not in _PARTLY),
 )
 
 
@@ -125,8 +110,7 @@ def ingest(
     with _disk(folder), one_writer(folder), _fetched(mapping, folder, root) as fetched:
         before = versions_in_force(folder)
         known = Looks(folder / name for name in before)
-        delivered = [_raw_file(block, path, raw, known) for block, paths in found for path in paths]
-        files, twice = _without_copies([*delivered, *fetched])
+        files, twice = _without_copies([*_raw_files(found, raw, known), *fetched])
         repairs = Repairs(source, root)
         all_read = [*files, *results(mapping, files)]
         repairs.check({file.name: file.digest for file in all_read}, [(file.name, file.block) for file in all_read])
@@ -141,21 +125,9 @@ def ingest(
         passed += twice + _unread(mapping, {path for _, paths in found for path in paths}, raw, passed)
         notes = passed + _other_key(source, root, before, pseudonyms, known)
         with building(folder, version) as place:
-            earlier = [folder / name for name in before]
-            records = _build(
-                mapping,
-                files,
-                pseudonyms,
-                place,
-                version,
-                progress or _silent,
-                repairs,
-                forgotten,
-                earlier,
-                notes,
-                decided,
-                known,
-            )
+            parts = Parts(place, [folder / name for name in before], _program())
+            given = (mapping, files, pseudonyms, repairs, forgotten, decided, known)
+            records = Build(*given, place, version, progress or _silent, parts).run(notes)
             _check_unchanged(files)
             write_digests(place, records)
             publish(place, version)
@@ -187,42 +159,13 @@ def tried(file: Path, *, raw: Path | str | None = None, root: Path | str | None 
         _fetched(mapping, Path(folder), root) as fetched,
     ):
         known = Looks()
-        delivered = [_raw_file(block, path, raw, known) for block, paths in found for path in paths]
-        files, twice = _without_copies([*delivered, *fetched])
+        files, twice = _without_copies([*_raw_files(found, raw, known), *fetched])
         place, key = Path(folder) / "tried", Pseudonyms(secrets.token_bytes(32))
         place.mkdir()
-        repairs, nobody = Repairs(mapping.source, root), Forgotten("", root)  # nothing of it stays
-        decided = Decided(mapping.source, root)
-        _build(mapping, files, key, place, "tried", _silent, repairs, nobody, [], passed + twice, decided, known)
+        nobody = Forgotten("", root)  # nothing of it stays
+        given = (mapping, files, key, Repairs(mapping.source, root), nobody, Decided(mapping.source, root), known)
+        Build(*given, place, "tried", _silent, Parts(place, [], _program())).run(passed + twice)
         yield open_version(mapping.source, place)
-
-
-def _build(
-    mapping: Mapping,
-    files: list[RawFile],
-    pseudonyms: Pseudonyms | None,
-    place: Path,
-    version: str,
-    progress: Callable[[str], None],
-    repairs: Repairs,
-    forgotten: Forgotten,
-    before: list[Path],
-    notes: list[str],
-    decided: Decided,
-    known: Looks,
-) -> list[list[Any]]:
-    """Fill the folder of a version: steps first, then files and their results, with the parts of versions before."""
-    made = prepare(mapping, files, place)
-    for file in made.files:
-        repairs.follow(file.name, file.digest, file.path, file.block)
-    mapped = [file for file in files if not isinstance(file.block, Input)] + made.files
-    mapped.sort(key=lambda file: [block.path for block in mapping.files].index(file.block.path))
-    parts = Parts(place, before, _program())
-    build = Build(mapping, mapped, pseudonyms, place, version, progress, repairs, forgotten, parts, made.taken, decided)
-    build.run([*notes, *made.notes])
-    known.write(place, build.judged.by.values(), pseudonyms.fingerprint if pseudonyms else "")
-    shutil.rmtree(place / "prepare", ignore_errors=True)
-    return build.watch.records
 
 
 def _of_file(mapping: Mapping, raw: Path | str | None, usual: Path) -> tuple[Mapping, Path]:
@@ -257,9 +200,10 @@ def _disk(folder: Path) -> Iterator[None]:
         ).of(folder, str(error).splitlines()[0]) from error
 
 
-def _raw_file(block: FileBlock, path: Path, raw: Path, known: Looks) -> RawFile:
-    name = readable(path.relative_to(raw))
-    return RawFile(block, path, name, *known.digest(path, name))
+def _raw_files(found: list[tuple[FileBlock, list[Path]]], raw: Path, known: Looks) -> Iterator[RawFile]:
+    for block, path in ((block, path) for block, paths in found for path in paths):
+        name = readable(path.relative_to(raw))
+        yield RawFile(block, path, name, *known.digest(path, name))
 
 
 def _without_copies(files: list[RawFile]) -> tuple[list[RawFile], list[str]]:

@@ -22,6 +22,7 @@ from workbench.warehouse.digests import HASHES
 from workbench.warehouse.ingest.parts import BY_MONTH
 from workbench.warehouse.rulebook import OFF, STOP, WARN, Rulebook, months
 from workbench.warehouse.sql import literal, quoted
+from workbench.warehouse.stored import parquet
 
 APART = 50  # times: amounts in fen for yuan are a hundred
 ROWS = 10  # times as many rows as the months around, or a tenth
@@ -66,8 +67,7 @@ class Watch:
         """
         if records := sorted((place / BY_MONTH).glob("*.parquet")):
             table = schema.table(BY_MONTH)
-            relation = f"read_parquet([{', '.join(literal(str(file)) for file in records)}])"
-            months = f"read_parquet({literal(str(place / 'customer_month' / '*.parquet'))})"
+            relation, months = parquet(records), parquet([place / "customer_month" / "*.parquet"])
             self.rules(BY_MONTH, relation, filled, told)
             by_month = self.profile(table, "$month", "NULL", told)
             self.records = by_month[["rows", "hashes"]].to_numpy(object).tolist()
