@@ -15,6 +15,7 @@ from workbench.columns import days
 from workbench.errors import CannotAnswer, WorkbenchError, require_known
 from workbench.figures import Axes, axes
 from workbench.messages import Count, Listed, Message, Name, Number, Share, Span, Term, join, say
+from workbench.methods.btyd.holdout import Holdout
 from workbench.methods.btyd.likelihoods import PROCESSES, Process
 from workbench.methods.btyd.maximum import Function, Maximum, maximise
 from workbench.methods.btyd.purchases import DAYS, FEWEST_REPEATERS, FEWEST_UNITS, Unit, day_of, histories, left_out
@@ -376,46 +377,6 @@ class Btyd(Result):
                 "{periods} {units} are {times} times the {seen} {units} seen; at most {farthest} times can be told. "
                 "periods counts {units}: was another unit meant?"
             ).of(f"{periods:g}", Term(f"{self.unit}s"), Number(periods / seen, ".1f"), Number(seen, ".1f"), FARTHEST)
-
-
-@dataclass(frozen=True, eq=False)
-class Holdout(Result):
-    """What a model expected after its last day beside what happened.
-
-    Attributes
-    ----------
-    table : DataFrame
-        One row for all and for each number of repeats before: customers, actual and expected purchases, low and high
-        between which the purchases fall with probability `level` if the model holds.
-    periods : float
-        Length of the holdout in `unit`.
-    """
-
-    label: str
-    table: pd.DataFrame
-    periods: float
-    unit: Unit
-
-    def headline(self) -> Message:
-        """Say whether what happened is what the model leads to expect."""
-        row = self.table.iloc[0]
-        holds = row["low"] <= row["actual"] <= row["high"]
-        off = (
-            say("{off}, more than chance explains", off=Number(row["expected"] / row["actual"] - 1, "+.1%"))
-            if not holds
-            else say("within what it allows")
-        )
-        return say(
-            "In the {periods} {units} held out, customers bought {actual} times; {model} expected {expected} {span}: "
-            "{verdict}.",
-            periods=Number(self.periods, ".4g"),
-            units=Term(f"{self.unit}s"),
-            actual=Number(row["actual"], ",.0f"),
-            model=self.label,
-            expected=Number(row["expected"], ",.0f"),
-            span=Span(row["low"], row["high"], ",.0f"),
-            verdict=off,
-        )
 
 
 def fit_btyd(

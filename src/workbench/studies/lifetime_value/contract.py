@@ -468,12 +468,8 @@ def _path(at_risk: np.ndarray, hazard: np.ndarray, told: np.ndarray, extrapolate
     left = np.bincount(month, events)[whole]
     mean = (np.bincount(month, at_risk) / steps)[whole]
     risk = mean if step == "month" else mean + left / 2
-    fit = fit_sbg(
-        pd.DataFrame({"period": np.flatnonzero(whole) + 1, "n": risk, "d": left}),
-        period="period",
-        at_risk="n",
-        left="d",
-    )
+    table = pd.DataFrame({"period": np.flatnonzero(whole) + 1, "n": risk, "d": left})
+    fit = fit_sbg(table, period="period", at_risk="n", left="d")
     return np.append(0.0, np.cumsum(np.where(told, log, np.log1p(-fit.leaving(month + 1)) / length)))
 
 

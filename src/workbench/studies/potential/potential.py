@@ -261,9 +261,8 @@ def potential_value(
     low, high = interval(point, sums, level=level) if resamples else np.full((2, len(point)), np.nan)
     # Noise of the months raises a gap that is cut off at 0; drawn anew it does so once more: the ends are turned over.
     low[-2], high[-2] = np.maximum(2 * point[-2] - np.array([high[-2], low[-2]]), 0)
-    table = pd.DataFrame(
-        [f.facts for f in fits]
-    ).assign(
+    table = pd.DataFrame([f.facts for f in fits])
+    table = table.assign(
         why=pd.Series([f.facts["why"] for f in fits], dtype=object),  # as text they would lose their Chinese
         expected=np.where(few, np.nan, chance.sum(axis=0)),
         value=np.where(few, np.nan, point[:-2]),

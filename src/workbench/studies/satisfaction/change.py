@@ -226,11 +226,7 @@ def wave_change(
     require_columns(survey, [*columns, *([weight] if weight else [])], "survey")
     survey = plain(survey[survey[weight] != 0] if weight else survey, columns)
     refuse_gaps_in(survey, columns)
-    waves = tuple(in_time(survey[wave].unique(), wave))
-    if len(waves) == 1:
-        raise CannotAnswer("not answerable: a change is between two waves; the survey holds {waves} alone.").of(waves)
-    if len(waves) != 2:
-        raise WorkbenchError("a change is between two waves; the survey holds {names}. Choose two of them.").of(waves)
+    waves = _two_waves(survey[wave], wave)
     survey, pooled = _pooled(survey, by, mix, wave)
     count = _counts(survey, by, wave)
     enough = count.min(axis=1).to_numpy() >= minimum
@@ -257,7 +253,7 @@ def wave_change(
             Label(construct)
         )
     cells = count.index.to_frame(index=False) if by else pd.DataFrame(index=range(1))
-    cells = cells.assign(n_before=count.iloc[:, 0].to_numpy(), n_after=count.iloc[:, 1].to_numpy())
+    cells[["n_before", "n_after"]] = count.to_numpy()
     kept = cells[enough].reset_index(drop=True)
     means = [
         _scores(*side, by, count.index[enough], model.names.index(construct), drawn)
@@ -267,28 +263,26 @@ def wave_change(
     df = np.array([[m.df for m in side] for side in means]).T
     low, high, p = gaps_of(change[0], ends[1], ends[0], 0.0, df[:, ::-1], level)
     error, hidden, wider = _errors(means, level, change)
-    table = (
-        kept[by]
-        .assign(before=before[0], after=after[0], change=change[0], se=error, low=low, high=high)
-        .assign(
-            p=p,
-            p_holm=holm(p),
-            significant=holm(p) < 1 - level,
-            detectable=(norm.isf((1 - level) / (2 * m)) + norm.ppf(POWER)) * error,
-        )
-    )
+    table = kept[by].assign(before=before[0], after=after[0], change=change[0], se=error, low=low, high=high)
+    table = table.assign(p=p, p_holm=holm(p), significant=holm(p) < 1 - level)
+    table["detectable"] = (norm.isf((1 - level) / (2 * m)) + norm.ppf(POWER)) * error
+    width: dict[str, Any] = {"df": np.maximum(df.min(axis=1), 1), "resampled": wider}
     for f, part in enumerate(PARTS):
-        table = with_ends(
-            table,
-            level,
-            **{part: shapley(value, f)},
-            df=np.maximum(df.min(axis=1), 1),
-            resampled=wider,
-            hidden=hidden if part == "answers" else 0.0,
-        )
+        unseen = hidden if part == "answers" else 0.0
+        table = with_ends(table, level, **{part: shapley(value, f)}, hidden=unseen, **width)
     failed = int(np.isnan(change[1:]).all(axis=1).sum())  # a wave did not converge: no cell has a value
     table = table.assign(n_before=kept["n_before"], n_after=kept["n_after"])
     return WaveChange(table, pooled, cells[~enough].reset_index(drop=True), waves, construct, level, failed)
+
+
+def _two_waves(wave: pd.Series, name: str) -> tuple[object, object]:
+    """Give both waves, the first in time first."""
+    waves = tuple(in_time(wave.unique(), name))
+    if len(waves) == 1:
+        raise CannotAnswer("not answerable: a change is between two waves; the survey holds {waves} alone.").of(waves)
+    if len(waves) != 2:
+        raise WorkbenchError("a change is between two waves; the survey holds {names}. Choose two of them.").of(waves)
+    return waves
 
 
 def shapley(value: dict[tuple[int, ...], np.ndarray], factor: int) -> np.ndarray:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes
@@ -30,25 +29,15 @@ from workbench.messages import (
 from workbench.methods.experiment.assignment import assign_arms
 from workbench.methods.experiment.checks import CampaignChecks
 from workbench.methods.experiment.effect import Interval
-from workbench.methods.experiment.events import Outcome, counts, ends, too_few
+from workbench.methods.experiment.events import Outcome, ends
 from workbench.methods.experiment.means import expected_outcome
 from workbench.methods.experiment.members import CONTROL, CROSSED, arms, crossed, numbers, scores
 from workbench.methods.resampling import Rng
 from workbench.result import Decision, Quantity, Result, Table, Tile
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
 from workbench.studies.uplift.policy import Assessed, Costs, Judge, Rows, assessed, best_share, policy
-from workbench.words import direction, label
-
-Verdict = Literal[
-    "works and targetable",
-    "works, contact everybody",
-    "works, contact the best share",
-    "no evidence",
-    "harms",
-    "not answerable",
-]
-
-FEWEST_IN_ARM = 100
+from workbench.studies.uplift.verdict import Verdict, doubts_of, flags_of, verdict_of
+from workbench.words import label
 
 _SAID = {
     "works and targetable": say("Choosing whom to contact pays"),
@@ -376,7 +365,7 @@ def targeting(
     judge = Judge(rows, measured, costs, level, outcome)
     everyone = np.ones(len(y), dtype=bool)
     all_value, all_errors = policy(rows, everyone, costs)
-    doubts = _doubts(plain, measured, order, checks, outcome)
+    doubts = doubts_of(plain, measured, order, checks, outcome)
     everybody, why = Interval(all_value, np.nan, np.nan), say("")
     chosen = advantage = Interval(np.nan, np.nan, np.nan)
     if not doubts:
@@ -387,8 +376,8 @@ def targeting(
             why = CROSSED
     best, low, high = best_share(curve, drawn, level, highest)
     rate = float(redeemed[treated].mean()) if responding is None else responding
-    verdict, reasons = _verdict(doubts, chosen, everybody, advantage, why, best, currency)
-    bar, said = break_even(margin, contact_cost, incentive_cost, rate), (*reasons, *_flags(plain, costs))
+    verdict, reasons = verdict_of(doubts, chosen, everybody, advantage, why, best, currency)
+    bar, said = break_even(margin, contact_cost, incentive_cost, rate), (*reasons, *flags_of(plain, costs))
     return Targeting(
         curve,
         best,
@@ -451,51 +440,6 @@ def _targeted(found: Assessed, judge: Judge) -> tuple[Interval, Interval, Messag
     return chosen, advantage, why or (say("of those it would leave out, {few}", few=few) if few else few)
 
 
-def _doubts(
-    rows: Rows, measured: Outcome, score: np.ndarray, checks: CampaignChecks | None, outcome: str
-) -> list[Message]:
-    """Why the data cannot answer."""
-    doubts = list(checks.reasons) if checks is not None and not checks.comparable else []
-    sizes = int(rows.treated.sum()), int((~rows.treated).sum())
-    if min(sizes) < FEWEST_IN_ARM:
-        doubts.append(
-            say("the smaller arm has {members} members, fewer than {least}", members=min(sizes), least=FEWEST_IN_ARM)
-        )
-    members = np.array(sizes[::-1])
-    events = counts(measured.events, rows.treated)
-    if not measured.enough(events, members, measured.fewest):
-        doubts.append(too_few(events, members, outcome, measured.fewest))
-    one, zero = score[rows.treated], score[~rows.treated]
-    error = np.sqrt(one.var() / len(one) + zero.var() / len(zero))
-    if error > 0 and not doubts and abs(one.mean() - zero.mean()) / error > norm.isf(0.0005):
-        gap = (one.mean() - zero.mean()) / score.std()
-        doubts.append(
-            say(
-                "the arms differ in the score by {gap} standard deviations, so they were not randomised",
-                gap=Number(abs(gap), ".2f"),
-            )
-        )
-    return doubts
-
-
-def _flags(rows: Rows, costs: Costs) -> list[Message]:
-    """What looks like a mistake in the costs."""
-    earned = costs.margin * np.abs(rows.y).mean()
-    incentives = costs.incentive * float(rows.redeemed[rows.treated].mean())
-    pairs = (say("a contact"), costs.contact), (say("the incentive of a contacted member"), incentives)
-    return [
-        say(
-            "check the costs, in the unit of the outcome: {what} ({cost}) costs more than a customer's whole margin "
-            "({margin})",
-            what=what,
-            cost=Number(cost),
-            margin=Number(earned),
-        )
-        for what, cost in pairs
-        if cost > earned > 0
-    ]
-
-
 def _curve(
     bins: ScoreBins, costs: Costs, measured: Outcome, resamples: int, level: float, rng: Rng
 ) -> tuple[pd.DataFrame, np.ndarray, np.ndarray]:
@@ -527,47 +471,3 @@ def _spare(bins: ScoreBins, share: np.ndarray, costs: Costs) -> np.ndarray:
     paid, both = sums[:, 0, 2] / count, sums[:, 1, 2] / count - sums[:, 0, 1] * sums[:, 0, 2] / count**2
     incentive = costs.incentive**2 * (sums[:, 2, 2] / count - paid**2) - 2 * costs.incentive * costs.margin * both
     return share**2 * incentive / count
-
-
-def _verdict(
-    doubts: list[Message],
-    chosen: Interval,
-    everybody: Interval,
-    advantage: Interval,
-    why: str,
-    best: float,
-    currency: str,
-) -> tuple[Verdict, tuple[Message, ...]]:
-    """The strongest statement that the intervals carry, as they are printed; `why` one of targeting is missing."""
-
-    def said(found: Interval, signed: bool = False) -> Message:
-        amount = Amount(found.estimate, unit=currency, signed=signed)
-        return say("{amount} per customer {ends}", amount=amount, ends=Span(found.low, found.high))
-
-    if doubts:
-        return "not answerable", tuple(doubts)
-    earns, leads, all_earn = (direction(found.low, found.high) for found in (chosen, advantage, everybody))
-    whole = say("contacting everybody nets {net}", net=said(everybody))
-    target = say("contacting the best {share} nets {net}", share=Share(best, 0), net=said(chosen))
-    target = say("") if np.isnan(chosen.low) else target
-    more = said(advantage, signed=True)
-    if earns > 0 and leads > 0:
-        return "works and targetable", (
-            target,
-            say("choosing them earns {more} more than contacting everybody", more=more),
-        )
-    flat = say("no evidence that targeting beats contacting everybody ({more})", more=more)
-    if leads > 0:
-        flat = say(
-            "targeting earns {more} more than that, but is not shown to earn more than contacting nobody", more=more
-        )
-    if np.isnan(advantage.low):
-        flat = say("no evidence that targeting beats contacting everybody: {reason}", reason=why)
-    if all_earn > 0:
-        return "works, contact everybody", (whole, flat)
-    if earns > 0:
-        return "works, contact the best share", (target, whole, flat)
-    if all_earn < 0:
-        nothing = say("no evidence that contacting the best share earns anything ({net})", net=said(chosen))
-        return "harms", (whole, nothing if target else say("targeting cannot be judged, since {reason}", reason=why))
-    return "no evidence", tuple(filter(None, (whole, flat, target)))
