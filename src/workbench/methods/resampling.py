@@ -30,13 +30,17 @@ COLUMNS = 64
 
 def seeds(rng: Rng, count: int) -> list[np.random.SeedSequence]:
     """Give `count` independent seeds, the same for the same `rng`."""
-    if isinstance(rng, np.random.Generator):
-        rng = np.random.SeedSequence(int(rng.integers(2**63)))
-    elif not isinstance(rng, np.random.SeedSequence):
+    rng = fixed(rng)
+    if not isinstance(rng, np.random.SeedSequence):
         if rng < 0:
             raise WorkbenchError("seed {rng} is negative. Give 0 or more.").of(rng)
         rng = np.random.SeedSequence(rng)
     return np.random.SeedSequence(rng.entropy, spawn_key=rng.spawn_key).spawn(count)
+
+
+def fixed(rng: Rng) -> int | np.random.SeedSequence:
+    """Give what draws the same again whenever it is asked: of a generator, a seed drawn from it."""
+    return np.random.SeedSequence(int(rng.integers(2**63))) if isinstance(rng, np.random.Generator) else rng
 
 
 @contextmanager

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import comb
 
 import numpy as np
 import pandas as pd
@@ -16,6 +15,7 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import distinct, listed
 from workbench.methods.resampling import Rng, interval
+from workbench.methods.shapley import shapley
 from workbench.result import Quantity, Result, Tile
 from workbench.studies.departures.codes import alike, apart, codes, is_whole, require_level
 
@@ -36,14 +36,13 @@ class ChurnChange(Result):
         percentage_points, low, high. A column that is itself called rates or change stands in quotation marks.
     rates : tuple of float
         Share who left before and after.
-    customers, gone : tuple of int
+    customers : tuple of int
         Before and after.
     """
 
     table: pd.DataFrame
     rates: tuple[float, float]
     customers: tuple[int, int]
-    gone: tuple[int, int]
     level: float
 
     NAME, CHART = "churn_change", say("Dots with intervals, a row a set of columns and part")
@@ -192,7 +191,7 @@ def churn_change(
             rows.append([" · ".join(called), part, parts[0, i], low[i], high[i]])
     table = pd.DataFrame(rows, columns=["columns", "part", "percentage_points", "low", "high"])
     shares = float(old[left].mean()), float(new[left].mean())
-    return ChurnChange(table, shares, (len(old), len(new)), gone, level)
+    return ChurnChange(table, shares, (len(old), len(new)), level)
 
 
 def _drawn(
@@ -266,11 +265,4 @@ def _shapley(n0, d0, n1, d1, shape: tuple[int, ...]) -> np.ndarray:
         weight = mixed(tuple(i for i in range(k) if flags[i]))
         for rate, r in ((0, r0), (1, r1)):
             value[(*flags, rate)] = (weight * r).sum(axis=inside)
-    players = k + 1
-    found = np.zeros((draws, players))
-    for player in range(players):
-        for flags in product((0, 1), repeat=players):
-            if not flags[player]:
-                joined = (*flags[:player], 1, *flags[player + 1 :])
-                found[:, player] += (value[joined] - value[flags]) / (players * comb(players - 1, sum(flags)))
-    return found
+    return np.column_stack([shapley(value, player) for player in range(k + 1)])

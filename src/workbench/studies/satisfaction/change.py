@@ -14,7 +14,7 @@ from scipy.stats import norm
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Day, Label, Message, Number, Share, Span, join, say
-from workbench.methods.cells import cell_name, codes_of, distinct, in_time, listed, one_cell, plain
+from workbench.methods.cells import cell_name, distinct, in_time, listed, one_cell, plain, refuse_gaps_in
 from workbench.methods.multiple import holm
 from workbench.methods.plspm import PathModel
 from workbench.methods.plspm.answers import read_answers
@@ -23,9 +23,10 @@ from workbench.methods.plspm.bootstrap import check_resampling
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.plspm.model import require_model
 from workbench.methods.resampling import Rng, seeds, standard_error
-from workbench.methods.survey import Design, SurveyMean, gaps_of, joined, mean_intervals, reaches
+from workbench.methods.shapley import shapley
+from workbench.methods.survey import Design, SurveyMean, gaps_of, mean_intervals, reaches, sampled
 from workbench.result import Quantity, Result
-from workbench.studies.satisfaction.draws import Draws, draw, refuse_gaps_in, refuse_undefined, with_ends
+from workbench.studies.satisfaction.draws import Draws, draw, refuse_undefined, with_ends
 
 PARTS = ("weights", "answers", "mix")
 SHOWN = ["before", "after", "change", "low", "high", "detectable", *PARTS, "p_holm"]
@@ -285,20 +286,6 @@ def _two_waves(wave: pd.Series, name: str) -> tuple[object, object]:
     return waves
 
 
-def shapley(value: dict[tuple[int, ...], np.ndarray], factor: int) -> np.ndarray:
-    """Part of one of three factors in value[1, 1, 1] - value[0, 0, 0], averaged over the orders of changing them.
-
-    >>> value = {pick: np.prod(np.array([2, 3, 5]) ** pick) for pick in product((0, 1), repeat=3)}
-    >>> [round(float(shapley(value, factor)), 2) for factor in range(3)]
-    [6.67, 9.67, 12.67]
-    """
-    total: Any = 0.0
-    for others in product((0, 1), repeat=2):
-        without, having = ((*others[:factor], state, *others[factor:]) for state in (0, 1))
-        total = total + (value[having] - value[without]) / (6 if sum(others) == 1 else 3)
-    return total
-
-
 def _counts(survey: pd.DataFrame, columns: list[str], wave: str) -> pd.DataFrame:
     """Respondents of each combination of columns, one column a wave."""
     if not columns:
@@ -336,12 +323,7 @@ def _side(survey, model, by, design, weight, resamples, seed) -> tuple[Draws, De
     fit = fit_answers(answers, model)
     refuse_unconverged(fit)
     asked = survey.iloc[answers.position]
-    cluster = codes_of(asked, clusters, "clusters")
-    stratum = codes_of(asked, strata or ([] if clusters else by), "strata")
-    stratum = np.zeros(len(answers.x), int) if stratum is None else stratum
-    stratum = joined(stratum, cluster) if strata else stratum
-    if cluster is not None:
-        cluster = np.unique(np.column_stack([stratum, cluster]), axis=0, return_inverse=True)[1].ravel()
+    stratum, cluster = sampled(asked, strata, clusters, by)
     drawn = draw(answers, fit, resamples=resamples, stratum=stratum, cluster=cluster, rng=seed)
     return drawn, Design.of(answers.weights, stratum, cluster)
 

@@ -16,7 +16,7 @@ from workbench.methods.cells import listed, plain, refuse_mixed_waves
 from workbench.methods.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, reliability_table
 from workbench.methods.plspm.answers import Answers, read_answers
 from workbench.methods.plspm.fitted import doubts_said
-from workbench.methods.resampling import IntervalMethod, Rng
+from workbench.methods.resampling import IntervalMethod, Rng, fixed
 from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_undefined, standing, with_ends
 
@@ -209,8 +209,7 @@ def path_effects(
     by = listed(by)
     survey = plain(survey, by)
     refuse_mixed_waves(survey, by)
-    if isinstance(rng, np.random.Generator):
-        rng = np.random.SeedSequence(int(rng.integers(2**63)))
+    rng = fixed(rng)
     bootstrap = bootstrap_pls(
         survey,
         model,

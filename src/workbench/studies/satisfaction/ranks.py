@@ -18,7 +18,7 @@ from workbench.methods.plspm.batch import Layout, index_points
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.plspm.replicates import resample
 from workbench.methods.ranks import rank_ends
-from workbench.methods.resampling import Rng, interval, standard_error
+from workbench.methods.resampling import Rng, fixed, interval, standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.gaps import of_construct, operator_groups, unseen
 from workbench.studies.satisfaction.index import Respondents, SatisfactionIndex, cell_points, satisfaction_index
@@ -209,11 +209,11 @@ def operator_ranks(index: SatisfactionIndex, *, operator: str = "operator") -> O
     Mogstad, Romano, Shaikh & Wilhelm (2024), Inference for ranks with applications to mobility across neighbourhoods
     and academic achievement across countries, Review of Economic Studies 91(1).
     """
-    level = index.level
-    construct, estimate, replicates = of_construct(index, index.construct)
+    level, construct = index.level, index.construct
+    estimate, replicates = of_construct(index)
     others, groups = operator_groups(index, operator)
     most = max(map(len, groups))
-    hidden, df = unseen(index, construct, level), np.array([m.df for m in index.of(construct)])
+    hidden, df = unseen(index), np.array([m.df for m in index.of(construct)])
     frames = []
     for rows in groups:
         value, drawn = estimate[rows], replicates[:, rows]
@@ -270,8 +270,7 @@ def own_weights(
         raise CannotAnswer(
             "not answerable: '{operator}' has one value, whose own weights are the pooled ones. Take two or more."
         ).of(operator)
-    if isinstance(rng, np.random.Generator):
-        rng = np.random.SeedSequence(int(rng.integers(2**63)))
+    rng = fixed(rng)
     index = satisfaction_index(
         survey,
         model,
