@@ -25,9 +25,8 @@ from workbench.studies.uplift.allocation import (
     by_offer,
     limits_of,
     prices,
-    require_margin,
 )
-from workbench.studies.uplift.policy import mean_interval
+from workbench.studies.uplift.policy import mean_interval, require_margin
 from workbench.words import label
 
 PARTS = 5

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.errors import CannotAnswer
 from workbench.figures import Axes, axes
 from workbench.glossary import break_even
 from workbench.messages import (
@@ -35,7 +35,7 @@ from workbench.methods.experiment.members import CONTROL, CROSSED, arms, crossed
 from workbench.methods.resampling import Rng
 from workbench.result import Decision, Quantity, Result, Table, Tile
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
-from workbench.studies.uplift.policy import Assessed, Costs, Judge, Rows, assessed, best_share, policy
+from workbench.studies.uplift.policy import Assessed, Costs, Judge, Rows, assessed, best_share, policy, require_costs
 from workbench.studies.uplift.verdict import Verdict, doubts_of, flags_of, verdict_of
 from workbench.words import label
 
@@ -349,7 +349,7 @@ def targeting(
     no interval, and no verdict rests on it, where the smaller arm would have fewer than 10 buyers by chance (20 where
     outcomes are adjusted, or below 0 for some).
     """
-    _require_costs(margin, contact_cost, incentive_cost, fixed_cost, response)
+    require_costs(margin, contact_cost, incentive_cost, fixed_cost, response)
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
     redeemed = numbers(members, response, role="response") if response else np.zeros(len(y))
     customers = len(y) if customers is None else customers
@@ -405,22 +405,6 @@ def _money(found: Interval, currency: str) -> Message:
 
 def _triple(interval: Interval) -> tuple[float, float, float]:
     return interval.estimate, interval.low, interval.high
-
-
-def _require_costs(margin: float, contact: float, incentive: float, fixed: float, response: str | None) -> None:
-    if not 0 < margin <= 1:
-        raise WorkbenchError(
-            "margin is {margin}: give the share of the outcome that is earned, above 0 and at most 1."
-        ).of(margin)
-    for name, cost in (("contact_cost", contact), ("incentive_cost", incentive), ("fixed_cost", fixed)):
-        if not 0 <= cost < np.inf:
-            raise WorkbenchError("{name} is {cost}: a cost is 0 or more, in the currency of the outcome.").of(
-                name, cost
-            )
-    if incentive and response is None:
-        raise WorkbenchError(
-            "incentive_cost is paid to all who redeem the incentive: name the 0/1 column that tells who in response=."
-        )
 
 
 def _targeted(found: Assessed, judge: Judge) -> tuple[Interval, Interval, Message]:
