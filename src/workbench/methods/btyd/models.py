@@ -169,33 +169,25 @@ class Btyd(Result):
         ahead = round(float(self.customers["seen"].max()))
         active, total = self.active(), self.total(ahead)
         once = int((self.customers["repeats"] == 0).sum())
-        found: dict[str, Any] = {
-            "all": len(self.customers),
-            "active": Number(active[0], ",.0f"),
-            "total": Number(total[0], ",.0f"),
-            "between": Span(*total[1:], ",.0f"),
-            "ahead": ahead,
-            "units": Term(f"{self.unit}s"),
-        }
+        still: Number | Message = Number(active[0], ",.0f")
         if self._enough:
-            said = say(
-                "Of {all} customers, {active} {span} are still active; expect {total} purchases {between} in the next "
-                "{ahead} {units}.",
-                span=Span(*active[1:], ",.0f"),
-                **found,
-            )
-            doubt = say("")
+            still, doubt = say("{estimate} {span}", estimate=still, span=Span(*active[1:], ",.0f")), say("")
         else:
-            said = say(
-                "Of {all} customers, {active} are still active; expect {total} purchases {between} in the next {ahead} "
-                "{units}.",
-                **found,
-            )
             doubt = say(
                 "How many are active has no interval, as only {again} came back ({needed} needed).",
                 again=len(self.customers) - once,
                 needed=FEWEST_FOR_INTERVALS,
             )
+        said = say(
+            "Of {all} customers, {active} are still active; expect {total} purchases {between} in the next {ahead} "
+            "{units}.",
+            all=len(self.customers),
+            active=still,
+            total=Number(total[0], ",.0f"),
+            between=Span(*total[1:], ",.0f"),
+            ahead=ahead,
+            units=Term(f"{self.unit}s"),
+        )
         alike = say("It counts all {once} one-time buyers as active: to tell customers apart take mbg_nbd.", once=once)
         by = say("By the model {model}.", model=self._process.label)
         return join(said, by, doubt, *[alike] * (self.model == "bg_nbd"), left_out(self.set_aside))

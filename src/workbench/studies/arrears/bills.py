@@ -123,15 +123,8 @@ class Cures(Result):
             days=int(first["days"]),
         )
         if len(self.table) > 1:
-            paid = say(
-                "of {n} overdue bills {share} {span} are paid within {days} days and {later} within {most}",
-                n=self.bills,
-                share=Share(first["paid_share"]),
-                span=ends,
-                days=int(first["days"]),
-                later=Share(last["paid_share"]),
-                most=int(last["days"]),
-            )
+            later = Share(last["paid_share"])
+            paid = say("{paid} and {later} within {most}", paid=paid, later=later, most=int(last["days"]))
         parts = [
             paid.sentence(),
             say(

@@ -78,25 +78,21 @@ class ExpectedLoss(Result):
         verdict = say("which holds") if self.held else say("which tells nothing")
         if self.high < 1 or self.low > 1:
             verdict = say("too much was expected") if self.high < 1 else say("too little was expected")
-        said = (
-            self.say(
-                "{lost} {currency} of the arrears of {owed} on {day} are expected to be open still 90 days later; the "
-                "last time {ratio} {span} of what was expected was seen, {verdict}.",
-                lost=lost,
-                owed=owed,
-                day=Day(self.day),
+        seen = say("nothing was expected, so it tells nothing")
+        if not np.isnan(self.ratio):
+            seen = say(
+                "{ratio} {span} of what was expected was seen, {verdict}",
                 ratio=Share(self.ratio),
                 span=Span(self.low, self.high, ".1%"),
                 verdict=verdict,
             )
-            if not np.isnan(self.ratio)
-            else self.say(
-                "{lost} {currency} of the arrears of {owed} on {day} are expected to be open still 90 days later; the "
-                "last time nothing was expected, so it tells nothing.",
-                lost=lost,
-                owed=owed,
-                day=Day(self.day),
-            )
+        said = self.say(
+            "{lost} {currency} of the arrears of {owed} on {day} are expected to be open still 90 days later; the "
+            "last time {seen}.",
+            lost=lost,
+            owed=owed,
+            day=Day(self.day),
+            seen=seen,
         )
         return join(said, self._left_out()) if self.unpriced else said
 

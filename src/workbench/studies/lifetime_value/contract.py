@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -85,26 +85,16 @@ class LifetimeValue(Result):
     def headline(self) -> Message:
         """Say what today's contracts are worth, and how much of it was not observed."""
         row = self.table.iloc[0]
-        worth: dict[str, Any] = {
-            "contracts": Number(row["contracts"], ",.0f"),
-            "value": Number(row["value"], ",.0f"),
-            "unit": Term(self.currency),
-            "horizon": self.horizon,
-            "discount": Share(self.discount),
-        }
+        worth = self.say("{value} {unit}", value=Number(row["value"], ",.0f"))
         if np.isfinite(row["low"]):
-            text = say(
-                "Today's {contracts} contracts are worth {value} {unit} {span} over the next {horizon} months, "
-                "discounted at {discount} a year.",
-                span=Span(row["low"], row["high"], ",.0f"),
-                **worth,
-            )
-        else:
-            text = say(
-                "Today's {contracts} contracts are worth {value} {unit} over the next {horizon} months, discounted at "
-                "{discount} a year.",
-                **worth,
-            )
+            worth = say("{estimate} {span}", estimate=worth, span=Span(row["low"], row["high"], ",.0f"))
+        text = self.say(
+            "Today's {contracts} contracts are worth {worth} over the next {horizon} months, discounted at {discount} "
+            "a year.",
+            contracts=Number(row["contracts"], ",.0f"),
+            worth=worth,
+            discount=Share(self.discount),
+        )
         return join(text, *self._reservations())
 
     def _reservations(self) -> Iterator[Message]:
@@ -174,9 +164,9 @@ class LifetimeValue(Result):
         row = self.table.iloc[0]
         each = row[["value", "low", "high"]].to_numpy(dtype=float)
         for name, part in (("lifetime_value", each), ("lifetime_value_per_contract", each / row["contracts"])):
-            yield Quantity(f"{name}[months={self.horizon}]", float(part[0]), self.currency, *_known(part[1:]))
+            yield Quantity(f"{name}[months={self.horizon}]", float(part[0]), self.currency, *part[1:])
         stay = row[["months", "months_low", "months_high"]].to_numpy(dtype=float)
-        yield Quantity(f"months_to_come[months={self.horizon}]", float(stay[0]), "months", *_known(stay[1:]))
+        yield Quantity(f"months_to_come[months={self.horizon}]", float(stay[0]), "months", *stay[1:])
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the value of a contract by tenure, with its interval."""
@@ -437,11 +427,6 @@ class _Worths:
             whole = np.maximum(tail[:, :1], 1e-300)
             found.append(-np.expm1(-mass / at_risk[row, month]) * tail[row, month] / whole)
         return self.unit[1:] * (1 - np.concatenate(found).T * odd[:, None])
-
-
-def _known(ends: np.ndarray) -> tuple[float | None, float | None]:
-    low, high = (float(end) if np.isfinite(end) else None for end in ends)
-    return low, high
 
 
 def _check_choices(horizon: int, discount: float, extrapolate: str | None, step: str | None) -> None:
