@@ -54,8 +54,6 @@ class PlsPrediction(Result):
     items: pd.DataFrame
     table: pd.DataFrame
     level: float
-    folds: int
-    repetitions: int
 
     NAME = "prediction"
     CHART = say("Dots with intervals, a row a construct and rival")
@@ -102,7 +100,7 @@ class PlsPrediction(Result):
             better=int(self._ahead.sum()),
             n=len(self.items),
             power={
-                "none": say("none predictive power"),
+                "none": say("no predictive power"),
                 "low": say("low predictive power"),
                 "medium": say("medium predictive power"),
                 "high": say("high predictive power"),
@@ -194,7 +192,7 @@ def predict_pls(
         for name, own in targets.items()
         for rival, place in (("mean", 2), ("linear", 1))
     ]
-    return PlsPrediction(items, pd.DataFrame(rows), level, folds, repetitions)
+    return PlsPrediction(items, pd.DataFrame(rows), level)
 
 
 def _trained(
