@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from workbench.errors import WorkbenchError
 from workbench.messages import Message, say
@@ -181,9 +180,9 @@ def _spared(rows: np.ndarray) -> float:
     return float(np.sqrt(count / (count - 1)))
 
 
-def mean_interval(value: float, errors: np.ndarray, z: float) -> Interval:
+def mean_interval(value: float, errors: np.ndarray, level: float) -> Interval:
     """Interval of a mean from its rows' errors, with Hall's correction for their skewness (rare buyers)."""
-    n, level = len(errors), 1 - 2 * float(norm.sf(z))
+    n = len(errors)
     se = float(np.sqrt((errors**2).sum())) / n
     if se == 0:
         return Interval(*[float(value)] * 3)

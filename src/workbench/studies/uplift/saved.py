@@ -259,7 +259,7 @@ def fit_uplift(
     fit, held = order[fold > 0], order[fold == 0]
     with one_thread():
         (effect,) = fitted_effects(known.codes[fit], z[fit], arm[fit], known.categorical, learner, trees)
-    parts = tuple((unit * factor, plain(model.model), to) for factor, model, to in effect.parts)
+    parts = tuple((unit * factor, plain(model), to) for factor, model, to in effect.parts)
     judged = unit * effect(known.codes[held])
     paying = (contact_cost + incentive_cost * redeemed[treated].mean()) / margin
     cut = paying if share is None else float(np.quantile(judged, 1 - share, method="higher"))
