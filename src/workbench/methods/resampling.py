@@ -19,6 +19,7 @@ from scipy.stats import norm
 from threadpoolctl import ThreadpoolController
 
 from workbench.errors import WorkbenchError
+from workbench.methods.intervals import require_level
 
 Rng = int | np.random.SeedSequence | np.random.Generator
 IntervalMethod = Literal["percentile", "bc", "bca", "normal"]
@@ -177,6 +178,7 @@ def interval(
     ----------
     Efron (1987), Better bootstrap confidence intervals, JASA 82.
     """
+    require_level(level)
     estimate = np.atleast_1d(np.asarray(estimate, dtype=float))
     replicates = np.asarray(replicates, dtype=float).reshape(-1, estimate.size)
     tail = (1 - level) / 2

@@ -95,6 +95,7 @@ class SurveyMean:
         >>> round(low, 2), high
         (6.95, 10.0)
         """
+        intervals.require_level(level)
         if kind == "mean":
             low, high = mean_intervals([self], level, ends)
             return float(low[0]), float(high[0])

@@ -31,6 +31,7 @@ from workbench.methods.intervals import (
     expected_events,
     mean_difference,
     mean_ratio,
+    require_level,
     share_difference,
     share_ratio,
     uneven,
@@ -358,8 +359,7 @@ class Estimate:
 
     def result(self, level: float, *, unit: str = "", campaign: str = "") -> AverageEffect:
         """Give the effect with intervals of this level."""
-        if not 0 < level < 1:
-            raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
+        require_level(level)
         low, high, p = self.interval(level)
         plain = self.plain_errors.variance[2]
         return AverageEffect(

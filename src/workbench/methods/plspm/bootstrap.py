@@ -14,6 +14,7 @@ from scipy.stats import t as student
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Message, Number, Share, Span, as_message, join, say
+from workbench.methods.intervals import require_level
 from workbench.methods.plspm.answers import Missing, Weights, checked_weights, read_answers
 from workbench.methods.plspm.batch import Label, Layout, Scheme
 from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
@@ -393,8 +394,7 @@ def check_resampling(resamples: int, level: float) -> None:
     """Refuse a number of resamples or a level that gives no interval."""
     if resamples < 20:
         raise WorkbenchError("resamples={n} are too few for an interval. Ask for 1,000 or more.").of(str(resamples))
-    if not 0 < level < 1:
-        raise WorkbenchError("level={level} is no coverage. Give a share between 0 and 1, like 0.95.").of(str(level))
+    require_level(level)
 
 
 def _intervals(

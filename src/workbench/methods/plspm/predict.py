@@ -21,6 +21,7 @@ from scipy.stats import t as student
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Count, Label, Message, quoted, say
+from workbench.methods.intervals import require_level
 from workbench.methods.plspm.answers import Answers, Moments, Weights, moments, read_answers
 from workbench.methods.plspm.batch import Layout, Solution, score_correlation, solve, structure
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
@@ -158,6 +159,7 @@ def predict_pls(
     CannotAnswer
         If PLS does not converge without one of the folds.
     """
+    require_level(level)
     answers = read_answers(survey, model, weights=weights)
     n = len(answers.x)
     if not 2 <= folds <= n or repetitions < 1:

@@ -14,7 +14,7 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Day, Message, Number, Share, Span, join, say
 from workbench.methods import clusters
-from workbench.methods.intervals import crossing
+from workbench.methods.intervals import crossing, require_level
 from workbench.result import COUNT, SHARE, Quantity, Result, Tile
 from workbench.studies.arrears.rolls import OUT, called, in_turn
 
@@ -155,8 +155,7 @@ def expected_loss(
         If columns are not what they should be, a day lies after `as_of` or the last over a month before it, an account
         stands twice in a month, a month is left out, or fewer than four months are over.
     """
-    if not 0 < level < 1:
-        raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
+    require_level(level)
     table, aside = _overdue(accounts, customer, month, state, owed, unpaid, as_of)
     last = table["when"].max()
     table = table[(table["owed"] > 0) & ~table[state].isin(OUT)].sort_values(["when", customer])

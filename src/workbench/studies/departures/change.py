@@ -14,10 +14,11 @@ from workbench.columns import require_table, take
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import distinct, listed
+from workbench.methods.intervals import require_level
 from workbench.methods.resampling import Rng, interval
 from workbench.methods.shapley import shapley
 from workbench.result import Quantity, Result, Tile
-from workbench.studies.departures.codes import alike, apart, codes, is_whole, require_level
+from workbench.studies.departures.codes import alike, apart, codes, is_whole
 
 FEWEST_LEFT = 10
 """Fewer departures on a side tell no change."""

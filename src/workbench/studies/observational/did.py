@@ -10,7 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import unknown
 from workbench.figures import Axes, axes
 from workbench.messages import (
     Amount,
@@ -26,6 +26,7 @@ from workbench.messages import (
     join,
     say,
 )
+from workbench.methods.intervals import require_level
 from workbench.methods.resampling import Rng
 from workbench.result import Decision, Quantity, Result, Tile
 from workbench.studies.observational.fewclusters import INFERENCES, Cells, ClusterTest, Panel, compare
@@ -284,8 +285,7 @@ def difference_in_differences(
     >>> difference_in_differences(table, **columns).estimate
     5.0
     """
-    if not 0 < level < 1:
-        raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
+    require_level(level)
     data, set_aside = read_panel(panel, unit, period, treated_from, outcome, weight, clusters)
     cells = compare(data)
     got = data.start < len(data.periods)

@@ -14,6 +14,7 @@ from workbench.columns import number
 from workbench.errors import CannotAnswer, WorkbenchError, require_known
 from workbench.figures import Axes, axes
 from workbench.messages import Count, Message, Number, Share, Span, join, quoted, say
+from workbench.methods.intervals import require_level
 from workbench.methods.resampling import Rng, bootstrap_weights
 from workbench.result import Picture, Quantity, Result, Tile
 
@@ -213,6 +214,7 @@ def concentration(
     ----------
     Davidson (2009), Reliable inference for the Gini index, Journal of Econometrics 150.
     """
+    require_level(level)
     amounts, below, owed = _checked(revenue, negative)
     value, error = (part[0] for part in _estimate(amounts, np.ones((1, len(amounts)))))
     low, high = np.full((2, len(value)), np.nan)
