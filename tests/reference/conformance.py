@@ -259,7 +259,7 @@ def _cdnow(purchases: pd.DataFrame) -> Iterator[tuple[str, float]]:
             yield f"RFM, ties {ties}: cell {cell}", int(count)
         yield f"RFM, ties {ties}: cells used", found["cell"].nunique()
     revenue = concentration(found["monetary"], resamples=0)
-    yield "Gini", float(revenue.gini)
+    yield "Gini", revenue.gini.estimate
     yield "share of the top 20% (%)", 100 * float(revenue.share_of_top(0.2))
     yield "customers needed for 80%", int(revenue.customers_for(0.8))
 

@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from workbench import columns
-from workbench.errors import WorkbenchError, require_columns
+from workbench.errors import WorkbenchError, require_columns, require_known
 from workbench.messages import Listed, Message, Number, as_message, say
 from workbench.methods.cells import refuse_gaps_in
 from workbench.methods.plspm.model import USUAL, PathModel, require_model
@@ -141,8 +141,7 @@ def read_answers(
         negative or missing; the item, the value and what to do are named.
     """
     require_model(model)
-    if missing not in get_args(Missing):
-        raise WorkbenchError("missing={missing} is unknown. Choose 'mean', 'pairwise' or 'listwise'.").of(repr(missing))
+    require_known("treatment of missing answers", missing, get_args(Missing))
     require_columns(survey, model.items, "survey", hint="Items are named in the model.")
     require_columns(survey, by, "survey")
     low, high = (np.concatenate(ends) for ends in zip(*(c.ends() for c in model.constructs), strict=True))

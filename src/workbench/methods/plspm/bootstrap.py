@@ -11,13 +11,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns, require_known
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Message, Number, Share, Span, as_message, join, say
 from workbench.methods.intervals import require_level
 from workbench.methods.plspm.answers import Missing, Weights, checked_weights, read_answers
 from workbench.methods.plspm.batch import Label, Layout, Scheme
-from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.plspm.replicates import no_intervals, resample
@@ -245,7 +245,8 @@ def bootstrap_pls(
         replicate weights): an interval may not leave out more than it is allowed to miss. If there are fewer clusters
         than a regression needs.
     """
-    _check_interval(interval)
+    require_known("interval", interval, get_args(IntervalMethod))
+    require_known("scheme", scheme, get_args(Scheme))
     check_resampling(resamples, level)
     strata_of, clusters_of = _codes(survey, strata, "strata"), _codes(survey, clusters, "clusters")
     within = pd.DataFrame({"strata": strata_of, "clusters": clusters_of})
@@ -260,7 +261,7 @@ def bootstrap_pls(
     if np.isnan(counted).any():
         raise CannotAnswer("calibrate= finds no weights for the survey itself. Join small categories of its margins.")
     own = replace(answers, weights=answers.weights * counted)
-    fit = fit_answers(own, model, scheme=check_scheme(scheme), tolerance=tolerance)
+    fit = fit_answers(own, model, scheme=scheme, tolerance=tolerance)
     refuse_unconverged(fit)
     labels, left_out, units = Layout(fit.model).labels, None, n
     rows: Iterator[np.ndarray]
@@ -381,13 +382,6 @@ def _shipped(
             repr(scale)
         )
     return shipped, np.broadcast_to(factor, shipped.shape[1])
-
-
-def _check_interval(interval: str) -> None:
-    if interval not in get_args(IntervalMethod):
-        raise WorkbenchError("interval={interval} is unknown. Choose 'percentile', 'bc', 'bca' or 'normal'.").of(
-            repr(interval)
-        )
 
 
 def check_resampling(resamples: int, level: float) -> None:

@@ -112,7 +112,9 @@ class Draws:
 
     def index_reach(self, mask: np.ndarray) -> np.ndarray:
         """As `reach`, of the indices of constructs all of whose items do not vary: (constructs,)."""
-        return hidden_index(Layout(self.fit.model), self.share[0], self.reach(mask))
+        start, reach = Layout(self.fit.model).start, self.reach(mask)
+        unvaried = np.minimum.reduceat(reach, start) > 0
+        return np.where(unvaried, np.add.reduceat(self.share[0] * reach, start), 0.0)
 
     def index(self, points: np.ndarray) -> np.ndarray:
         """Indices of the constructs from item means on 0-100, shape (..., constructs)."""
@@ -226,12 +228,6 @@ def item_reach(answers: Answers, group: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore"):
         far = 100 * np.maximum(top - answers.low, answers.high - top) / (answers.high - answers.low)
     return np.where(top == bottom, far * z / (n + z**2), 0.0)
-
-
-def hidden_index(layout: Layout, share: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """Standard errors of indices (..., constructs) from those of items (..., items) that do not vary."""
-    unvaried = np.minimum.reduceat(reach, layout.start, axis=-1) > 0
-    return np.where(unvaried, np.add.reduceat(share * reach, layout.start, axis=-1), 0.0)
 
 
 def standing(values: np.ndarray) -> np.ndarray:

@@ -82,15 +82,11 @@ class PathEffects(Result):
         table = self.bootstrap.table
         return table[table["quantity"].isin(["path", "total_effect", "r2"])].reset_index(drop=True)
 
-    def reliability(self) -> pd.DataFrame:
-        """Tabulate alpha, rho_A, rho_C, AVE and the highest HTMT+ by construct, with a verdict in words."""
-        return reliability_table(self.fit)
-
     def measurement(self) -> Table:
         """Give the reliability as a page shows it."""
         said = say("How well each construct is measured; the last column says what to make of it.")
         formats = dict.fromkeys(["alpha", "rho_a", "rho_c", "ave", "htmt_highest"], "{:.2f}")
-        return Table("measurement", self.reliability(), said, formats)
+        return Table("measurement", reliability_table(self.fit), said, formats)
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -106,7 +106,7 @@ class Targeting(Result):
     @property
     def lost(self) -> tuple[float, float, float]:
         """Money that contacting everybody leaves on the table, for the whole list; with its interval."""
-        estimate, low, high = _triple(self.advantage)
+        estimate, low, high = astuple(self.advantage)
         return estimate * self.customers, low * self.customers, high * self.customers
 
     def headline(self) -> Message:
@@ -172,8 +172,8 @@ class Targeting(Result):
         rows = [
             ("best share of the list", self.best_share, self.best_share_low, self.best_share_high, "share"),
             ("net of contacting the best share", self.net, self.net_low, self.net_high, self.currency),
-            ("net of contacting everybody", *_triple(self.everybody), self.currency),
-            ("best share more than everybody", *_triple(self.advantage), self.currency),
+            ("net of contacting everybody", *astuple(self.everybody), self.currency),
+            ("best share more than everybody", *astuple(self.advantage), self.currency),
             ("break-even effect", self.break_even, np.nan, np.nan, Label(self.outcome).said()),
             ("money lost by contacting everybody, whole list", *self.lost, self.currency),
             ("net of contacting everybody, on the members judged", self.net - advantage, np.nan, np.nan, self.currency),
@@ -248,13 +248,11 @@ class Targeting(Result):
         where = label(self.campaign)
         yield Quantity(f"best_share{where}", self.best_share, "share", self.best_share_low, self.best_share_high, 1e-2)
         yield Quantity(f"break_even{where}", self.break_even, self.currency)
-        everybody, advantage, net = _triple(self.everybody), _triple(self.advantage), (self.net_low, self.net_high)
-        if not np.isnan(self.net_low):
-            yield Quantity(f"net{where}", self.net, self.currency, *net, 1e-3)
-        if not np.isnan(everybody[1]):
-            yield Quantity(f"net_everybody{where}", everybody[0], self.currency, *everybody[1:])
-        if not np.isnan(advantage[1]):
-            yield Quantity(f"advantage{where}", advantage[0], self.currency, *advantage[1:], rtol=1e-3)
+        judged = {"net": (Interval(self.net, self.net_low, self.net_high), 1e-3)}
+        judged |= {"net_everybody": (self.everybody, 1e-6), "advantage": (self.advantage, 1e-3)}
+        for name, (found, rtol) in judged.items():
+            if not np.isnan(found.low):
+                yield Quantity(f"{name}{where}", found.estimate, self.currency, found.low, found.high, rtol)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw net money over the share contacted, with its band and the shares that may be best."""
@@ -403,10 +401,6 @@ def targeting(
 
 def _money(found: Interval, currency: str) -> Message:
     return estimated(Amount(found.estimate, unit=currency, signed=True), found.low, found.high)
-
-
-def _triple(interval: Interval) -> tuple[float, float, float]:
-    return interval.estimate, interval.low, interval.high
 
 
 def _targeted(found: Assessed, judge: Judge) -> tuple[Interval, Interval, Message]:
