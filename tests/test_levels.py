@@ -71,6 +71,25 @@ def test_a_level_in_per_cent_is_refused(case, monkeypatch):
         case.call(case.tables(), Names())
 
 
+FEW = [
+    (case, option, few)
+    for case in CASES
+    for option, few in (("resamples", 1), ("resamples", -5), ("draws", 0), ("folds", 1), ("permutations", 0))
+    if door(case) and option in inspect.signature(door(case)).parameters
+]
+
+
+@pytest.mark.parametrize(("case", "option", "few"), FEW, ids=lambda value: getattr(value, "name", str(value)))
+def test_too_few_resamples_make_no_interval(case, option, few, monkeypatch):
+    """Of one it would have the width 0; of none numpy would say something of an index."""
+    function, name = door(case), case.name.split(".")[-1]
+    for room in ROOMS:
+        if vars(room).get(name) is function:
+            monkeypatch.setattr(room, name, lambda *given, **asked: function(*given, **asked | {option: few}))
+    with pytest.raises(WorkbenchError, match=option):
+        case.call(case.tables(), Names())
+
+
 @pytest.mark.parametrize("level", [0, 1, 95, np.nan, "95%", None])
 def test_concentration_and_intervals_refuse_what_is_no_level(level):
     """Also texts and gaps."""

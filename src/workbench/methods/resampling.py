@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -42,6 +43,17 @@ def seeds(rng: Rng, count: int) -> list[np.random.SeedSequence]:
 def fixed(rng: Rng) -> int | np.random.SeedSequence:
     """Give what draws the same again whenever it is asked: of a generator, a seed drawn from it."""
     return np.random.SeedSequence(int(rng.integers(2**63))) if isinstance(rng, np.random.Generator) else rng
+
+
+def require_resamples(resamples: object, least: int = 2) -> None:
+    """Refuse a number of resamples that gives no interval.
+
+    Raises
+    ------
+    WorkbenchError
+    """
+    if not isinstance(resamples, Real) or not least <= float(resamples) < np.inf or float(resamples) % 1:
+        raise WorkbenchError("resamples={n} are too few for an interval. Ask for 1,000 or more.").of(str(resamples))
 
 
 @contextmanager

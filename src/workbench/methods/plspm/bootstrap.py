@@ -21,7 +21,15 @@ from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.plspm.replicates import no_intervals, resample
-from workbench.methods.resampling import IntervalMethod, Rng, bootstrap_weights, interval, seeds, standard_error
+from workbench.methods.resampling import (
+    IntervalMethod,
+    Rng,
+    bootstrap_weights,
+    interval,
+    require_resamples,
+    seeds,
+    standard_error,
+)
 from workbench.result import Quantity, Result
 
 JACKKNIFE_GROUPS = 500
@@ -386,8 +394,7 @@ def _shipped(
 
 def check_resampling(resamples: int, level: float) -> None:
     """Refuse a number of resamples or a level that gives no interval."""
-    if resamples < 20:
-        raise WorkbenchError("resamples={n} are too few for an interval. Ask for 1,000 or more.").of(str(resamples))
+    require_resamples(resamples, 20)
     require_level(level)
 
 

@@ -14,7 +14,7 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes, legend
 from workbench.messages import Listed, Message, Share, Span, Term, as_message, join, say
 from workbench.methods.intervals import share as wilson
-from workbench.methods.resampling import Rng, interval
+from workbench.methods.resampling import Rng, interval, require_resamples
 from workbench.methods.survival import customer_draws, life_table
 from workbench.result import COUNT, SHARE, Quantity, Result, Tile
 
@@ -218,8 +218,7 @@ def cure(
         If columns are not what they should be, fewer than 30 bills were overdue, none of them has ended, or none of
         `days` was seen.
     """
-    if resamples < 2:
-        raise WorkbenchError("resamples={n}: an interval takes 2 or more.").of(str(resamples))
+    require_resamples(resamples)
     if not len(days) or min(days) < 1:
         raise WorkbenchError("'days' must hold days past due from 1 on.")
     table, aside = overdue(bills, as_of)

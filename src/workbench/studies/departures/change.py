@@ -15,10 +15,10 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import distinct, listed
 from workbench.methods.intervals import require_level
-from workbench.methods.resampling import Rng, interval
+from workbench.methods.resampling import Rng, interval, require_resamples
 from workbench.methods.shapley import shapley
 from workbench.result import Quantity, Result, Tile
-from workbench.studies.departures.codes import alike, apart, codes, is_whole
+from workbench.studies.departures.codes import alike, apart, codes
 
 FEWEST_LEFT = 10
 """Fewer departures on a side tell no change."""
@@ -126,7 +126,7 @@ def churn_change(
     by : sequence of str or of sequences of str
         Sets of 1 to 4 columns of groups, known at the beginning.
     resamples : int
-        At least 1.
+        At least 2.
 
     Raises
     ------
@@ -158,8 +158,7 @@ def churn_change(
         )
     distinct([" · ".join(one) for one in sets], say("set of columns"))
     require_level(level)
-    if not is_whole(resamples):
-        raise WorkbenchError("resamples={n} are too few for an interval. Ask for 1,000 or more.").of(str(resamples))
+    require_resamples(resamples)
     names = list(dict.fromkeys(name for one in sets for name in one))
     for table, said in ((before, "before"), (after, "after")):
         require_table(table, [customer, left, *names], said)

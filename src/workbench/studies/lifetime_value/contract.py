@@ -16,7 +16,7 @@ from workbench.figures import Axes, axes
 from workbench.messages import Message, Name, Number, Share, Span, Term, join, say
 from workbench.methods.btyd.purchases import DAYS, day_of, left_out
 from workbench.methods.btyd.retention import fit_sbg
-from workbench.methods.resampling import Rng, interval, seeds
+from workbench.methods.resampling import Rng, interval, require_resamples, seeds
 from workbench.methods.survival import FEWEST, FEWEST_DEPARTURES, Step, life_table, observe, require_records, surviving
 from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Tile
 
@@ -266,6 +266,8 @@ def lifetime_value(
     [2.44, 24.1]
     """
     _check_choices(horizon, discount, extrapolate, step)
+    if resamples:
+        require_resamples(resamples)
     require_table(customers, [started, left], "customers")
     index, customers = customers.index, customers.reset_index(drop=True)
     known = observe(customers, started, left, since, day_of(as_of, "as_of"), within, step)

@@ -27,7 +27,7 @@ from workbench.messages import (
     say,
 )
 from workbench.methods.intervals import require_level
-from workbench.methods.resampling import Rng
+from workbench.methods.resampling import Rng, require_resamples
 from workbench.result import Decision, Quantity, Result, Tile
 from workbench.studies.observational.fewclusters import INFERENCES, Cells, ClusterTest, Panel, compare
 from workbench.studies.observational.panel import read_panel
@@ -286,6 +286,7 @@ def difference_in_differences(
     5.0
     """
     require_level(level)
+    require_resamples(resamples, 20)
     data, set_aside = read_panel(panel, unit, period, treated_from, outcome, weight, clusters)
     cells = compare(data)
     got = data.start < len(data.periods)

@@ -18,6 +18,7 @@ from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.events import all_alike, unanswerable
 from workbench.methods.experiment.means import cluster_codes
 from workbench.methods.experiment.members import arms, indicator_columns, numbers
+from workbench.methods.intervals import require_level
 from workbench.methods.resampling import Rng, one_thread
 from workbench.result import Decision, Quantity, Result, Tile
 from workbench.studies.observational.adjustment import Adjusted, adjusted, who
@@ -311,10 +312,11 @@ def effect_on_treated(
         raise WorkbenchError("the outcome '{outcome}' is also a covariate or placebo: it came after the contact.").of(
             outcome
         )
-    if not 0 < level < 1 or not 0.5 <= most_likely < 1:
+    require_level(level)
+    if draws < 1 or not 0.5 <= most_likely < 1:
         raise WorkbenchError(
-            "level ({level}) must lie between 0 and 1, most_likely ({most_likely}) between 0.5 and 1."
-        ).of(level, most_likely)
+            "draws is {draws} and most_likely is {most_likely}: give 1 or more, and a share from 0.5 on."
+        ).of(draws, most_likely)
     treated, y = arms(members, treatment), numbers(members, outcome)
     if (y == y[0]).all():
         raise unanswerable(all_alike(outcome, len(y)))

@@ -16,7 +16,7 @@ from workbench.figures import Axes, axes
 from workbench.messages import Count, Message, Number, Share, Span, join, quoted, say
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.intervals import require_level
-from workbench.methods.resampling import Rng, bootstrap_weights
+from workbench.methods.resampling import Rng, bootstrap_weights, require_resamples
 from workbench.result import Picture, Quantity, Result, Tile
 
 TOP = (0.01, 0.05, 0.10, 0.20)
@@ -204,6 +204,8 @@ def concentration(
     Davidson (2009), Reliable inference for the Gini index, Journal of Econometrics 150.
     """
     require_level(level)
+    if resamples:
+        require_resamples(resamples)
     amounts, below, owed = _checked(revenue, negative)
     value, error = (part[0] for part in _estimate(amounts, np.ones((1, len(amounts)))))
     low, high = np.full((2, len(value)), np.nan)

@@ -33,7 +33,7 @@ from workbench.methods.experiment.events import Outcome, ends
 from workbench.methods.experiment.means import expected_outcome
 from workbench.methods.experiment.members import CONTROL, CROSSED, arms, crossed, numbers, scores
 from workbench.methods.intervals import require_level
-from workbench.methods.resampling import Rng
+from workbench.methods.resampling import Rng, require_resamples
 from workbench.result import Decision, Quantity, Result, Table, Tile
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
 from workbench.studies.uplift.policy import Assessed, Costs, Judge, Rows, assessed, best_share, policy, require_costs
@@ -350,6 +350,7 @@ def targeting(
     """
     require_costs(margin, contact_cost, incentive_cost, fixed_cost, response)
     require_level(level)
+    require_resamples(resamples, 20)
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
     redeemed = numbers(members, response, role="response") if response else np.zeros(len(y))
     customers = len(y) if customers is None else customers
