@@ -242,7 +242,7 @@ def _cdnow(purchases: pd.DataFrame) -> Iterator[tuple[str, float]]:
         fit = fit_btyd(bought, **known, unit="week", until="1997-09-30", model=model)
         for name, estimate in fit.params["estimate"].items():
             yield f"{model}: {name}", estimate
-        yield f"{model}: log-likelihood", fit.loglik
+        yield f"{model}: log-likelihood", fit.fit.loglik
         yield f"{model}: repeats expected in the next 39 weeks", round(fit.total(39)[0])
         later = fit.holdout(bought, until="1998-06-30", resamples=20)
         yield "repeats in the next 39 weeks, actual", int(later.table.loc[0, "actual"])

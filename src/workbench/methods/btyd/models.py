@@ -84,11 +84,6 @@ class Btyd(Result):
             rows[["low", "high"]] = np.nan
         return rows
 
-    @property
-    def loglik(self) -> float:
-        """Log-likelihood at the maximum."""
-        return self.fit.loglik
-
     def p_alive(self) -> pd.DataFrame:
         """Probability that each customer is still one: p_alive, low, high (NaN if fewer than 500 came back).
 
@@ -265,7 +260,7 @@ class Btyd(Result):
             model=self._process.label,
             units=Term(f"{self.unit}s"),
             n=len(self.customers),
-            loglik=Name(f"{self.loglik:,.2f}".replace("-", "−")),
+            loglik=Name(f"{self.fit.loglik:,.2f}".replace("-", "−")),
             aside=Listed(tuple(aside), "") if aside else Term("nothing"),
         )
 

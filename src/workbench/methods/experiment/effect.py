@@ -296,10 +296,6 @@ class Estimate:
     expected: float
     doubts: tuple[Message, ...]
 
-    @property
-    def _effect(self) -> float:
-        return self.means.treated - self.means.control
-
     def _rare_share(self) -> bool:
         """Whether the outcome is a plain share, with fewer than 1,000 events or non-events to be expected in an arm."""
         if not self.binary or self.method != "difference" or self.clustered:
@@ -363,7 +359,7 @@ class Estimate:
         low, high, p = self.interval(level)
         plain = self.plain_errors.variance[2]
         return AverageEffect(
-            estimate=self._effect,
+            estimate=self.means.treated - self.means.control,
             se=float(np.sqrt(self.errors.variance[2])),
             low=low,
             high=high,

@@ -68,7 +68,7 @@ class ChurnChange(Result):
             sets.append(
                 say(
                     "by {columns} {mix} from the mix and {rates} from rates",
-                    columns=_called(str(name)),
+                    columns=Listed(map(Label, str(name).split(" · ")), "·"),
                     mix=Number(mix, "+.2f"),
                     rates=Number(rate, "+.2f"),
                 )
@@ -95,10 +95,6 @@ class ChurnChange(Result):
         for r in self.table.itertuples():
             name = f"churn_change[columns={r.columns},part={r.part}]"
             yield Quantity(name, r.percentage_points, "percentage points", r.low, r.high)
-
-
-def _called(names: str) -> Listed:
-    return Listed([Label(name) for name in names.split(" · ")], "·")
 
 
 def churn_change(

@@ -110,15 +110,12 @@ class TreatedEffect(Result):
     def _overlap(self) -> Share:
         return Share(self.overlap_share if self.overlap_share == 1 else min(self.overlap_share, 0.999))
 
-    @property
-    def _effect(self) -> Message:
-        return estimated(Amount(self.estimate, self.binary, self.unit, signed=True), self.low, self.high)
-
     def _claim(self) -> Message:
         whom, shown = say("the contacted"), self._shown()
         if self.overlap_share != 1:
             whom = say("the {share} of the contacted with comparable controls", share=self._overlap)
-        found: dict[str, Any] = {"outcome": Label(self.outcome), "whom": whom, "effect": self._effect}
+        effect = estimated(Amount(self.estimate, self.binary, self.unit, signed=True), self.low, self.high)
+        found: dict[str, Any] = {"outcome": Label(self.outcome), "whom": whom, "effect": effect}
         if not shown:
             return say("No evidence that contact changed {outcome} of {whom}: {effect}", **found)
         if shown > 0:

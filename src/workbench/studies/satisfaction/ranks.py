@@ -145,7 +145,7 @@ class OwnWeights(Result):
 
     def headline(self) -> Message:
         """Say how much the weights matter, and whether it changes who is ahead."""
-        rows = self._shown().dropna(subset=["difference"])
+        rows = self.table[self.table["construct"] == self.construct].dropna(subset=["difference"])
         alone = say("")
         if self.without:
             alone = say(
@@ -179,9 +179,6 @@ class OwnWeights(Result):
             order=order,
         )
         return join(moved, alone)
-
-    def _shown(self) -> pd.DataFrame:
-        return self.table[self.table["construct"] == self.construct]
 
 
 def operator_ranks(index: SatisfactionIndex, *, operator: str = "operator") -> OperatorRanks:
