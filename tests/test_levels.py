@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from doors import CASES, ROOMS, Names, answered
 
+from workbench.errors import WorkbenchError
+from workbench.methods.intervals import share
 from workbench.result import Result
 from workbench.studies.segmentation import concentration
 
@@ -56,6 +58,45 @@ def test_a_lower_level_gives_narrower_intervals(case, monkeypatch):
     scale = 1e-9 * np.abs(wide[:, known]).max()
     assert (narrow[0] >= wide[0] - scale)[known].all() and (narrow[1] <= wide[1] + scale)[known].all()
     assert ((narrow[1] - narrow[0]) < (wide[1] - wide[0]) - scale)[known].any()
+
+
+@pytest.mark.parametrize("case", LEVELLED, ids=lambda case: case.name)
+def test_a_level_in_per_cent_is_refused(case, monkeypatch):
+    """95 is no share: quantiles of it are missing, wrong, or an error that names no argument."""
+    function, name = door(case), case.name.split(".")[-1]
+    for room in ROOMS:
+        if vars(room).get(name) is function:
+            monkeypatch.setattr(room, name, functools.partial(function, level=95))
+    with pytest.raises(WorkbenchError, match="level"):
+        case.call(case.tables(), Names())
+
+
+FEW = [
+    (case, option, few)
+    for case in CASES
+    for option, few in (("resamples", 1), ("resamples", -5), ("draws", 0), ("folds", 1), ("permutations", 0))
+    if door(case) and option in inspect.signature(door(case)).parameters
+]
+
+
+@pytest.mark.parametrize(("case", "option", "few"), FEW, ids=lambda value: getattr(value, "name", str(value)))
+def test_too_few_resamples_make_no_interval(case, option, few, monkeypatch):
+    """Of one it would have the width 0; of none numpy would say something of an index."""
+    function, name = door(case), case.name.split(".")[-1]
+    for room in ROOMS:
+        if vars(room).get(name) is function:
+            monkeypatch.setattr(room, name, lambda *given, **asked: function(*given, **asked | {option: few}))
+    with pytest.raises(WorkbenchError, match=option):
+        case.call(case.tables(), Names())
+
+
+@pytest.mark.parametrize("level", [0, 1, 95, np.nan, "95%", None])
+def test_concentration_and_intervals_refuse_what_is_no_level(level):
+    """Also texts and gaps."""
+    with pytest.raises(WorkbenchError, match="is no coverage"):
+        concentration(pd.Series(np.arange(1.0, 401.0)), level=level)
+    with pytest.raises(WorkbenchError, match="is no coverage"):
+        share(3, 10, level=level)
 
 
 def test_concentration_has_narrower_intervals_at_a_lower_level():

@@ -387,9 +387,9 @@ def test_unusable_weights_are_refused(weights, words):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"scheme": "paths"}, "scheme='paths' is unknown"),
-        ({"missing": "pairs"}, "missing='pairs' is unknown"),
-        ({"interval": "exact"}, "interval='exact' is unknown"),
+        ({"scheme": "paths"}, "no scheme 'paths'"),
+        ({"missing": "pairs"}, "no treatment of missing answers 'pairs'"),
+        ({"interval": "exact"}, "no interval 'exact'"),
         ({"resamples": 5}, "too few"),
         ({"level": 95}, "no coverage"),
         ({"strata": "region"}, "survey lacks 'region'"),

@@ -242,7 +242,7 @@ def _cdnow(purchases: pd.DataFrame) -> Iterator[tuple[str, float]]:
         fit = fit_btyd(bought, **known, unit="week", until="1997-09-30", model=model)
         for name, estimate in fit.params["estimate"].items():
             yield f"{model}: {name}", estimate
-        yield f"{model}: log-likelihood", fit.loglik
+        yield f"{model}: log-likelihood", fit.fit.loglik
         yield f"{model}: repeats expected in the next 39 weeks", round(fit.total(39)[0])
         later = fit.holdout(bought, until="1998-06-30", resamples=20)
         yield "repeats in the next 39 weeks, actual", int(later.table.loc[0, "actual"])
@@ -259,7 +259,7 @@ def _cdnow(purchases: pd.DataFrame) -> Iterator[tuple[str, float]]:
             yield f"RFM, ties {ties}: cell {cell}", int(count)
         yield f"RFM, ties {ties}: cells used", found["cell"].nunique()
     revenue = concentration(found["monetary"], resamples=0)
-    yield "Gini", float(revenue.gini)
+    yield "Gini", revenue.gini.estimate
     yield "share of the top 20% (%)", 100 * float(revenue.share_of_top(0.2))
     yield "customers needed for 80%", int(revenue.customers_for(0.8))
 

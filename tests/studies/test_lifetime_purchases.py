@@ -70,7 +70,7 @@ def test_cdnow_as_published(cdnow, model, params, loglik, next_39_weeks):
     assert later.table.loc[0, "actual"] == 1882 and later.periods == 39
     assert fit.expected(39)["expected"].sum() == pytest.approx(fit.total(39)[0])
     if loglik:
-        assert fit.loglik == pytest.approx(loglik, abs=0.01)
+        assert fit.fit.loglik == pytest.approx(loglik, abs=0.01)
         assert round(fit.total(39)[0]) == next_39_weeks
     assert f"{later.table.loc[0, 'expected']:,.0f}" in later.headline()
 

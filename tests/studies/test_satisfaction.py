@@ -163,7 +163,7 @@ def test_paths_and_doubts_in_words(effects):
     """The structural result speaks of what is explained best and how well it is measured."""
     assert "is explained best" in effects.headline()
     assert set(effects.summary()["quantity"]) == {"path", "total_effect", "r2"}
-    assert {"rho_a", "ave", "htmt_highest", "verdict"} <= set(effects.reliability().columns)
+    assert {"rho_a", "ave", "htmt_highest", "verdict"} <= set(effects.measurement().frame.columns)
     names = [q.name for q in effects.quantities()]
     assert "path[Quality->Value]" in names and "r2[Satisfaction]" in names
     assert not any(name.startswith("index") for name in names)

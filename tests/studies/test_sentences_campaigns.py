@@ -25,7 +25,8 @@ from workbench.studies.observational.sensitivity import Sensitivity
 from workbench.studies.observational.treated import TreatedEffect
 from workbench.studies.uplift.curves import UpliftCurve
 from workbench.studies.uplift.groups import EffectGroups
-from workbench.studies.uplift.targeting import Targeting, Verdict, _verdict
+from workbench.studies.uplift.targeting import Targeting
+from workbench.studies.uplift.verdict import Verdict, verdict_of
 from workbench.words import direction
 
 NUMBER = st.floats(-300, 300).map(lambda x: float(f"{x:.3g}")) | st.floats(-1, 1) | st.floats(-0.005, 0.005)
@@ -98,7 +99,7 @@ def test_verdicts_follow_from_the_intervals_beside_them(chosen, everybody, advan
     """No "no evidence" beside a printed interval above 0, and no success without one; what is not known is said."""
     if np.isnan(everybody.low):
         return
-    verdict, reasons = _verdict([], chosen, everybody, advantage, "8 buyers", 0.3, "yuan")
+    verdict, reasons = verdict_of([], chosen, everybody, advantage, "8 buyers", 0.3, "yuan")
     said = clean(f"{verdict}: {'; '.join(reasons)}")
     nets = {part.split(" nets ")[0]: printed(part)[0] for part in reasons if " nets " in part}
     for part in reasons:
@@ -126,7 +127,7 @@ def test_whom_to_contact_follows_from_what_is_shown_to_pay(chosen, everybody, ad
     if np.isnan(everybody.low):
         return
     doubts = [] if doubtful else [Message("x")]
-    verdict, reasons = _verdict(doubts, chosen, everybody, advantage, Message("x"), 0.3, "yuan")
+    verdict, reasons = verdict_of(doubts, chosen, everybody, advantage, Message("x"), 0.3, "yuan")
     points = pd.DataFrame({"share": [0, 1.0], "net": [0, 1.0], "low": 0.0, "high": 0.0, "spend": [0, 1.0]})
     money = (chosen.estimate, chosen.low, chosen.high, everybody, advantage, 2.0)
     found = Targeting(points, 0.3, 0.1, 1.0, *money, verdict, reasons, 100, 0.95, "revenue")
@@ -215,7 +216,7 @@ def test_targeting_that_is_not_known_prints_no_ends():
     curve = pd.DataFrame(
         {"share": [0, 1.0], "net": [0, 1.0], "low": [0, np.nan], "high": [0, np.nan], "spend": [0, 1.0]}
     )
-    verdict, reasons = _verdict([], UNKNOWN, Interval(1, 0.5, 1.5), UNKNOWN, "8 buyers", 0.3, "yuan")
+    verdict, reasons = verdict_of([], UNKNOWN, Interval(1, 0.5, 1.5), UNKNOWN, "8 buyers", 0.3, "yuan")
     found = Targeting(
         curve, 0.3, 0.1, 1.0, 1.0, np.nan, np.nan, Interval(1, 0.5, 1.5), UNKNOWN, 2.0, verdict, reasons, 100, 0.95, "y"
     )

@@ -66,6 +66,9 @@ def test_respondents_who_met_a_miss_before_are_compared_with_those_who_met_none(
     row = service_shortfalls(waits, TICKETS, **asked).satisfaction.iloc[0]
     assert row["difference"] == pytest.approx((40 + 150) / 4 - 80) and (row["n_missed"], row["n_kept"]) == (2, 2)
     assert len(service_shortfalls(waits, TICKETS, **asked, before_days=10).satisfaction) == 0
+    silent = people.iloc[:2].assign(customer_id=["a", "d"], score=[0.0, 0.0], weight=0.0)  # stand for nobody
+    asked["respondents"] = pd.concat([people, silent], ignore_index=True)
+    assert service_shortfalls(waits, TICKETS, **asked).satisfaction.iloc[0].tolist() == row.tolist()
 
 
 def test_a_promise_that_fails_after_the_interview_does_not_count_for_it():

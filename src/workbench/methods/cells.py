@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from workbench import columns
-from workbench.errors import WorkbenchError, require_columns
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.messages import Listed, Message, Number, Span, Word, as_message, say
 
 
@@ -80,6 +80,20 @@ def in_time(values: Iterable[object], column: str = "wave") -> list[Any]:
     if not any(isinstance(v, str) for v in values):
         return sorted(values)
     return sorted(values, key=lambda v: [(int(p), "") if p.isdigit() else (-1, p) for p in re.split(r"(\d+)", str(v))])
+
+
+def refuse_gaps_in(survey: pd.DataFrame, columns: Iterable[str]) -> None:
+    """Refuse columns that respondents lack."""
+    for column in columns:
+        count = int(survey[column].isna().sum())
+        if count and count == len(survey):
+            raise CannotAnswer("not answerable: '{column}' is missing for {n} respondents, who are all.").of(
+                column, count
+            )
+        if count:
+            raise WorkbenchError("column '{column}' is missing for {count} respondents. Fill it, or drop them.").of(
+                column, count
+            )
 
 
 def refuse_mixed_waves(survey: pd.DataFrame, by: Sequence[str]) -> None:

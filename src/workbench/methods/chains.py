@@ -93,18 +93,18 @@ def _chi_square(tables: np.ndarray) -> dict[str, float]:
     return found
 
 
-def aged(place: np.ndarray, n: int, cap: int = AGE) -> np.ndarray:
-    """Cell of each account by state and months in arrears in a row (up to `cap`): -1 absent, -2 months not known.
+def aged(place: np.ndarray, n: int) -> np.ndarray:
+    """Cell of each account by state and months in arrears in a row (up to `AGE`): -1 absent, -2 months not known.
 
-    Cell 0 is the first state; then `cap` cells for each state of arrears; then the ways out.
+    Cell 0 is the first state; then `AGE` cells for each state of arrears; then the ways out.
     """
     found, age = np.full(place.shape, -1, dtype=np.int64), np.zeros(len(place), dtype=np.int64)
     known = np.ones(len(place), bool)
     for t in range(place.shape[1]):
         late = (place[:, t] > 0) & (place[:, t] < n)
-        age = np.where(late, np.minimum(age + 1, cap), 0)
-        known = np.where(late, known & (t > 0) | (age == cap), True)
-        cell = np.where(late, 1 + (place[:, t] - 1) * cap + age - 1, place[:, t] - n + 1 + (n - 1) * cap)
+        age = np.where(late, np.minimum(age + 1, AGE), 0)
+        known = np.where(late, known & (t > 0) | (age == AGE), True)
+        cell = np.where(late, 1 + (place[:, t] - 1) * AGE + age - 1, place[:, t] - n + 1 + (n - 1) * AGE)
         found[:, t] = np.where(place[:, t] <= 0, place[:, t], np.where(known, cell, -2))
     return found
 
@@ -131,10 +131,10 @@ def rates(counts: np.ndarray) -> np.ndarray:
     return shares
 
 
-def merged(shares: np.ndarray, n: int, cap: int = AGE) -> np.ndarray:
+def merged(shares: np.ndarray, n: int) -> np.ndarray:
     """Shares by cell, as shares by state."""
-    late = shares[..., 1 : 1 + (n - 1) * cap].reshape(*shares.shape[:-1], n - 1, cap).sum(axis=-1)
-    return np.concatenate([shares[..., :1], late, shares[..., 1 + (n - 1) * cap :]], axis=-1)
+    late = shares[..., 1 : 1 + (n - 1) * AGE].reshape(*shares.shape[:-1], n - 1, AGE).sum(axis=-1)
+    return np.concatenate([shares[..., :1], late, shares[..., 1 + (n - 1) * AGE :]], axis=-1)
 
 
 def backtest(

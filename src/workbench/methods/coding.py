@@ -224,7 +224,7 @@ def arrange(
     for _ in range(_ROUNDS):
         tokens: list[np.ndarray] = []
         named_by: list[np.ndarray] = []
-        halves = _halves(row)
+        halves = (row & _LOW).astype(float), ((row >> np.uint64(22)) & _LOW).astype(float)
         for k, at in enumerate(slots):
             sums = _sums(halves, at)
             nominal = k in categorical
@@ -257,11 +257,6 @@ def _mixed(values: np.ndarray) -> np.ndarray:
         z = (z ^ (z >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
         z = (z ^ (z >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
         return z ^ (z >> np.uint64(31))
-
-
-def _halves(row: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Twice 22 bits of the rows' numbers, as floats."""
-    return (row & _LOW).astype(float), ((row >> np.uint64(22)) & _LOW).astype(float)
 
 
 def _sums(halves: tuple[np.ndarray, np.ndarray], at: np.ndarray) -> np.ndarray:

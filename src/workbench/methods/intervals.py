@@ -12,16 +12,30 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy import stats
+
+from workbench.errors import WorkbenchError
 
 Score = Callable[[np.ndarray], np.ndarray]
 
 SKEWED = 0.2
 MANY = 1_000
 STEPS = 60
+
+
+def require_level(level: object) -> None:
+    """Refuse a level that is no share between 0 and 1, such as 95.
+
+    Raises
+    ------
+    WorkbenchError
+    """
+    if not isinstance(level, Real) or not 0 < float(level) < 1:
+        raise WorkbenchError("level={level} is no coverage. Give a share between 0 and 1, like 0.95.").of(str(level))
 
 
 def expected_events(events_1: ArrayLike, n_1: ArrayLike, events_0: ArrayLike, n_0: ArrayLike) -> np.ndarray:
@@ -58,6 +72,7 @@ def share(events: ArrayLike, n: ArrayLike, *, level: float = 0.95) -> tuple[np.n
     >>> [round(float(end), 4) for end in share(0, 5)]
     [0.0, 0.4345]
     """
+    require_level(level)
     events, n = np.broadcast_arrays(np.asarray(events, float), np.asarray(n, float))
     z2 = stats.norm.isf((1 - level) / 2) ** 2
     with np.errstate(invalid="ignore", divide="ignore"):
@@ -96,6 +111,7 @@ def share_difference(
     >>> [round(float(x), 4) for x in share_difference(56, 70, 48, 80)]
     [0.0534, 0.3398, 0.008]
     """
+    require_level(level)
     x1, n1, x0, n0 = np.broadcast_arrays(*(np.asarray(v, float) for v in (events_1, n_1, events_0, n_0)))
     z = stats.norm.isf((1 - level) / 2)
 
@@ -332,6 +348,7 @@ def skewed(
     >>> [round(float(x), 3) for x in skewed(1.0, 0.4, 0.3)]
     [0.348, 2.06, 0.001]
     """
+    require_level(level)
     estimate, se, skewness, df = np.broadcast_arrays(*(np.asarray(v, float) for v in (estimate, se, skewness, df)))
     skewness = np.where(np.abs(skewness) < 1e-6, 1e-6, skewness)
     z = stats.t.isf((1 - level) / 2, df)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
+from numbers import Real
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ from scipy.stats import norm
 from threadpoolctl import ThreadpoolController
 
 from workbench.errors import WorkbenchError
+from workbench.methods.intervals import require_level
 
 Rng = int | np.random.SeedSequence | np.random.Generator
 IntervalMethod = Literal["percentile", "bc", "bca", "normal"]
@@ -30,13 +32,28 @@ COLUMNS = 64
 
 def seeds(rng: Rng, count: int) -> list[np.random.SeedSequence]:
     """Give `count` independent seeds, the same for the same `rng`."""
-    if isinstance(rng, np.random.Generator):
-        rng = np.random.SeedSequence(int(rng.integers(2**63)))
-    elif not isinstance(rng, np.random.SeedSequence):
+    rng = fixed(rng)
+    if not isinstance(rng, np.random.SeedSequence):
         if rng < 0:
             raise WorkbenchError("seed {rng} is negative. Give 0 or more.").of(rng)
         rng = np.random.SeedSequence(rng)
     return np.random.SeedSequence(rng.entropy, spawn_key=rng.spawn_key).spawn(count)
+
+
+def fixed(rng: Rng) -> int | np.random.SeedSequence:
+    """Give what draws the same again whenever it is asked: of a generator, a seed drawn from it."""
+    return np.random.SeedSequence(int(rng.integers(2**63))) if isinstance(rng, np.random.Generator) else rng
+
+
+def require_resamples(resamples: object, least: int = 2) -> None:
+    """Refuse a number of resamples that gives no interval.
+
+    Raises
+    ------
+    WorkbenchError
+    """
+    if not isinstance(resamples, Real) or not least <= float(resamples) < np.inf or float(resamples) % 1:
+        raise WorkbenchError("resamples={n} are too few for an interval. Ask for 1,000 or more.").of(str(resamples))
 
 
 @contextmanager
@@ -173,6 +190,7 @@ def interval(
     ----------
     Efron (1987), Better bootstrap confidence intervals, JASA 82.
     """
+    require_level(level)
     estimate = np.atleast_1d(np.asarray(estimate, dtype=float))
     replicates = np.asarray(replicates, dtype=float).reshape(-1, estimate.size)
     tail = (1 - level) / 2

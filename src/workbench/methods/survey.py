@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from scipy.special import stdtr, stdtrit
 
 from workbench.methods import intervals
+from workbench.methods.cells import codes_of
 from workbench.methods.intervals import skewed
 
 Kind = Literal["net", "top", "mean"]
@@ -93,6 +95,7 @@ class SurveyMean:
         >>> round(low, 2), high
         (6.95, 10.0)
         """
+        intervals.require_level(level)
         if kind == "mean":
             low, high = mean_intervals([self], level, ends)
             return float(low[0]), float(high[0])
@@ -347,6 +350,22 @@ def joined(stratum: np.ndarray, cluster: np.ndarray | None) -> np.ndarray:
         return stratum
     target = lone[0] if len(lone) > 1 or len(names) == 1 else names[size > 1][0]
     return np.where(np.isin(stratum, lone), target, stratum)
+
+
+def sampled(
+    table: pd.DataFrame, strata: Sequence[str], clusters: Sequence[str], by: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Strata and clusters (n,) to resample: those declared, else the cells of `by` (with clusters: one stratum).
+
+    Strata of one unit are put together, and a cluster lies in one stratum.
+    """
+    cluster = codes_of(table, clusters, "clusters")
+    stratum = codes_of(table, strata or ([] if clusters else by), "strata")
+    stratum = np.zeros(len(table), int) if stratum is None else stratum
+    stratum = joined(stratum, cluster) if strata else stratum
+    if cluster is not None:
+        cluster = np.unique(np.column_stack([stratum, cluster]), axis=0, return_inverse=True)[1].ravel()
+    return stratum, cluster
 
 
 def gaps_of(

@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 from workbench.errors import CannotAnswer
 from workbench.messages import Term, join, say
+from workbench.methods.intervals import require_level
 from workbench.methods.resampling import one_thread
 from workbench.result import Quantity
 
@@ -62,6 +63,7 @@ class Maximum:
 
 def maximise(likelihood: LogLikelihood, start: np.ndarray, names: Sequence[str], model: str, level: float) -> Maximum:
     """Find the maximum of `likelihood`, which gives value and gradient; one that lies at no inner point is refused."""
+    require_level(level)
 
     def down(theta: np.ndarray) -> tuple[float, np.ndarray]:
         value, gradient = likelihood(theta)

@@ -15,6 +15,7 @@ from workbench.columns import days
 from workbench.errors import CannotAnswer, WorkbenchError, require_known
 from workbench.figures import Axes, axes
 from workbench.messages import Count, Listed, Message, Name, Number, Share, Span, Term, join, say
+from workbench.methods.btyd.holdout import Holdout
 from workbench.methods.btyd.likelihoods import PROCESSES, Process
 from workbench.methods.btyd.maximum import Function, Maximum, maximise
 from workbench.methods.btyd.purchases import DAYS, FEWEST_REPEATERS, FEWEST_UNITS, Unit, day_of, histories, left_out
@@ -82,11 +83,6 @@ class Btyd(Result):
         if not self._enough:
             rows[["low", "high"]] = np.nan
         return rows
-
-    @property
-    def loglik(self) -> float:
-        """Log-likelihood at the maximum."""
-        return self.fit.loglik
 
     def p_alive(self) -> pd.DataFrame:
         """Probability that each customer is still one: p_alive, low, high (NaN if fewer than 500 came back).
@@ -168,33 +164,25 @@ class Btyd(Result):
         ahead = round(float(self.customers["seen"].max()))
         active, total = self.active(), self.total(ahead)
         once = int((self.customers["repeats"] == 0).sum())
-        found: dict[str, Any] = {
-            "all": len(self.customers),
-            "active": Number(active[0], ",.0f"),
-            "total": Number(total[0], ",.0f"),
-            "between": Span(*total[1:], ",.0f"),
-            "ahead": ahead,
-            "units": Term(f"{self.unit}s"),
-        }
+        still: Number | Message = Number(active[0], ",.0f")
         if self._enough:
-            said = say(
-                "Of {all} customers, {active} {span} are still active; expect {total} purchases {between} in the next "
-                "{ahead} {units}.",
-                span=Span(*active[1:], ",.0f"),
-                **found,
-            )
-            doubt = say("")
+            still, doubt = say("{estimate} {span}", estimate=still, span=Span(*active[1:], ",.0f")), say("")
         else:
-            said = say(
-                "Of {all} customers, {active} are still active; expect {total} purchases {between} in the next {ahead} "
-                "{units}.",
-                **found,
-            )
             doubt = say(
                 "How many are active has no interval, as only {again} came back ({needed} needed).",
                 again=len(self.customers) - once,
                 needed=FEWEST_FOR_INTERVALS,
             )
+        said = say(
+            "Of {all} customers, {active} are still active; expect {total} purchases {between} in the next {ahead} "
+            "{units}.",
+            all=len(self.customers),
+            active=still,
+            total=Number(total[0], ",.0f"),
+            between=Span(*total[1:], ",.0f"),
+            ahead=ahead,
+            units=Term(f"{self.unit}s"),
+        )
         alike = say("It counts all {once} one-time buyers as active: to tell customers apart take mbg_nbd.", once=once)
         by = say("By the model {model}.", model=self._process.label)
         return join(said, by, doubt, *[alike] * (self.model == "bg_nbd"), left_out(self.set_aside))
@@ -272,7 +260,7 @@ class Btyd(Result):
             model=self._process.label,
             units=Term(f"{self.unit}s"),
             n=len(self.customers),
-            loglik=Name(f"{self.loglik:,.2f}".replace("-", "−")),
+            loglik=Name(f"{self.fit.loglik:,.2f}".replace("-", "−")),
             aside=Listed(tuple(aside), "") if aside else Term("nothing"),
         )
 
@@ -376,46 +364,6 @@ class Btyd(Result):
                 "{periods} {units} are {times} times the {seen} {units} seen; at most {farthest} times can be told. "
                 "periods counts {units}: was another unit meant?"
             ).of(f"{periods:g}", Term(f"{self.unit}s"), Number(periods / seen, ".1f"), Number(seen, ".1f"), FARTHEST)
-
-
-@dataclass(frozen=True, eq=False)
-class Holdout(Result):
-    """What a model expected after its last day beside what happened.
-
-    Attributes
-    ----------
-    table : DataFrame
-        One row for all and for each number of repeats before: customers, actual and expected purchases, low and high
-        between which the purchases fall with probability `level` if the model holds.
-    periods : float
-        Length of the holdout in `unit`.
-    """
-
-    label: str
-    table: pd.DataFrame
-    periods: float
-    unit: Unit
-
-    def headline(self) -> Message:
-        """Say whether what happened is what the model leads to expect."""
-        row = self.table.iloc[0]
-        holds = row["low"] <= row["actual"] <= row["high"]
-        off = (
-            say("{off}, more than chance explains", off=Number(row["expected"] / row["actual"] - 1, "+.1%"))
-            if not holds
-            else say("within what it allows")
-        )
-        return say(
-            "In the {periods} {units} held out, customers bought {actual} times; {model} expected {expected} {span}: "
-            "{verdict}.",
-            periods=Number(self.periods, ".4g"),
-            units=Term(f"{self.unit}s"),
-            actual=Number(row["actual"], ",.0f"),
-            model=self.label,
-            expected=Number(row["expected"], ",.0f"),
-            span=Span(row["low"], row["high"], ",.0f"),
-            verdict=off,
-        )
 
 
 def fit_btyd(

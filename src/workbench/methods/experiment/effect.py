@@ -31,6 +31,7 @@ from workbench.methods.intervals import (
     expected_events,
     mean_difference,
     mean_ratio,
+    require_level,
     share_difference,
     share_ratio,
     uneven,
@@ -295,10 +296,6 @@ class Estimate:
     expected: float
     doubts: tuple[Message, ...]
 
-    @property
-    def _effect(self) -> float:
-        return self.means.treated - self.means.control
-
     def _rare_share(self) -> bool:
         """Whether the outcome is a plain share, with fewer than 1,000 events or non-events to be expected in an arm."""
         if not self.binary or self.method != "difference" or self.clustered:
@@ -358,12 +355,11 @@ class Estimate:
 
     def result(self, level: float, *, unit: str = "", campaign: str = "") -> AverageEffect:
         """Give the effect with intervals of this level."""
-        if not 0 < level < 1:
-            raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
+        require_level(level)
         low, high, p = self.interval(level)
         plain = self.plain_errors.variance[2]
         return AverageEffect(
-            estimate=self._effect,
+            estimate=self.means.treated - self.means.control,
             se=float(np.sqrt(self.errors.variance[2])),
             low=low,
             high=high,

@@ -42,8 +42,10 @@ class Trees:
     smallest_leaf: int = 500
     rate: float = 0.05
 
-    def fit(self, x: np.ndarray, y: np.ndarray, categorical: list[int], weight: np.ndarray | None = None) -> Fitted:
-        """Fit by squared error, x of shape (n, p), and give what predicts; empty columns split nothing."""
+    def fit(
+        self, x: np.ndarray, y: np.ndarray, categorical: list[int], weight: np.ndarray | None = None
+    ) -> HistGradientBoostingRegressor:
+        """Fit by squared error, x of shape (n, p); empty columns split nothing."""
         model = HistGradientBoostingRegressor(
             max_leaf_nodes=self.leaves,
             max_iter=self.rounds,
@@ -57,18 +59,7 @@ class Trees:
         if empty:
             x = x.copy()
             x[:, empty] = 0.0
-        return Fitted(model.fit(x, y, sample_weight=weight))
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """Boosted trees after the fit; called with features, they predict."""
-
-    model: HistGradientBoostingRegressor
-
-    def __call__(self, x: np.ndarray) -> np.ndarray:
-        predicted: np.ndarray = self.model.predict(x)
-        return predicted
+        return model.fit(x, y, sample_weight=weight)
 
 
 @dataclass(frozen=True)
@@ -78,12 +69,12 @@ class Effect:
     parts : of (factor, model, arm or None)
     """
 
-    parts: tuple[tuple[float, Fitted, float | None], ...]
+    parts: tuple[tuple[float, HistGradientBoostingRegressor, float | None], ...]
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         found = np.zeros(len(x))
         for factor, model, arm in self.parts:
-            found += factor * model(x if arm is None else np.hstack([x, np.full((len(x), 1), arm)]))
+            found += factor * model.predict(x if arm is None else np.hstack([x, np.full((len(x), 1), arm)]))
         return found
 
 
@@ -323,7 +314,7 @@ def _x(x: np.ndarray, y: np.ndarray, treated: np.ndarray, categorical: list[int]
     one, zero, share = together(treated), together(~treated), float(treated.mean())
     step = max(1, min(treated.sum(), (~treated).sum()) // ENOUGH)
     with_contact, without = (trees.fit(x[rows][::step], y[rows][::step], categorical) for rows in (one, zero))
-    on_treated, on_control = y[one] - without(x[one]), with_contact(x[zero]) - y[zero]
+    on_treated, on_control = y[one] - without.predict(x[one]), with_contact.predict(x[zero]) - y[zero]
     if step == 1:
         effects = trees.fit(x[one], on_treated, categorical), trees.fit(x[zero], on_control, categorical)
         return Effect(((1 - share, effects[0], None), (share, effects[1], None)))
@@ -333,7 +324,7 @@ def _x(x: np.ndarray, y: np.ndarray, treated: np.ndarray, categorical: list[int]
     return _alone(trees.fit(x, effect, categorical, None if share == 0.5 else weight))
 
 
-def _alone(model: Fitted) -> Effect:
+def _alone(model: HistGradientBoostingRegressor) -> Effect:
     return Effect(((1.0, model, None),))
 
 
@@ -346,7 +337,7 @@ def _r(x: np.ndarray, y: np.ndarray, treated: np.ndarray, categorical: list[int]
     fold = draw_folds(treated, 2, 0)
     expected = np.empty(len(y))
     for k in range(2):
-        expected[fold == k] = trees.fit(x[fold != k], y[fold != k], categorical)(x[fold == k])
+        expected[fold == k] = trees.fit(x[fold != k], y[fold != k], categorical).predict(x[fold == k])
     surprise = treated - treated.mean()
     return _alone(trees.fit(x, (y - expected) / surprise, categorical, surprise**2))
 
@@ -381,5 +372,6 @@ def outcome_models(
     fold, expected, (y, scale) = draw_folds(treated, folds, rng), np.empty((2, len(y))), standardised(y)
     for values, arm in zip(expected, (treated, ~treated), strict=True):
         for k in range(folds):
-            values[fold == k] = trees.fit(x[arm & (fold != k)], y[arm & (fold != k)], categorical)(x[fold == k])
+            others = arm & (fold != k)
+            values[fold == k] = trees.fit(x[others], y[others], categorical).predict(x[fold == k])
     return scale * expected

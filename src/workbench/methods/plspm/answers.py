@@ -17,8 +17,9 @@ import numpy as np
 import pandas as pd
 
 from workbench import columns
-from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.errors import WorkbenchError, require_columns, require_known
 from workbench.messages import Listed, Message, Number, as_message, say
+from workbench.methods.cells import refuse_gaps_in
 from workbench.methods.plspm.model import USUAL, PathModel, require_model
 from workbench.methods.resampling import canonical_order
 
@@ -58,8 +59,8 @@ class Answers:
         One row a cell, its columns those asked for (one cell without columns, if none).
     position : int array, shape (n,)
         Row of the given survey.
-    dropped, weightless : int
-        Respondents left out for a missing answer (listwise), and for a weight of zero.
+    dropped : int
+        Respondents left out for a missing answer (listwise).
     pairwise : bool
         Moments of two items come from those who answered both; else missing answers take the item's mean.
     """
@@ -75,7 +76,6 @@ class Answers:
     cells: pd.DataFrame
     position: np.ndarray
     dropped: int
-    weightless: int
     pairwise: bool
     unshown: dict[str, Message] = field(default_factory=dict)
     scarce: dict[str, int] = field(default_factory=dict)
@@ -141,8 +141,7 @@ def read_answers(
         negative or missing; the item, the value and what to do are named.
     """
     require_model(model)
-    if missing not in get_args(Missing):
-        raise WorkbenchError("missing={missing} is unknown. Choose 'mean', 'pairwise' or 'listwise'.").of(repr(missing))
+    require_known("treatment of missing answers", missing, get_args(Missing))
     require_columns(survey, model.items, "survey", hint="Items are named in the model.")
     require_columns(survey, by, "survey")
     low, high = (np.concatenate(ends) for ends in zip(*(c.ends() for c in model.constructs), strict=True))
@@ -188,7 +187,6 @@ def read_answers(
         cells,
         position,
         dropped,
-        weightless,
         pairwise,
         unshown,
         scarce,
@@ -443,16 +441,7 @@ def _cells(survey: pd.DataFrame, by: Sequence[str]) -> tuple[np.ndarray, pd.Data
     by = list(by)
     if not by:
         return np.zeros(len(survey), dtype=int), pd.DataFrame(index=range(1))
-    for column in by:
-        if survey[column].isna().any():
-            count = int(survey[column].isna().sum())
-            if count == len(survey):
-                raise CannotAnswer("not answerable: '{column}' is missing for {n} respondents, who are all.").of(
-                    column, count
-                )
-            raise WorkbenchError("column '{column}' is missing for {count} respondents. Fill it, or drop them.").of(
-                column, count
-            )
+    refuse_gaps_in(survey, by)
     groups = survey.groupby(by, sort=True, observed=True)
     return groups.ngroup().to_numpy(), groups.size().reset_index()[by]
 

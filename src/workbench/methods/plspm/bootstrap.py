@@ -5,26 +5,33 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Literal, TypeAlias, TypeVar, get_args
+from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
 from scipy.stats import t as student
 
-from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.errors import CannotAnswer, WorkbenchError, require_columns, require_known
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Message, Number, Share, Span, as_message, join, say
+from workbench.methods.intervals import require_level
 from workbench.methods.plspm.answers import Missing, Weights, checked_weights, read_answers
 from workbench.methods.plspm.batch import Label, Layout, Scheme
-from workbench.methods.plspm.fit import check_scheme, fit_answers, refuse_unconverged
+from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.model import PathModel
 from workbench.methods.plspm.replicates import no_intervals, resample
-from workbench.methods.resampling import IntervalMethod, Rng, bootstrap_weights, interval, seeds, standard_error
+from workbench.methods.resampling import (
+    IntervalMethod,
+    Rng,
+    bootstrap_weights,
+    interval,
+    require_resamples,
+    seeds,
+    standard_error,
+)
 from workbench.result import Quantity, Result
 
-BATCH = 512
-CELLS = 1 << 24
 JACKKNIFE_GROUPS = 500
 MANY = 100  # respondents (clusters): with fewer, resamples are too narrow, and what they shift has no interval
 SHIFTED = ("r2", "rho_a", "htmt")
@@ -37,7 +44,6 @@ RANGES = {
     "index": (0, 100),
 }
 BLOCK = 64
-Part = TypeVar("Part")
 Method = IntervalMethod | Literal["replicate"]
 Calibrate = Callable[[np.ndarray, np.ndarray], np.ndarray]
 ReplicateWeights: TypeAlias = Sequence[str] | np.ndarray | pd.DataFrame | None
@@ -247,10 +253,8 @@ def bootstrap_pls(
         replicate weights): an interval may not leave out more than it is allowed to miss. If there are fewer clusters
         than a regression needs.
     """
-    if interval not in get_args(IntervalMethod):
-        raise WorkbenchError("interval={interval} is unknown. Choose 'percentile', 'bc', 'bca' or 'normal'.").of(
-            repr(interval)
-        )
+    require_known("interval", interval, get_args(IntervalMethod))
+    require_known("scheme", scheme, get_args(Scheme))
     check_resampling(resamples, level)
     strata_of, clusters_of = _codes(survey, strata, "strata"), _codes(survey, clusters, "clusters")
     within = pd.DataFrame({"strata": strata_of, "clusters": clusters_of})
@@ -264,9 +268,8 @@ def bootstrap_pls(
     counted = next(iter(adjusted([np.ones((1, n))])))[0]
     if np.isnan(counted).any():
         raise CannotAnswer("calibrate= finds no weights for the survey itself. Join small categories of its margins.")
-    fit = fit_answers(
-        replace(answers, weights=answers.weights * counted), model, scheme=check_scheme(scheme), tolerance=tolerance
-    )
+    own = replace(answers, weights=answers.weights * counted)
+    fit = fit_answers(own, model, scheme=scheme, tolerance=tolerance)
     refuse_unconverged(fit)
     labels, left_out, units = Layout(fit.model).labels, None, n
     rows: Iterator[np.ndarray]
@@ -277,7 +280,7 @@ def bootstrap_pls(
             raise WorkbenchError("replicate weights carry the design. Leave strata= and clusters= away.")
         method, df = "replicate", shipped.shape[1] if replicate_df is None else replicate_df
         ratio = (shipped[answers.position] / answers.weights[:, None]).T
-        rows = (ratio[start : start + BLOCK] for start in range(0, len(ratio), BLOCK))
+        rows = iter(np.split(ratio, range(BLOCK, len(ratio), BLOCK)))
     else:
         method, df = interval, np.inf
         stratum = None if strata is None else strata_of[answers.position]
@@ -295,19 +298,11 @@ def bootstrap_pls(
     apart, freed_apart = (None, None) if left_out is None else (left_out.values, left_out.freed)
     table = table.join(_intervals(fit.estimates.to_numpy(), found.values, method, level, apart, scale, df))
     widening = 1.0 if shipped is not None else _widening(units, fit.model, level)
-    if widening > 1:
-        table = _widened(table, widening)
-        for quantity, ends in RANGES.items():
-            table.loc[table["quantity"] == quantity, ["low", "high"]] = table[["low", "high"]].clip(*ends)
-        table.loc[table["quantity"].isin(SHIFTED), ["low", "high"]] = np.nan
-    for quantity in ("index", "importance"):
-        undefined = getattr(fit, quantity).isna().to_numpy()
-        table.loc[table.index[table["quantity"] == quantity][undefined], ["estimate", "se", "low", "high"]] = np.nan
     return PlsBootstrap(
         fit,
         found.values,
         labels,
-        table,
+        _known(table, fit, widening),
         method,
         level,
         found.failed,
@@ -334,6 +329,19 @@ def _widening(units: int, model: PathModel, level: float) -> float:
         ).of(units, len(sources), target, len(sources) + 2)
     tail = (1 + level) / 2
     return float(student.ppf(tail, df) / student.ppf(tail, np.inf) * np.sqrt(units / df))
+
+
+def _known(table: pd.DataFrame, fit: PlsFit, widening: float) -> pd.DataFrame:
+    """Widen the ends within the range of each quantity; none where few resamples shift it, no index where undefined."""
+    if widening > 1:
+        table = _widened(table, widening)
+        for quantity, ends in RANGES.items():
+            table.loc[table["quantity"] == quantity, ["low", "high"]] = table[["low", "high"]].clip(*ends)
+        table.loc[table["quantity"].isin(SHIFTED), ["low", "high"]] = np.nan
+    for quantity in ("index", "importance"):
+        undefined = getattr(fit, quantity).isna().to_numpy()
+        table.loc[table.index[table["quantity"] == quantity][undefined], ["estimate", "se", "low", "high"]] = np.nan
+    return table
 
 
 def _widened(table: pd.DataFrame, widening: float) -> pd.DataFrame:
@@ -386,10 +394,8 @@ def _shipped(
 
 def check_resampling(resamples: int, level: float) -> None:
     """Refuse a number of resamples or a level that gives no interval."""
-    if resamples < 20:
-        raise WorkbenchError("resamples={n} are too few for an interval. Ask for 1,000 or more.").of(str(resamples))
-    if not 0 < level < 1:
-        raise WorkbenchError("level={level} is no coverage. Give a share between 0 and 1, like 0.95.").of(str(level))
+    require_resamples(resamples, 20)
+    require_level(level)
 
 
 def _intervals(

@@ -7,7 +7,7 @@ from typing import get_args
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.errors import CannotAnswer, require_known
 from workbench.messages import Message, join, say
 from workbench.methods.plspm.answers import Answers, Missing, Moments, Weights, moments, read_answers
 from workbench.methods.plspm.batch import ITERATIONS, Layout, Scheme, estimates, solve
@@ -58,17 +58,9 @@ def fit_pls(
     CannotAnswer
         If the answers do not determine the weights.
     """
+    require_known("scheme", scheme, get_args(Scheme))
     answers = read_answers(survey, model, weights=weights, missing=missing)
-    return fit_answers(answers, model, scheme=check_scheme(scheme), tolerance=tolerance)
-
-
-def check_scheme(scheme: str) -> Scheme:
-    """Refuse an unknown scheme."""
-    legal: tuple[Scheme, ...] = get_args(Scheme)
-    for known in legal:
-        if scheme == known:
-            return known
-    raise WorkbenchError("scheme={scheme} is unknown. Choose 'path', 'factorial' or 'centroid'.").of(repr(scheme))
+    return fit_answers(answers, model, scheme=scheme, tolerance=tolerance)
 
 
 def fit_answers(

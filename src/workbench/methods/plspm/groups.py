@@ -11,9 +11,7 @@ Review 33(3) (MICOM). Chin & Dibbern (2010), Handbook of Partial Least Squares (
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -21,17 +19,23 @@ import pandas as pd
 
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, dot_and_interval
-from workbench.messages import Count, Label, Message, Number, join, quoted, say
+from workbench.messages import Count, Label, Message, Number, join, say
 from workbench.methods.multiple import holm
-from workbench.methods.plspm.answers import Answers, Weights, moments, read_answers
-from workbench.methods.plspm.batch import Layout, estimates, solve
+from workbench.methods.plspm.answers import Answers, Weights, moments
 from workbench.methods.plspm.fit import fit_answers
 from workbench.methods.plspm.fitted import PlsFit
 from workbench.methods.plspm.model import PathModel
-from workbench.methods.resampling import BLOCK, Rng, one_thread, seeds
+from workbench.methods.plspm.permutations import (
+    GroupStudy,
+    Permuted,
+    against_chance,
+    no_power,
+    share_of,
+    too_few_permutations,
+)
+from workbench.methods.resampling import Rng, one_thread, seeds
 from workbench.result import Result, Table, Tile
 
-FEWEST = 20
 WEAK = 0.5
 
 
@@ -78,7 +82,7 @@ class MeasurementInvariance(Result):
         """Say whether the groups may be compared."""
         broken = self.table[self.table["invariance"] == "none"]
         if broken.empty and too_few_permutations(self.permutations, len(self.table), self.level):
-            return _no_power(self.permutations, len(self.table), self.level)
+            return no_power(self.permutations, len(self.table), self.level)
         weak = self.table[self.table["c_lowest"] < WEAK]
         if broken.empty and len(weak):
             row = weak.loc[weak["c_lowest"].idxmin()]
@@ -190,7 +194,7 @@ class GroupDifferences(Result):
     def headline(self) -> Message:
         """Say how many differences are significant, and the largest."""
         if not self.tellable:
-            return _no_power(self.permutations, self._tests, self.level)
+            return no_power(self.permutations, self._tests, self.level)
         pairs, clear = self.pairs, self.clear
         out = say("")
         if self.left_out:
@@ -276,7 +280,7 @@ def measurement_invariance(
     CannotAnswer
         If there are fewer than two groups, one has fewer than 20 respondents, or PLS does not converge in a group.
     """
-    study = _Study.of(survey, model, group, weights, permutations, level)
+    study = GroupStudy.of(survey, model, group, weights, permutations, level)
     frames, failed = [], 0
     for (a, b), seed in zip(study.pairs, seeds(rng, len(study.pairs)), strict=True):
         part, code = study.part([a, b])
@@ -319,7 +323,7 @@ def compare_groups(
     WorkbenchError, CannotAnswer
         As `measurement_invariance`; or if nothing is left to compare, or a pair was not tested for invariance.
     """
-    study = _Study.of(survey, model, group, weights, permutations, level)
+    study = GroupStudy.of(survey, model, group, weights, permutations, level)
     everyone = list(range(len(study.names)))
     tests = [*study.pairs, *([everyone] if len(everyone) > 2 else [])]
     kept = [i for i, (quantity, _) in enumerate(study.layout.labels) if quantity in ("path", "r2")]
@@ -332,7 +336,7 @@ def compare_groups(
         two = len(members) == 2
         apart = values[:, 0] - values[:, 1] if two else values.max(axis=1) - values.min(axis=1)
         first, second = (study.names[m] for m in members) if two else ("all", "all")
-        frames.append(labels.assign(first=first, second=second, **_against_chance(apart, "difference", "null_", level)))
+        frames.append(labels.assign(first=first, second=second, **against_chance(apart, "difference", "null_", level)))
         for place, member in enumerate(members):
             groups = groups.assign(**{str(study.names[member]): values[0, place]})
     table = pd.concat(frames, ignore_index=True).rename(columns={"difference_p": "p"})
@@ -365,119 +369,7 @@ def _same(row: dict[str, object], invariance: MeasurementInvariance | None, mode
     return not ((rows["invariance"] == "none") & rows["construct"].isin(constructs)).any()
 
 
-def too_few_permutations(permutations: int, tests: int, level: float) -> bool:
-    """Whether not even the smallest p that permutations can give is significant after Holm's correction.
-
-    >>> too_few_permutations(199, 9, 0.95), too_few_permutations(199, 10, 0.95)
-    (False, True)
-    """
-    return tests >= (1 - level) * (permutations + 1) * (1 - 1e-12)
-
-
-def _no_power(permutations: int, tests: int, level: float) -> Message:
-    return say(
-        "Not answerable with {n} permutations: after Holm's correction for {tests} tests no p could be below {alpha}. "
-        "Ask for permutations={least} or more.",
-        n=permutations,
-        tests=tests,
-        alpha=Number(1 - level, ".2g"),
-        least=str(int(np.ceil(5 * tests / (1 - level)))),
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Permuted:
-    """Fits of G groups as they are (first) and in every permutation: leading axes (1 + permutations, G)."""
-
-    values: np.ndarray
-    weight: np.ndarray
-    mean: np.ndarray
-    covariance: np.ndarray
-    failed: int
-
-
-@dataclass(frozen=True, eq=False)
-class _Study:
-    """What both tests share: checked answers, groups, and the whole survey's weights, which give signs."""
-
-    layout: Layout
-    answers: Answers
-    names: list[object]
-    along: np.ndarray
-
-    @classmethod
-    def of(
-        cls, survey: pd.DataFrame, model: PathModel, group: str, weights: Weights, permutations: int, level: float
-    ) -> _Study:
-        if permutations < 20 or not 0 < level < 1:
-            raise WorkbenchError("permutations={permutations}, level={level}: ask for 1,000 or more, and 0.95.").of(
-                str(permutations), str(level)
-            )
-        answers = read_answers(survey, model, weights=weights, by=[group])
-        names = answers.cells[group].tolist()
-        size = np.bincount(answers.cell)
-        if len(names) < 2:
-            raise CannotAnswer("not answerable: column '{column}' holds one group. Take two or more to compare.").of(
-                group
-            )
-        for name, n in zip(names, size, strict=True):
-            if n < FEWEST:
-                raise CannotAnswer(
-                    "not answerable: group '{name}' has {n} respondents. Leave out groups below {least}, or join them."
-                ).of(str(name), n, FEWEST)
-        return cls(Layout(model), answers, names, fit_answers(answers, model).weights.to_numpy())
-
-    @property
-    def pairs(self) -> list[tuple[int, int]]:
-        return list(combinations(range(len(self.names)), 2))
-
-    def part(self, members: Sequence[int] | np.ndarray) -> tuple[Answers, np.ndarray]:
-        """Answers of some groups as one cell, and each respondent's place among those groups."""
-        inside = np.isin(self.answers.cell, members)
-        return self.answers.part(inside), np.searchsorted(members, self.answers.cell[inside])
-
-    def permute(
-        self, part: Answers, code: np.ndarray, permutations: int, seed: int | np.random.SeedSequence
-    ) -> _Permuted:
-        """Fit every group in every permutation of the labels."""
-        groups = int(code.max()) + 1
-        values, weights, means, covariances = [], [], [], []
-        failed = 0
-        with one_thread():
-            for rows in _permuted(code, groups, permutations, np.random.default_rng(seed)):
-                moment = moments(part, rows)
-                solution = solve(self.layout, moment.correlation, along=self.along)
-                value = estimates(self.layout, part, moment, solution)
-                settled = solution.converged.reshape(-1, groups).all(axis=1)
-                failed += int((~settled).sum())
-                value[np.repeat(~settled, groups)] = np.nan
-                values.append(value)
-                weights.append(np.where(np.repeat(settled, groups)[:, None], solution.weight, np.nan))
-                means.append(moment.mean)
-                covariances.append(moment.correlation * moment.sd[:, :, None] * moment.sd[:, None, :])
-        stacked = [np.concatenate(parts) for parts in (values, weights, means, covariances)]
-        if np.isnan(stacked[1][:groups]).any() or failed > permutations / 2:
-            flat = np.isnan(np.einsum("bii->bi", stacked[3][:groups])).any(axis=0)
-            which = [item for item, constant in zip(self.layout.model.items, flat, strict=True) if constant]
-            raise CannotAnswer("PLS does not converge in a group, or in most permutations of the labels: {why}").of(
-                say("{items} does not vary in it. Leave it out.", items=quoted(which))
-                if which
-                else say("it is too small for this model.")
-            )
-        value, weight, mean, covariance = (s.reshape(-1, groups, *s.shape[1:]) for s in stacked)
-        return _Permuted(value, weight, mean, covariance, failed)
-
-
-def _permuted(code: np.ndarray, groups: int, permutations: int, generator: np.random.Generator) -> Iterator[np.ndarray]:
-    """Blocks of rows, `groups` of them a permutation: 1 for members; the labels as they are come first."""
-    at_once = max(1, BLOCK // groups)
-    for start in range(0, 1 + permutations, at_once):
-        count = min(at_once, 1 + permutations - start)
-        labels = [code if start + d == 0 else generator.permutation(code) for d in range(count)]
-        yield (np.array(labels)[:, None, :] == np.arange(groups)[:, None]).reshape(-1, len(code)).astype(np.float32)
-
-
-def _micom(study: _Study, pooled: PlsFit, part: Answers, found: _Permuted, level: float) -> pd.DataFrame:
+def _micom(study: GroupStudy, pooled: PlsFit, part: Answers, found: Permuted, level: float) -> pd.DataFrame:
     """Steps 2 and 3 for one pair."""
     layout = study.layout
 
@@ -494,23 +386,10 @@ def _micom(study: _Study, pooled: PlsFit, part: Answers, found: _Permuted, level
     block = np.equal.outer(layout.owner, layout.owner) * np.outer(raw, raw)
     variances = by_construct((found.covariance * block).sum(axis=-1))
     table = pd.DataFrame({"construct": layout.model.names})
-    table = table.assign(c=c[0], c_lowest=np.nanquantile(c, 1 - level, axis=0), c_p=_share(c <= c[0] + 1e-12, c))
+    table = table.assign(c=c[0], c_lowest=np.nanquantile(c, 1 - level, axis=0), c_p=share_of(c <= c[0] + 1e-12, c))
     table = table.assign(
-        **_against_chance(means[:, 0] - means[:, 1], "mean_difference", "mean_null_", level),
-        **_against_chance(np.log(variances[:, 0] / variances[:, 1]), "log_variance_ratio", "variance_null_", level),
+        **against_chance(means[:, 0] - means[:, 1], "mean_difference", "mean_null_", level),
+        **against_chance(np.log(variances[:, 0] / variances[:, 1]), "log_variance_ratio", "variance_null_", level),
     ).rename(columns={"mean_difference_p": "mean_p", "log_variance_ratio_p": "variance_p"})
     alike = (table["mean_p"] >= 1 - level) & (table["variance_p"] >= 1 - level)
     return table.assign(invariance=np.where(alike, "full", "partial"))
-
-
-def _against_chance(values: np.ndarray, name: str, null: str, level: float) -> dict[str, np.ndarray]:
-    """The value as the labels are (first row), where `level` of all permutations lie, the share as far from 0."""
-    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
-    p = _share(np.abs(values) >= np.abs(values[0]) - 1e-12, values)
-    return {name: values[0], f"{null}low": low, f"{null}high": high, f"{name}_p": p}
-
-
-def _share(hit: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Share of permutations (the true labels count) among those that converged."""
-    share: np.ndarray = hit.sum(axis=0) / (~np.isnan(values)).sum(axis=0)
-    return share

@@ -21,6 +21,7 @@ from scipy.stats import t as student
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Count, Label, Message, quoted, say
+from workbench.methods.intervals import require_level
 from workbench.methods.plspm.answers import Answers, Moments, Weights, moments, read_answers
 from workbench.methods.plspm.batch import Layout, Solution, score_correlation, solve, structure
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
@@ -54,8 +55,6 @@ class PlsPrediction(Result):
     items: pd.DataFrame
     table: pd.DataFrame
     level: float
-    folds: int
-    repetitions: int
 
     NAME = "prediction"
     CHART = say("Dots with intervals, a row a construct and rival")
@@ -102,7 +101,7 @@ class PlsPrediction(Result):
             better=int(self._ahead.sum()),
             n=len(self.items),
             power={
-                "none": say("none predictive power"),
+                "none": say("no predictive power"),
                 "low": say("low predictive power"),
                 "medium": say("medium predictive power"),
                 "high": say("high predictive power"),
@@ -160,6 +159,7 @@ def predict_pls(
     CannotAnswer
         If PLS does not converge without one of the folds.
     """
+    require_level(level)
     answers = read_answers(survey, model, weights=weights)
     n = len(answers.x)
     if not 2 <= folds <= n or repetitions < 1:
@@ -194,7 +194,7 @@ def predict_pls(
         for name, own in targets.items()
         for rival, place in (("mean", 2), ("linear", 1))
     ]
-    return PlsPrediction(items, pd.DataFrame(rows), level, folds, repetitions)
+    return PlsPrediction(items, pd.DataFrame(rows), level)
 
 
 def _trained(

@@ -14,7 +14,7 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes, legend
 from workbench.messages import Listed, Message, Share, Span, Term, as_message, join, say
 from workbench.methods.intervals import share as wilson
-from workbench.methods.resampling import Rng, interval
+from workbench.methods.resampling import Rng, interval, require_resamples
 from workbench.methods.survival import customer_draws, life_table
 from workbench.result import COUNT, SHARE, Quantity, Result, Tile
 
@@ -123,15 +123,8 @@ class Cures(Result):
             days=int(first["days"]),
         )
         if len(self.table) > 1:
-            paid = say(
-                "of {n} overdue bills {share} {span} are paid within {days} days and {later} within {most}",
-                n=self.bills,
-                share=Share(first["paid_share"]),
-                span=ends,
-                days=int(first["days"]),
-                later=Share(last["paid_share"]),
-                most=int(last["days"]),
-            )
+            later = Share(last["paid_share"])
+            paid = say("{paid} and {later} within {most}", paid=paid, later=later, most=int(last["days"]))
         parts = [
             paid.sentence(),
             say(
@@ -225,8 +218,7 @@ def cure(
         If columns are not what they should be, fewer than 30 bills were overdue, none of them has ended, or none of
         `days` was seen.
     """
-    if resamples < 2:
-        raise WorkbenchError("resamples={n}: an interval takes 2 or more.").of(str(resamples))
+    require_resamples(resamples)
     if not len(days) or min(days) < 1:
         raise WorkbenchError("'days' must hold days past due from 1 on.")
     table, aside = overdue(bills, as_of)

@@ -14,7 +14,7 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Day, Message, Number, Share, Span, join, say
 from workbench.methods import clusters
-from workbench.methods.intervals import crossing
+from workbench.methods.intervals import crossing, require_level
 from workbench.result import COUNT, SHARE, Quantity, Result, Tile
 from workbench.studies.arrears.rolls import OUT, called, in_turn
 
@@ -78,25 +78,21 @@ class ExpectedLoss(Result):
         verdict = say("which holds") if self.held else say("which tells nothing")
         if self.high < 1 or self.low > 1:
             verdict = say("too much was expected") if self.high < 1 else say("too little was expected")
-        said = (
-            self.say(
-                "{lost} {currency} of the arrears of {owed} on {day} are expected to be open still 90 days later; the "
-                "last time {ratio} {span} of what was expected was seen, {verdict}.",
-                lost=lost,
-                owed=owed,
-                day=Day(self.day),
+        seen = say("nothing was expected, so it tells nothing")
+        if not np.isnan(self.ratio):
+            seen = say(
+                "{ratio} {span} of what was expected was seen, {verdict}",
                 ratio=Share(self.ratio),
                 span=Span(self.low, self.high, ".1%"),
                 verdict=verdict,
             )
-            if not np.isnan(self.ratio)
-            else self.say(
-                "{lost} {currency} of the arrears of {owed} on {day} are expected to be open still 90 days later; the "
-                "last time nothing was expected, so it tells nothing.",
-                lost=lost,
-                owed=owed,
-                day=Day(self.day),
-            )
+        said = self.say(
+            "{lost} {currency} of the arrears of {owed} on {day} are expected to be open still 90 days later; the "
+            "last time {seen}.",
+            lost=lost,
+            owed=owed,
+            day=Day(self.day),
+            seen=seen,
         )
         return join(said, self._left_out()) if self.unpriced else said
 
@@ -159,8 +155,7 @@ def expected_loss(
         If columns are not what they should be, a day lies after `as_of` or the last over a month before it, an account
         stands twice in a month, a month is left out, or fewer than four months are over.
     """
-    if not 0 < level < 1:
-        raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
+    require_level(level)
     table, aside = _overdue(accounts, customer, month, state, owed, unpaid, as_of)
     last = table["when"].max()
     table = table[(table["owed"] > 0) & ~table[state].isin(OUT)].sort_values(["when", customer])

@@ -124,15 +124,15 @@ class RollRates(Result):
         bad = tested[tested[f"{by}_p"] < _SIGNIFICANT / max(len(tested), 1)]
         return bad.sort_values([f"{by}_p", "state"]) if len(tested) else None
 
-    def forecast(self, by: Literal["by_age", "by_chain"] = "by_age") -> Table:
-        """Say where the accounts of the last month will be `horizon` months on.
+    def forecast(self) -> Table:
+        """Say where the accounts of the last month will be `horizon` months on, by the chain with months in arrears.
 
         Raises
         ------
         CannotAnswer
             If the back-test found the forecast wrong, or could not test it.
         """
-        failed = self._failed(by)
+        failed = self._failed("by_age")
         if failed is None:
             raise CannotAnswer(say("not answerable: too few accounts, or months, to test the forecast."))
         if len(failed):
@@ -141,28 +141,22 @@ class RollRates(Result):
                     "not answerable: {months} months ago this forecast said {said} for those {state}, and {seen} "
                     "{span} were seen.",
                     months=self.horizon,
-                    said=Share(failed.iloc[0][by]),
+                    said=Share(failed.iloc[0]["by_age"]),
                     state=called(failed.iloc[0]["state"]),
                     seen=Share(failed.iloc[0]["seen"]),
                     span=Span(failed.iloc[0]["low"], failed.iloc[0]["high"], ".1%"),
                 )
             )
         n = len(self.states)
-        counts = (
-            self.fitted
-            if by == "by_age"
-            else np.vstack([self.counts.sum(axis=0), np.zeros((len(self.out) + 1, n + len(self.out) + 1))])
-        )
-        moved = np.linalg.matrix_power(chains.rates(counts), self.horizon)
-        then = chains.merged(moved, n, chains.AGE if by == "by_age" else 1)
+        moved = np.linalg.matrix_power(chains.rates(self.fitted), self.horizon)
         state = np.r_[0, np.repeat(np.arange(1, n), chains.AGE)]
-        shares = then[: len(state)] if by == "by_age" else then[state]
+        shares = chains.merged(moved, n)[: len(state)]
         ways = (*self.states, *self.out, VANISHED)
         rows = [
-            {"state": name, "customers": int(self.now[state == s].sum())}
-            | dict(zip(ways, _mean(shares[state == s], self.now[state == s]), strict=True))
+            {"state": name, "customers": int(now.sum())}
+            | dict(zip(ways, now @ shares[state == s] / now.sum(), strict=True))
             for s, name in enumerate(self.states)
-            if self.now[state == s].any()
+            if (now := self.now[state == s]).any()
         ]
         found = pd.DataFrame(rows)
         found = found.loc[:, (found != 0).any()]
@@ -364,10 +358,6 @@ def _read(history, customer, month, state, owed, known) -> tuple[np.ndarray, np.
     amount[rows, column] = given.clip(min=0)
     credits = int((given < 0).sum())
     return place, amount, aside | ({f"'{owed}' below 0, counted as nothing owed": credits} if credits else {})
-
-
-def _mean(shares: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    return counts @ shares / counts.sum()
 
 
 def in_turn(when: np.ndarray, month: str, name: str) -> tuple[np.ndarray, dict[str, int]]:

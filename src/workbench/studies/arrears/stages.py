@@ -16,7 +16,7 @@ from workbench.figures import Axes, axes, dot_and_interval
 from workbench.messages import Listed, Message, Number, Span, Word, join, say
 from workbench.methods import clusters
 from workbench.methods.ranks import rank_ends
-from workbench.methods.resampling import Rng, bootstrap_weights
+from workbench.methods.resampling import Rng, bootstrap_weights, require_resamples
 from workbench.result import COUNT, POINTS, SHARE, Quantity, Result, Table, Tile
 from workbench.studies.arrears.bills import overdue
 from workbench.studies.arrears.jumps import jump
@@ -285,8 +285,7 @@ def collection(
     -------
     Collectors are compared within stages, not by lot: who gets the harder bills ranks lower than they deserve.
     """
-    if resamples < 2:
-        raise WorkbenchError("resamples={n}: an interval takes 2 or more.").of(str(resamples))
+    require_resamples(resamples)
     table, aside = _read(actions)
     if not len(table):
         raise CannotAnswer(say("not answerable: no action of collection is on record whose ten days are over."))

@@ -16,6 +16,7 @@ from workbench.figures import Axes, axis_unit, dot_and_interval
 from workbench.messages import Amount, Label, Listed, Message, Number, Span, Term, estimated, join, say
 from workbench.methods.experiment.effect import Estimate, estimate_effect
 from workbench.methods.experiment.members import CONTROL, require_members
+from workbench.methods.intervals import require_level
 from workbench.methods.multiple import holm
 from workbench.result import Decision, Quantity, Result, Tile
 from workbench.studies.campaign_effect.windows import EffectWindows, t_draws
@@ -258,6 +259,7 @@ def arm_effects(
     >>> arm_effects(table, outcome="y", arm="arm").effects[["arm", "against", "estimate"]].to_numpy().tolist()
     [['call', 'control', 2.0], ['sms', 'control', 1.0], ['call', 'sms', 1.0]]
     """
+    require_level(level)
     require_members(members, [arm])
     if members[arm].isna().any():
         raise WorkbenchError("'{arm}' is missing for {n} of {all} members.").of(

@@ -15,6 +15,7 @@ from workbench.figures import Axes, axes, axis_unit, fit
 from workbench.messages import Amount, Label, Message, Number, Share, Span, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, numbers, require_members
+from workbench.methods.intervals import require_level
 from workbench.result import Quantity, Result
 from workbench.words import label
 
@@ -129,6 +130,7 @@ def attrition_bounds(
     Lee (2009), Review of Economic Studies 76. Imbens and Manski (2004), Econometrica 72.
     Horowitz and Manski (2000), JASA 95.
     """
+    require_level(level)
     require_members(members, [outcome])
     treated, seen = arms(members, treatment), members[outcome].notna().to_numpy()
     y = np.full(len(members), np.nan)

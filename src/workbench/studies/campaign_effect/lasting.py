@@ -16,7 +16,7 @@ from workbench.messages import Amount, Message, Number, Term, estimated, say
 from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few
 from workbench.methods.experiment.members import arms, independent, indicator_columns, numbers
-from workbench.methods.intervals import Mean, expected_events, mean_difference, share_difference
+from workbench.methods.intervals import Mean, expected_events, mean_difference, require_level, share_difference
 from workbench.result import Quantity, Result
 from workbench.words import direction, label
 
@@ -291,6 +291,7 @@ def contact_fatigue(
     The trend has no interval, and a dose's effect none, where too few members with another than the commonest dose (of
     that dose) have another outcome than the commonest.
     """
+    require_level(level)
     treated, y, amount = arms(members, treatment), numbers(members, outcome), numbers(members, dose, role="dose")
     if (amount < 0).any():
         raise WorkbenchError("'{dose}' is below 0 for {n} members: it counts contacts.").of(

@@ -16,7 +16,7 @@ from workbench.messages import Amount, Label, Message, Number, Span, Term, estim
 from workbench.methods.experiment.effect import Estimate, estimate_effect
 from workbench.methods.experiment.events import SINGLE_MEMBER, all_alike, unanswerable
 from workbench.methods.experiment.members import arms, numbers, require_members
-from workbench.methods.intervals import share_difference
+from workbench.methods.intervals import require_level, share_difference
 from workbench.methods.multiple import holm
 from workbench.result import Quantity, Result, Tile
 from workbench.words import label
@@ -203,8 +203,7 @@ def effect_windows(
     slack = [name for name, guard in guards.items() if not guard.margin > 0]
     if slack:
         raise WorkbenchError("the margin of {names} is not above 0: say how much more is tolerable.").of(slack)
-    if not 0 < level < 1:
-        raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
+    require_level(level)
     days, treated = sorted(outcomes), arms(members, treatment)
     require_members(members, [*outcomes.values(), *covariates, *guards])
     if min(treated.sum(), (~treated).sum()) < 2:

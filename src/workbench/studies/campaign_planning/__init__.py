@@ -5,7 +5,8 @@ design.py: holdout, smallest effect that is seen, and cost. assignment.py: the d
 """
 
 from workbench.methods.experiment.assignment import Assignment, assign_arms, hold_out
-from workbench.methods.experiment.design import CampaignPlan, Spread, past_spread, plan_campaign, required_size
+from workbench.methods.experiment.design import CampaignPlan, plan_campaign, required_size
+from workbench.methods.experiment.spread import Spread, past_spread
 from workbench.studies.campaign_planning.ledger import CampaignLedger, campaign_effects, campaign_ledger
 from workbench.studies.campaign_planning.monitor import Monitoring, monitor_campaign
 

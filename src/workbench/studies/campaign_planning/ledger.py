@@ -32,6 +32,7 @@ from workbench.methods.experiment.design import CampaignPlan
 from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, too_few, unanswerable
 from workbench.methods.experiment.members import arms, numbers
+from workbench.methods.intervals import require_level
 from workbench.methods.multiple import benjamini_hochberg
 from workbench.result import Decision, Quantity, Result, Tile
 from workbench.words import direction
@@ -319,8 +320,7 @@ def campaign_ledger(
     (True, 11.5)
     """
     require_columns(campaigns, ["campaign", effect, se, *filter(None, (break_even, date))], "campaigns")
-    if not 0 < level < 1:
-        raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
+    require_level(level)
     table = campaigns.sort_values("campaign").reset_index(drop=True)
     if table["campaign"].duplicated().any():
         raise WorkbenchError("campaigns lists {names} twice.").of(table["campaign"][table["campaign"].duplicated()])

@@ -18,6 +18,7 @@ from workbench.figures import Axes, axes, axis_unit, legend
 from workbench.messages import Amount, Message, Number, Share, Term, estimated, say
 from workbench.methods.experiment.events import unanswerable
 from workbench.methods.experiment.members import arms, numbers
+from workbench.methods.intervals import require_level
 from workbench.result import Quantity, Result
 from workbench.words import direction, label
 
@@ -42,15 +43,12 @@ class Monitoring(Result):
         The first day on which it might have stopped.
     waiting : int
         Members whose outcome is not known yet.
-    planned : int
-        Members for which the interval was made shortest.
     """
 
     days: pd.DataFrame
     decision: Decision
     first_stop: pd.Timestamp | None
     waiting: int
-    planned: int
     outcome: str
     level: float
     irrelevant: float = 0.0
@@ -167,8 +165,7 @@ def monitor_campaign(
     sequences, Annals of Statistics 52. Howard, Ramdas, McAuliffe and Sekhon (2021), Annals of Statistics 49.
     """
     require_columns(members, [outcome, treatment, known_on], "members")
-    if not 0 < level < 1:
-        raise WorkbenchError("level is {level}: give the coverage between 0 and 1, for instance 0.95.").of(level)
+    require_level(level)
     if irrelevant < 0 or (planned is not None and planned < 1):
         raise WorkbenchError("irrelevant is {irrelevant} and planned is {planned}: give 0 or more, and 1 or more.").of(
             f"{irrelevant:g}", planned
@@ -199,7 +196,7 @@ def monitor_campaign(
     table["decision"] = np.where(table.index < stops[0], "go on", said[stops[0]]) if len(stops) else said
     decision: Decision = table["decision"].iloc[-1]
     waiting = len(members) - len(known)
-    return Monitoring(table, decision, first, waiting, planned, outcome, level, irrelevant, unit, campaign)
+    return Monitoring(table, decision, first, waiting, outcome, level, irrelevant, unit, campaign)
 
 
 def boundary(n: np.ndarray, planned: float, level: float) -> np.ndarray:

@@ -116,11 +116,6 @@ class ChurnFormula(Result):
         """In which unit the ends of each fact are said."""
         return told_in(self.units, self.currency)
 
-    @property
-    def terms(self) -> pd.DataFrame:
-        """The same as `table`."""
-        return self.table
-
     def headline(self) -> Message:
         """Say what it foresees, how well it orders, and what being explicit costs."""
         first = say(

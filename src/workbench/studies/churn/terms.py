@@ -173,7 +173,8 @@ class FormulaTerm:
             return say("each unit of {fact}", fact=Label(self.fact))
         if self.gap and self.coefficient and np.isnan(self.se):
             return say("{fact} unknown (of nobody so far: counts as the mean)", fact=Label(self.fact))
-        return reduce(_both, [condition.said(units) for condition in self.conditions])
+        said = [condition.said(units) for condition in self.conditions]
+        return reduce(lambda one, other: say("{one} and {other}", one=one, other=other), said)
 
     def toml(self) -> str:
         """Write it as an entry of an array of tables; what has its default is left out."""
@@ -191,10 +192,6 @@ class FormulaTerm:
         """Make it of an entry."""
         conditions = tuple(TermCondition(**{**c, "levels": tuple(c.get("levels", ()))}) for c in entry["conditions"])
         return cls(**{**entry, "conditions": conditions})
-
-
-def _both(one: Message, other: Message) -> Message:
-    return say("{one} and {other}", one=one, other=other)
 
 
 def literal(value: float) -> str:

@@ -46,20 +46,19 @@ class Contradictions(Result):
     def headline(self) -> Message:
         """Say how many rules are broken and whom that touches, and what could not be tried."""
         n, lacking = len(self.tried), len(self.untried)
-        touched = {"n": len(self.table), "all": n, "customers": self.touched}
         if not n:
             return say("None of {n} rules between systems can be tried: their tables were not delivered.", n=lacking)
-        if self.table.empty:
-            found = say("No contradiction between systems: {n} rules were tried and none is broken", n=n)
-        elif self.customers:
+        found = say("No contradiction between systems: {n} rules were tried and none is broken", n=n)
+        if len(self.table):
             found = say(
-                "{n} of {all} rules between systems are broken, for {customers} customers ({share} of {base})",
-                share=Share(self.touched / self.customers),
-                base=self.customers,
-                **touched,
+                "{n} of {all} rules between systems are broken, for {customers} customers",
+                n=len(self.table),
+                all=n,
+                customers=self.touched,
             )
-        else:
-            found = say("{n} of {all} rules between systems are broken, for {customers} customers", **touched)
+            if self.customers:
+                share = Share(self.touched / self.customers)
+                found = say("{found} ({share} of {base})", found=found, share=share, base=self.customers)
         return _ended(found, say("{n} could not be tried", n=lacking) if lacking else None)
 
     def tiles(self) -> tuple[Tile, ...]:

@@ -16,9 +16,10 @@ from workbench.figures import Axes, axes, legend
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.btyd.purchases import DAYS, day_of, left_out
 from workbench.methods.cells import cell_name, listed
+from workbench.methods.intervals import require_level
 from workbench.methods.survival import FEWEST, FEWEST_DEPARTURES, LifeTable, Step, life_table, observe, require_records
 from workbench.result import COUNT, SHARE, Quantity, Result, Tile
-from workbench.studies.departures.codes import apart, codes, is_whole, require_level
+from workbench.studies.departures.codes import apart, codes, is_whole
 
 ANY, ALL, UNKNOWN = "any_cause", "all", "unknown"
 

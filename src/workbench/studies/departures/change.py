@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from math import comb
 
 import numpy as np
 import pandas as pd
@@ -15,9 +14,11 @@ from workbench.columns import require_table, take
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import distinct, listed
-from workbench.methods.resampling import Rng, interval
+from workbench.methods.intervals import require_level
+from workbench.methods.resampling import Rng, interval, require_resamples
+from workbench.methods.shapley import shapley
 from workbench.result import Quantity, Result, Tile
-from workbench.studies.departures.codes import alike, apart, codes, is_whole, require_level
+from workbench.studies.departures.codes import alike, apart, codes
 
 FEWEST_LEFT = 10
 """Fewer departures on a side tell no change."""
@@ -36,14 +37,13 @@ class ChurnChange(Result):
         percentage_points, low, high. A column that is itself called rates or change stands in quotation marks.
     rates : tuple of float
         Share who left before and after.
-    customers, gone : tuple of int
+    customers : tuple of int
         Before and after.
     """
 
     table: pd.DataFrame
     rates: tuple[float, float]
     customers: tuple[int, int]
-    gone: tuple[int, int]
     level: float
 
     NAME, CHART = "churn_change", say("Dots with intervals, a row a set of columns and part")
@@ -68,7 +68,7 @@ class ChurnChange(Result):
             sets.append(
                 say(
                     "by {columns} {mix} from the mix and {rates} from rates",
-                    columns=_called(str(name)),
+                    columns=Listed(map(Label, str(name).split(" · ")), "·"),
                     mix=Number(mix, "+.2f"),
                     rates=Number(rate, "+.2f"),
                 )
@@ -97,10 +97,6 @@ class ChurnChange(Result):
             yield Quantity(name, r.percentage_points, "percentage points", r.low, r.high)
 
 
-def _called(names: str) -> Listed:
-    return Listed([Label(name) for name in names.split(" · ")], "·")
-
-
 def churn_change(
     before: pd.DataFrame,
     after: pd.DataFrame,
@@ -126,7 +122,7 @@ def churn_change(
     by : sequence of str or of sequences of str
         Sets of 1 to 4 columns of groups, known at the beginning.
     resamples : int
-        At least 1.
+        At least 2.
 
     Raises
     ------
@@ -158,8 +154,7 @@ def churn_change(
         )
     distinct([" · ".join(one) for one in sets], say("set of columns"))
     require_level(level)
-    if not is_whole(resamples):
-        raise WorkbenchError("resamples={n} are too few for an interval. Ask for 1,000 or more.").of(str(resamples))
+    require_resamples(resamples)
     names = list(dict.fromkeys(name for one in sets for name in one))
     for table, said in ((before, "before"), (after, "after")):
         require_table(table, [customer, left, *names], said)
@@ -192,7 +187,7 @@ def churn_change(
             rows.append([" · ".join(called), part, parts[0, i], low[i], high[i]])
     table = pd.DataFrame(rows, columns=["columns", "part", "percentage_points", "low", "high"])
     shares = float(old[left].mean()), float(new[left].mean())
-    return ChurnChange(table, shares, (len(old), len(new)), gone, level)
+    return ChurnChange(table, shares, (len(old), len(new)), level)
 
 
 def _drawn(
@@ -266,11 +261,4 @@ def _shapley(n0, d0, n1, d1, shape: tuple[int, ...]) -> np.ndarray:
         weight = mixed(tuple(i for i in range(k) if flags[i]))
         for rate, r in ((0, r0), (1, r1)):
             value[(*flags, rate)] = (weight * r).sum(axis=inside)
-    players = k + 1
-    found = np.zeros((draws, players))
-    for player in range(players):
-        for flags in product((0, 1), repeat=players):
-            if not flags[player]:
-                joined = (*flags[:player], 1, *flags[player + 1 :])
-                found[:, player] += (value[joined] - value[flags]) / (players * comb(players - 1, sum(flags)))
-    return found
+    return np.column_stack([shapley(value, player) for player in range(k + 1)])

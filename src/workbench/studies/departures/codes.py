@@ -83,14 +83,3 @@ def is_whole(value: object) -> bool:
 def is_number(value: object) -> TypeGuard[float]:
     """Tell whether a value is a finite number."""
     return isinstance(value, Real) and isfinite(value)
-
-
-def require_level(level: object) -> None:
-    """Refuse a level that is no share between 0 and 1.
-
-    Raises
-    ------
-    WorkbenchError
-    """
-    if not (is_number(level) and 0 < level < 1):
-        raise WorkbenchError("level={level} is no coverage. Give a share between 0 and 1, like 0.95.").of(str(level))

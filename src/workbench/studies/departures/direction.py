@@ -16,12 +16,12 @@ from workbench.messages import Day, Label, Message, Name, Number, Share, Span, j
 from workbench.methods.btyd.purchases import day_of
 from workbench.methods.cells import distinct, listed
 from workbench.methods.counts import difference, ratio
-from workbench.methods.intervals import share
+from workbench.methods.intervals import require_level, share
 from workbench.methods.multiple import holm
 from workbench.methods.resampling import Rng, seeds
 from workbench.methods.survival import FEWEST_DEPARTURES, unlikely
 from workbench.result import COUNT, SHARE, Picture, Quantity, Result, Table, Tile
-from workbench.studies.departures.codes import codes, require_level
+from workbench.studies.departures.codes import codes
 from workbench.suppression import suppressed
 
 TURN, PERMUTATIONS = 30, 999

@@ -20,7 +20,7 @@ COMMON = 0.15
 """Leaving within the time of a state is rare below this share: a ratio of hazards then stands for one of risks."""
 ASSOCIATED, EFFECT = "associated", "effect (randomised)"
 NOTHING = ("not_offered", "control", "held_out")
-"""Names of the arm that got nothing, as the warehouse writes them; of others none is taken for it."""
+"""Names of the arm that got nothing, as the warehouse writes them; without one, the first by letters is the other."""
 EVERYBODY, CLOCK, LANDMARK = "all customers, by tenure", "complainers, from opening on", "complainers, landmark"
 ORDER = (LATE, FAILED, OPEN, RECOVERED)
 
@@ -140,7 +140,7 @@ def arms_compared(openings, drawn, paid, window: int, level: float) -> pd.DataFr
     sizes = ready["arm"].value_counts().sort_index()
     if len(sizes) < 2 or ready["left"].sum() < FEWEST_LEFT:
         return empty
-    first, rows = _reference(list(sizes.index)), []
+    first, rows = next((name for name in NOTHING if name in sizes.index), min(sizes.index)), []
     zero = ready[ready["arm"] == first]
     for name in [name for name in sizes.index if name != first]:
         one = ready[ready["arm"] == name]
@@ -156,11 +156,6 @@ def _mean(values: np.ndarray) -> float:
     """Mean of what is known; NaN where nothing is."""
     known = values[~np.isnan(values)]
     return float(known.mean()) if len(known) else np.nan
-
-
-def _reference(arms: list[str]) -> str:
-    """Give the arm that got nothing, if it has one of the names for it, else the first by letters."""
-    return next((name for name in NOTHING if name in arms), min(arms))
 
 
 def worth_of(cases, arms, paid, groups, value: float, window: int, level: float, currency: str) -> pd.DataFrame:

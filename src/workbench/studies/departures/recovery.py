@@ -14,8 +14,9 @@ from workbench.figures import Axes, axes, legend
 from workbench.messages import Label, Listed, Message, Number, Span, Term, join, say
 from workbench.methods.btyd.purchases import left_out
 from workbench.methods.cells import listed
+from workbench.methods.intervals import require_level
 from workbench.result import COUNT, Quantity, Result, Table, Tile
-from workbench.studies.departures.codes import codes, is_number, is_whole, require_level
+from workbench.studies.departures.codes import codes, is_number, is_whole
 from workbench.studies.departures.outcomes import (
     CLOCK,
     FEWEST_LEFT,

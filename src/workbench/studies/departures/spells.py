@@ -151,7 +151,12 @@ def read(
     cases["stayed"] = (exit - tenure).where(~cases["alive"].eq(True), np.inf)
     openings = cases.loc[here.to_numpy(dtype=bool), ["customer", "row", "moment", "known", "stayed"]]
     openings = openings.astype({"known": int}).reset_index(drop=True)
-    cases = cases[kept].sort_values(["customer", "opened", "closed", "state", "hours"], kind="stable")
+    return Complaints(table[["entry", "exit", "alive", "started"]], _cut(cases[kept], aside), openings, aside)
+
+
+def _cut(cases: pd.DataFrame, aside: dict[str, int]) -> pd.DataFrame:
+    """End each complaint with the next one or the life; those of a day with a later one are set aside."""
+    cases = cases.sort_values(["customer", "opened", "closed", "state", "hours"], kind="stable")
     later = cases.groupby("customer")["opened"].shift(-1)
     cases["until"] = later.fillna(cases["exit"])
     cases["left"] = later.isna() & ~cases["alive"].astype(bool)
@@ -162,5 +167,4 @@ def read(
     if empty.any():
         aside["complaints of a day with a later one"] = int(empty.sum())
     whole = {"opened": int, "closed": int, "until": int, "known": int}
-    cases = cases[~empty].drop(columns=["exit", "alive", "moment"]).astype(whole).reset_index(drop=True)
-    return Complaints(table[["entry", "exit", "alive", "started"]], cases, openings, aside)
+    return cases[~empty].drop(columns=["exit", "alive", "moment"]).astype(whole).reset_index(drop=True)

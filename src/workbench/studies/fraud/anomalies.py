@@ -63,8 +63,6 @@ class Anomalies(Result):
 
     def headline(self) -> Message:
         """Say whether the list beats a random one of its length."""
-        facts = {"n": len(self.listed), "all": self.lines, "found": self.found, "fraud": self.fraud}
-        random = {"expected": Number(self.expected, ".1f"), "span": Span(self.low, self.high, ".0f")}
         if not self.fraud:
             return say(
                 "No fraud is known among the {all} lines that no rule finds: whether the {n} strangest are better than "
@@ -72,18 +70,16 @@ class Anomalies(Result):
                 n=len(self.listed),
                 all=self.lines,
             )
-        if self.better:
-            return say(
-                "The {n} strangest of {all} lines that no rule finds hold {found} of {fraud} known frauds, a random "
-                "list {expected} {span}: it is better than random.",
-                **facts,
-                **random,
-            )
         return say(
             "The {n} strangest of {all} lines that no rule finds hold {found} of {fraud} known frauds, a random list "
-            "{expected} {span}: it is no better than random.",
-            **facts,
-            **random,
+            "{expected} {span}: {verdict}.",
+            n=len(self.listed),
+            all=self.lines,
+            found=self.found,
+            fraud=self.fraud,
+            expected=Number(self.expected, ".1f"),
+            span=Span(self.low, self.high, ".0f"),
+            verdict=say("it is better than random") if self.better else say("it is no better than random"),
         )
 
     def quantities(self) -> Iterable[Quantity]:

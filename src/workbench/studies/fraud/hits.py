@@ -122,11 +122,6 @@ class RuleHits(Result):
         "not reach all of its lines."
     )
 
-    @property
-    def capacity(self) -> float:
-        """Cases that can be looked at in the days that the windows cover."""
-        return self.per_day * self.days
-
     def _a_day(self) -> Number:
         return Number(self.per_day, ",.0f" if self.per_day >= 100 or self.per_day % 1 == 0 else ".3g")
 

@@ -5,7 +5,8 @@ Without a contract a customer leaves in silence: `fit_btyd` tells who is still t
 `fit_sbg` carries retention beyond what was observed.
 """
 
-from workbench.methods.btyd.models import Btyd, Holdout, fit_btyd
+from workbench.methods.btyd.holdout import Holdout
+from workbench.methods.btyd.models import Btyd, fit_btyd
 from workbench.methods.btyd.retention import Sbg, fit_sbg
 from workbench.methods.btyd.spend import GammaGamma, fit_gamma_gamma
 from workbench.studies.lifetime_value.contract import LifetimeValue, lifetime_value

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,7 @@ from workbench.figures import Axes, axes
 from workbench.messages import Message, Name, Number, Share, Span, Term, join, say
 from workbench.methods.btyd.purchases import DAYS, day_of, left_out
 from workbench.methods.btyd.retention import fit_sbg
-from workbench.methods.resampling import Rng, interval, seeds
+from workbench.methods.resampling import Rng, interval, require_resamples, seeds
 from workbench.methods.survival import FEWEST, FEWEST_DEPARTURES, Step, life_table, observe, require_records, surviving
 from workbench.result import COUNT, SHARE, Decision, Quantity, Result, Tile
 
@@ -85,26 +85,16 @@ class LifetimeValue(Result):
     def headline(self) -> Message:
         """Say what today's contracts are worth, and how much of it was not observed."""
         row = self.table.iloc[0]
-        worth: dict[str, Any] = {
-            "contracts": Number(row["contracts"], ",.0f"),
-            "value": Number(row["value"], ",.0f"),
-            "unit": Term(self.currency),
-            "horizon": self.horizon,
-            "discount": Share(self.discount),
-        }
+        worth = self.say("{value} {unit}", value=Number(row["value"], ",.0f"))
         if np.isfinite(row["low"]):
-            text = say(
-                "Today's {contracts} contracts are worth {value} {unit} {span} over the next {horizon} months, "
-                "discounted at {discount} a year.",
-                span=Span(row["low"], row["high"], ",.0f"),
-                **worth,
-            )
-        else:
-            text = say(
-                "Today's {contracts} contracts are worth {value} {unit} over the next {horizon} months, discounted at "
-                "{discount} a year.",
-                **worth,
-            )
+            worth = say("{estimate} {span}", estimate=worth, span=Span(row["low"], row["high"], ",.0f"))
+        text = self.say(
+            "Today's {contracts} contracts are worth {worth} over the next {horizon} months, discounted at {discount} "
+            "a year.",
+            contracts=Number(row["contracts"], ",.0f"),
+            worth=worth,
+            discount=Share(self.discount),
+        )
         return join(text, *self._reservations())
 
     def _reservations(self) -> Iterator[Message]:
@@ -174,9 +164,9 @@ class LifetimeValue(Result):
         row = self.table.iloc[0]
         each = row[["value", "low", "high"]].to_numpy(dtype=float)
         for name, part in (("lifetime_value", each), ("lifetime_value_per_contract", each / row["contracts"])):
-            yield Quantity(f"{name}[months={self.horizon}]", float(part[0]), self.currency, *_known(part[1:]))
+            yield Quantity(f"{name}[months={self.horizon}]", float(part[0]), self.currency, *part[1:])
         stay = row[["months", "months_low", "months_high"]].to_numpy(dtype=float)
-        yield Quantity(f"months_to_come[months={self.horizon}]", float(stay[0]), "months", *_known(stay[1:]))
+        yield Quantity(f"months_to_come[months={self.horizon}]", float(stay[0]), "months", *stay[1:])
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the value of a contract by tenure, with its interval."""
@@ -276,6 +266,8 @@ def lifetime_value(
     [2.44, 24.1]
     """
     _check_choices(horizon, discount, extrapolate, step)
+    if resamples:
+        require_resamples(resamples)
     require_table(customers, [started, left], "customers")
     index, customers = customers.index, customers.reset_index(drop=True)
     known = observe(customers, started, left, since, day_of(as_of, "as_of"), within, step)
@@ -439,11 +431,6 @@ class _Worths:
         return self.unit[1:] * (1 - np.concatenate(found).T * odd[:, None])
 
 
-def _known(ends: np.ndarray) -> tuple[float | None, float | None]:
-    low, high = (float(end) if np.isfinite(end) else None for end in ends)
-    return low, high
-
-
 def _check_choices(horizon: int, discount: float, extrapolate: str | None, step: str | None) -> None:
     if not 0 <= discount < 1:
         raise WorkbenchError("discount is a rate a year from 0 up to 1, 0.08 for 8 %; not {discount}.").of(discount)
@@ -468,12 +455,8 @@ def _path(at_risk: np.ndarray, hazard: np.ndarray, told: np.ndarray, extrapolate
     left = np.bincount(month, events)[whole]
     mean = (np.bincount(month, at_risk) / steps)[whole]
     risk = mean if step == "month" else mean + left / 2
-    fit = fit_sbg(
-        pd.DataFrame({"period": np.flatnonzero(whole) + 1, "n": risk, "d": left}),
-        period="period",
-        at_risk="n",
-        left="d",
-    )
+    table = pd.DataFrame({"period": np.flatnonzero(whole) + 1, "n": risk, "d": left})
+    fit = fit_sbg(table, period="period", at_risk="n", left="d")
     return np.append(0.0, np.cumsum(np.where(told, log, np.log1p(-fit.leaving(month + 1)) / length)))
 
 

@@ -215,11 +215,11 @@ def _cross_fit(
         ridge = Ridge(3.0).fit(smooth[control], y[control])
         fits[:, new] = logit.predict_proba(smooth[new])[:, 1], ridge.predict(smooth[new])
         if grow[0]:
-            grown[0, new] = TREES.fit(x[fit], treated[fit] - logit.predict_proba(smooth[fit])[:, 1], categorical)(
-                x[new]
-            )
+            surprise = treated[fit] - logit.predict_proba(smooth[fit])[:, 1]
+            grown[0, new] = TREES.fit(x[fit], surprise, categorical).predict(x[new])
         if grow[1]:
-            grown[1, new] = TREES.fit(x[control], y[control] - ridge.predict(smooth[control]), categorical)(x[new])
+            surprise = y[control] - ridge.predict(smooth[control])
+            grown[1, new] = TREES.fit(x[control], surprise, categorical).predict(x[new])
     return fits, grown
 
 

@@ -12,7 +12,10 @@ from scipy.optimize import brentq
 
 from workbench.figures import Axes, axes, legend
 from workbench.messages import Label, Message, Number, Share, join, say
+from workbench.methods.confounding import e_value
+from workbench.methods.experiment.effect import Interval
 from workbench.result import Quantity, Result
+from workbench.studies.observational.adjustment import Adjusted
 from workbench.words import label
 
 MOST_ODDS = 100.0
@@ -167,3 +170,47 @@ def confounding_odds(residual: np.ndarray, weight: np.ndarray, shift: float) -> 
         return float((sums / (factor * reached + (1 - reached) / factor)).max()) - mean - abs(shift)
 
     return math.exp(brentq(moved, 0.0, math.log(MOST_ODDS))) if moved(math.log(MOST_ODDS)) > 0 else math.inf
+
+
+def measured(
+    found: Adjusted,
+    shorter: dict[str, Adjusted],
+    low: float,
+    high: float,
+    relative: Interval,
+    outcome: str,
+    campaign: str,
+) -> Sensitivity:
+    """Measure the bias that an unrecorded trait can make, on the controls' residuals and weights."""
+    own = found.weight > 0
+    residual, weight = found.residual[own], found.weight[own]
+    scale = math.sqrt(_left(found) * own.sum() * (weight**2).sum())
+    near = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
+    full, rows = shorter[""], []
+    for name, fit in shorter.items():
+        gains = _left(fit) / _left(full) - 1, (full.weight**2).sum() / (fit.weight**2).sum() - 1
+        shares = tuple(float(np.clip(gain, 0, 0.999)) for gain in gains)
+        rows += [(name, *shares, largest_bias(scale, *shares), fit.estimate)] if name else []
+    columns = ["covariate", "outcome_share", "selection_share", "bias", "estimate_without"]
+    benchmarks = pd.DataFrame(rows, columns=columns).sort_values(["bias", "covariate"], ascending=[False, True])
+    sign = math.copysign(1.0, found.estimate)
+    end = 1 + (relative.low if found.estimate > 0 else relative.high)
+    return Sensitivity(
+        estimate=found.estimate,
+        near=near,
+        robustness=robustness_value(abs(found.estimate), scale),
+        robustness_interval=robustness_value(near, scale),
+        odds=confounding_odds(residual, weight, found.estimate),
+        odds_interval=confounding_odds(residual, weight, sign * near),
+        e_value=e_value(1 + relative.estimate),
+        e_value_interval=e_value(end) if near else 1.0 if math.isfinite(end) else math.nan,
+        benchmarks=benchmarks.reset_index(drop=True),
+        scale=scale,
+        outcome=outcome,
+        campaign=campaign,
+    )
+
+
+def _left(found: Adjusted) -> float:
+    """Mean square of the controls' residuals."""
+    return float((found.residual[found.weight > 0] ** 2).mean())

@@ -14,22 +14,25 @@ from scipy import stats
 from workbench.errors import WorkbenchError
 from workbench.figures import Axes, axes, legend
 from workbench.messages import Amount, Label, Listed, Message, Number, Share, Span, Term, estimated, join, say, spelt
-from workbench.methods.confounding import e_value
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.events import all_alike, unanswerable
 from workbench.methods.experiment.means import cluster_codes
 from workbench.methods.experiment.members import arms, indicator_columns, numbers
-from workbench.methods.multiple import holm
+from workbench.methods.intervals import require_level
 from workbench.methods.resampling import Rng, one_thread
 from workbench.result import Decision, Quantity, Result, Tile
-from workbench.studies.observational.adjustment import Adjusted, adjusted, gap, who
-from workbench.studies.observational.sensitivity import Sensitivity, confounding_odds, largest_bias, robustness_value
+from workbench.studies.observational.adjustment import Adjusted, adjusted, who
+from workbench.studies.observational.doubts import (
+    NOTABLE,
+    balance_of,
+    doubts_about,
+    effect_of,
+    placebos_of,
+    splits_decide,
+)
+from workbench.studies.observational.sensitivity import Sensitivity, measured
 from workbench.words import direction, label
 
-FEWEST_CONTROLS = 100
-LEAST_OVERLAP = 0.3
-NOTABLE = 0.1
-ALARM = 0.05
 BENCHMARKS = 5
 MORE = 4
 
@@ -107,15 +110,12 @@ class TreatedEffect(Result):
     def _overlap(self) -> Share:
         return Share(self.overlap_share if self.overlap_share == 1 else min(self.overlap_share, 0.999))
 
-    @property
-    def _effect(self) -> Message:
-        return estimated(Amount(self.estimate, self.binary, self.unit, signed=True), self.low, self.high)
-
     def _claim(self) -> Message:
         whom, shown = say("the contacted"), self._shown()
         if self.overlap_share != 1:
             whom = say("the {share} of the contacted with comparable controls", share=self._overlap)
-        found: dict[str, Any] = {"outcome": Label(self.outcome), "whom": whom, "effect": self._effect}
+        effect = estimated(Amount(self.estimate, self.binary, self.unit, signed=True), self.low, self.high)
+        found: dict[str, Any] = {"outcome": Label(self.outcome), "whom": whom, "effect": effect}
         if not shown:
             return say("No evidence that contact changed {outcome} of {whom}: {effect}", **found)
         if shown > 0:
@@ -204,7 +204,7 @@ class TreatedEffect(Result):
     def before(self) -> Message:
         """Say what the placebos show: where no effect can be, none should be found."""
         found = tuple(
-            say("{outcome} {effect}", outcome=Label(row.outcome), effect=_effect(row))
+            say("{outcome} {effect}", outcome=Label(row.outcome), effect=effect_of(row))
             for row in self.placebo.itertuples()
         )
         none = (say("no placebo was given"),)
@@ -309,10 +309,11 @@ def effect_on_treated(
         raise WorkbenchError("the outcome '{outcome}' is also a covariate or placebo: it came after the contact.").of(
             outcome
         )
-    if not 0 < level < 1 or not 0.5 <= most_likely < 1:
+    require_level(level)
+    if draws < 1 or not 0.5 <= most_likely < 1:
         raise WorkbenchError(
-            "level ({level}) must lie between 0 and 1, most_likely ({most_likely}) between 0.5 and 1."
-        ).of(level, most_likely)
+            "draws is {draws} and most_likely is {most_likely}: give 1 or more, and a share from 0.5 on."
+        ).of(draws, most_likely)
     treated, y = arms(members, treatment), numbers(members, outcome)
     if (y == y[0]).all():
         raise unanswerable(all_alike(outcome, len(y)))
@@ -321,10 +322,10 @@ def effect_on_treated(
     how |= {"most_likely": most_likely, "rng": rng}
     with one_thread():
         found, tests = _fitted(members, covariates, y, treated, placebos, how)
-        if draws > 1 and _splits_decide(found, tests, treated, level):
+        if draws > 1 and splits_decide(found, tests, treated, level):
             how["draws"] = MORE * draws
             found, tests = _fitted(members, covariates, y, treated, placebos, how)
-        balance = _balance(indicator_columns(members, covariates), covariates, treated, found)
+        balance = balance_of(indicator_columns(members, covariates), covariates, treated, found)
         plain, strongest = {**how, "draws": 1, "trees": False}, list(dict.fromkeys(balance["of"]))[:BENCHMARKS]
         sets = {"": covariates} | {n: [c for c in covariates if c != n] for n in strongest if covariates[1:]}
         shorter = {name: adjusted(members, kept, y, treated, **plain) for name, kept in sets.items()}
@@ -357,32 +358,6 @@ def _fitted(
     return adjusted(members, covariates, y, treated, **how), tests
 
 
-def _splits_decide(found: Adjusted, tests: dict[str, Adjusted], treated: np.ndarray, level: float) -> bool:
-    """Whether more splits into folds may lead across a limit: of a gate, a placebo's alarm, or the effect's sign."""
-    noise, middle = 2 * found.noise(), np.median(found.splits, axis=0)
-    gates = zip(middle[1:], noise[1:], (LEAST_OVERLAP, FEWEST_CONTROLS, NOTABLE), strict=True)
-    if any(abs(value - limit) <= wide for value, wide, limit in gates):
-        return True
-    alarms = [(found, (1 - level) / 2), *((test, ALARM / 2 / len(tests)) for test in tests.values())]
-    return any(
-        abs(abs(one.estimate) - stats.norm.isf(tail) * math.sqrt(one.variance)) <= 2 * one.noise()[0]
-        for one, tail in alarms
-    )
-
-
-def _balance(
-    columns: dict[str, np.ndarray], covariates: list[str], treated: np.ndarray, found: Adjusted
-) -> pd.DataFrame:
-    """Standardised differences inside the overlap, before and after weighting, the largest before first."""
-    rows = []
-    for trait, values in columns.items():
-        owner = max((c for c in covariates if trait == c or trait.startswith((f"{c}=", f"{c} "))), key=len)
-        rows.append((trait, owner, *gap(values, treated, found.inside, found.weight)))
-    table = pd.DataFrame(rows, columns=["covariate", "of", "before", "after"])
-    size = table["before"].abs().round(9)
-    return table.loc[table.assign(size=-size).sort_values(["size", "covariate"]).index].reset_index(drop=True)
-
-
 def _answer(
     members: pd.DataFrame,
     covariates: list[str],
@@ -402,9 +377,11 @@ def _answer(
     effective = 1 / float((found.weight**2).sum())
     overlap = float(found.inside[treated].mean())
     df = (clusters or min(effective, (found.inside & treated).sum())) - 1
-    placebo = _placebos(tests, df, level)
+    placebo = placebos_of(tests, df, level)
     outside = who(members, covariates, treated, treated & ~found.inside)
-    doubts = _doubts(found, overlap, effective, outside, balance, placebo, outcome=outcome, most_likely=most_likely)
+    doubts = doubts_about(
+        found, overlap, effective, outside, balance, placebo, outcome=outcome, most_likely=most_likely
+    )
     se, t = math.sqrt(found.variance), float(stats.t.isf((1 - level) / 2, df))
     low, high = found.estimate - t * se, found.estimate + t * se
     base = found.mean_treated - found.estimate
@@ -426,143 +403,10 @@ def _answer(
         effective_controls=effective,
         balance=balance.drop(columns="of"),
         placebo=placebo,
-        sensitivity=_sensitivity(found, shorter, low, high, relative, outcome, words["campaign"]),
+        sensitivity=measured(found, shorter, low, high, relative, outcome, words["campaign"]),
         level=level,
         outcome=outcome,
         binary=bool(np.isin(y, (0.0, 1.0)).all()),
         doubts=doubts,
         **words,
     )
-
-
-def _doubts(
-    found: Adjusted,
-    overlap: float,
-    effective: float,
-    outside: Message,
-    balance: pd.DataFrame,
-    placebo: pd.DataFrame,
-    *,
-    outcome: str,
-    most_likely: float,
-) -> tuple[Message, ...]:
-    """Say what forbids to call the difference an effect."""
-    worst = balance.loc[balance["after"].abs().idxmax()]
-    wide, doubts = 2 * found.noise(), []
-    if round(overlap - wide[1], 2) < LEAST_OVERLAP:
-        doubts.append(
-            say(
-                "only {share} of the contacted have comparable controls (chance of contact at most {chance}), and "
-                "{least} are needed; without: {outside}",
-                share=_give(overlap, wide[1], ".0%"),
-                chance=Share(most_likely, 0),
-                least=Share(LEAST_OVERLAP, 0),
-                outside=outside,
-            )
-        )
-    if round(effective - wide[2]) < FEWEST_CONTROLS:
-        doubts.append(
-            say(
-                "the controls that are like the contacted count as {controls}, and {least} are needed",
-                controls=_give(effective, wide[2], ".0f"),
-                least=FEWEST_CONTROLS,
-            )
-        )
-    if round(abs(worst["after"]) + wide[3], 2) > NOTABLE:
-        doubts.append(
-            say(
-                "weighted controls still differ from the contacted in '{covariate}' by {gap} standard deviations, and "
-                "{most} is the most",
-                covariate=Label(str(worst["covariate"])),
-                gap=_give(abs(worst["after"]), wide[3], ".2f"),
-                most=Number(NOTABLE, "g"),
-            )
-        )
-    doubts += [
-        say(
-            "contact and {outcome} both depend on how {pair} come together, beyond what could be modelled: give that "
-            "as a column",
-            outcome=Label(outcome),
-            pair=Listed(tuple(map(Label, pair))),
-        )
-        for pair in found.unmodelled
-    ]
-    for row in placebo[placebo["p"] < ALARM].itertuples():
-        doubts.append(
-            say(
-                "contact seems to have changed '{outcome}', which it cannot have ({effect}), so the arms differ "
-                "in something unrecorded",
-                outcome=Label(row.outcome),
-                effect=_effect(row),
-            )
-        )
-    return tuple(doubts)
-
-
-def _give(value: float, wide: float, digits: str) -> Message | Number:
-    """Write a number with what the split into folds leaves open of it, where that shows."""
-    low, high = Number(max(value - wide, 0.0), digits), Number(value + wide, digits)
-    if low.said() == high.said():
-        return Number(value, digits)
-    return say("{low} to {high} (by how members are split into folds)", low=low, high=high)
-
-
-def _effect(row: Any) -> Message:
-    return estimated(Amount(row.estimate, signed=True), row.low, row.high)
-
-
-def _placebos(tests: dict[str, Adjusted], df: float, level: float) -> pd.DataFrame:
-    rows = []
-    for name, test in tests.items():
-        se = math.sqrt(test.variance)
-        half = float(stats.t.isf((1 - level) / 2, df)) * se
-        p = float(2 * stats.t.sf(abs(test.estimate) / se, df)) if se > 0 else float(test.estimate == 0)
-        rows.append((name, test.estimate, test.estimate - half, test.estimate + half, p))
-    table = pd.DataFrame(rows, columns=["outcome", "estimate", "low", "high", "p"])
-    if rows:
-        table["p"] = holm(table["p"].to_numpy())
-    return table
-
-
-def _sensitivity(
-    found: Adjusted,
-    shorter: dict[str, Adjusted],
-    low: float,
-    high: float,
-    relative: Interval,
-    outcome: str,
-    campaign: str,
-) -> Sensitivity:
-    """Measure the bias that an unrecorded trait can make, on the controls' residuals and weights."""
-    own = found.weight > 0
-    residual, weight = found.residual[own], found.weight[own]
-    scale = math.sqrt(_left(found) * own.sum() * (weight**2).sum())
-    near = 0.0 if low <= 0 <= high else min(abs(low), abs(high))
-    full, rows = shorter[""], []
-    for name, fit in shorter.items():
-        gains = _left(fit) / _left(full) - 1, (full.weight**2).sum() / (fit.weight**2).sum() - 1
-        shares = tuple(float(np.clip(gain, 0, 0.999)) for gain in gains)
-        rows += [(name, *shares, largest_bias(scale, *shares), fit.estimate)] if name else []
-    columns = ["covariate", "outcome_share", "selection_share", "bias", "estimate_without"]
-    benchmarks = pd.DataFrame(rows, columns=columns).sort_values(["bias", "covariate"], ascending=[False, True])
-    sign = math.copysign(1.0, found.estimate)
-    end = 1 + (relative.low if found.estimate > 0 else relative.high)
-    return Sensitivity(
-        estimate=found.estimate,
-        near=near,
-        robustness=robustness_value(abs(found.estimate), scale),
-        robustness_interval=robustness_value(near, scale),
-        odds=confounding_odds(residual, weight, found.estimate),
-        odds_interval=confounding_odds(residual, weight, sign * near),
-        e_value=e_value(1 + relative.estimate),
-        e_value_interval=e_value(end) if near else 1.0 if math.isfinite(end) else math.nan,
-        benchmarks=benchmarks.reset_index(drop=True),
-        scale=scale,
-        outcome=outcome,
-        campaign=campaign,
-    )
-
-
-def _left(found: Adjusted) -> float:
-    """Mean square of the controls' residuals."""
-    return float((found.residual[found.weight > 0] ** 2).mean())

@@ -11,7 +11,7 @@ import pandas as pd
 from workbench.columns import by_id, flag, kind, number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.messages import Message, Number, Share, Span, Term, as_message, join, say
-from workbench.methods.resampling import Rng, canonical_order, interval, seeds
+from workbench.methods.resampling import Rng, canonical_order, interval, require_resamples, seeds
 from workbench.result import COUNT, Quantity, Result, Table, Tile
 from workbench.studies.potential.propensity import NOT_ANSWERABLE, design, peer_groups, take_up
 
@@ -217,6 +217,8 @@ def potential_value(
     """
     if closing is not None and not 0 <= closing <= 1:
         raise WorkbenchError("closing is the share of the gap that counts, 0 to 1; not {closing}.").of(closing)
+    if resamples:
+        require_resamples(resamples)
     require_table(services, ["service", "margin", "months"], "services")
     amounts = [c for c in ("margin", "months", "months_se") if c in services]
     services = services.assign(**{c: number(services[c], c, missing="keep") for c in amounts})
@@ -261,9 +263,8 @@ def potential_value(
     low, high = interval(point, sums, level=level) if resamples else np.full((2, len(point)), np.nan)
     # Noise of the months raises a gap that is cut off at 0; drawn anew it does so once more: the ends are turned over.
     low[-2], high[-2] = np.maximum(2 * point[-2] - np.array([high[-2], low[-2]]), 0)
-    table = pd.DataFrame(
-        [f.facts for f in fits]
-    ).assign(
+    table = pd.DataFrame([f.facts for f in fits])
+    table = table.assign(
         why=pd.Series([f.facts["why"] for f in fits], dtype=object),  # as text they would lose their Chinese
         expected=np.where(few, np.nan, chance.sum(axis=0)),
         value=np.where(few, np.nan, point[:-2]),

@@ -11,7 +11,7 @@ from scipy.special import expit, logit, xlogy
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
-from workbench.messages import say
+from workbench.messages import Message, say
 from workbench.methods.experiment.members import indicator_columns
 from workbench.methods.resampling import Rng, one_thread, seeds
 
@@ -79,14 +79,12 @@ def take_up(service, took, open_past, open_now, x, groups, rng: Rng) -> TakeUp:
     varies = np.ptp(x0, axis=0) > 0 if len(rows) else np.zeros(x0.shape[1], bool)
     x0, x1 = x0[:, varies], x1[:, varies]
     events, needed = int(min(y.sum(), (1 - y).sum())), EVENTS_PER_FEATURE * max(x0.shape[1], 1)
-    fits, why = (
-        {PEERS_RATE: _peers},
-        say(
-            "{events} take-ups for {features} features: fewer than {needed}",
-            events=events,
-            features=x0.shape[1],
-            needed=needed,
-        ),
+    fits = {PEERS_RATE: _peers}
+    why = say(
+        "{events} take-ups for {features} features: fewer than {needed}",
+        events=events,
+        features=x0.shape[1],
+        needed=needed,
     )
     if events >= needed and x0.shape[1]:
         fits, why = fits | {"logistic": _logistic, "boosted trees": _boosted}, say("least loss on unseen customers")
@@ -106,20 +104,8 @@ def take_up(service, took, open_past, open_now, x, groups, rng: Rng) -> TakeUp:
         now, draw = _today(chosen, line, models, x0, y, g0, x1, g1)
     if y.sum() < FEW_TAKERS and chosen in (RATE, PEERS_RATE):
         draw = _few_drawn(draw, y)
-    takers = int(y.sum())
-    if takers < FEWEST_TAKERS and len(y) and open_now.any():
-        chosen = NOT_ANSWERABLE
-        if takers == 1:
-            why = say(
-                "not answerable: 1 taker of {service}, and {fewest} are needed", service=service, fewest=FEWEST_TAKERS
-            )
-        else:
-            why = say(
-                "not answerable: {takers} takers of {service}, and {fewest} are needed",
-                takers=takers,
-                service=service,
-                fewest=FEWEST_TAKERS,
-            )
+    if y.sum() < FEWEST_TAKERS and len(y) and open_now.any():
+        chosen, why = NOT_ANSWERABLE, _too_few(service, int(y.sum()))
     low, high = line - 1.96 * error, line + 1.96 * error
     facts = {
         "service": service,
@@ -145,6 +131,19 @@ def take_up(service, took, open_past, open_now, x, groups, rng: Rng) -> TakeUp:
         return full
 
     return TakeUp(facts, spread(now), lambda weight, generator: spread(draw(weight[rows], generator)))
+
+
+def _too_few(service: str, takers: int) -> Message:
+    if takers == 1:
+        return say(
+            "not answerable: 1 taker of {service}, and {fewest} are needed", service=service, fewest=FEWEST_TAKERS
+        )
+    return say(
+        "not answerable: {takers} takers of {service}, and {fewest} are needed",
+        takers=takers,
+        service=service,
+        fewest=FEWEST_TAKERS,
+    )
 
 
 def _crossed(fit: Callable, x, y, group, rng: Rng) -> tuple[np.ndarray, list]:

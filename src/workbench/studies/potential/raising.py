@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,33 +54,26 @@ class WorthRaising(Result):
     def headline(self) -> Message:
         """Say how many to contact, what is to be expected, and on which assumption."""
         plan, n = self.contacts.iloc[0], int(self.contacts["contacts"].iloc[0])
-        known: dict[str, Any] = {
-            "all": len(self.customers),
-            "below": Number(self.below, ",.0f"),
-            "unit": Term(self.currency),
-            "n": n,
-            "cost": Number(plan["cost"], "g"),
-            "lift": Share(self.lift, 0),
-        }
-        if not n:
-            return say(
-                "Of {all} customers below {below} {unit} a year, {n} are worth a contact at {cost} {unit} if contact "
-                "adds {lift} to what like customers brought without it: contact nobody.",
-                **known,
-            )
-        return join(
-            say(
-                "Of {all} customers below {below} {unit} a year, {n} are worth a contact at {cost} {unit} if contact "
-                "adds {lift} to what like customers brought without it: net {net} {unit} {span}.",
-                net=Number(plan["net"], ",.0f"),
-                span=Span(plan["low"], plan["high"], ",.0f"),
-                **known,
-            ),
-            say(
-                "Below {break_even} they cost more than they bring; only a control group tells what contact adds.",
-                break_even=Share(plan["break_even"], 0),
-            ),
+        ends = Span(plan["low"], plan["high"], ",.0f")
+        net = self.say("net {net} {unit} {span}", net=Number(plan["net"], ",.0f"), span=ends)
+        lead = self.say(
+            "Of {all} customers below {below} {unit} a year, {n} are worth a contact at {cost} {unit} if contact adds "
+            "{lift} to what like customers brought without it: {net}.",
+            all=len(self.customers),
+            below=Number(self.below, ",.0f"),
+            n=n,
+            cost=Number(plan["cost"], "g"),
+            lift=Share(self.lift, 0),
+            net=net if n else say("contact nobody"),
         )
+        if not n:
+            return lead
+        bar = Share(plan["break_even"], 0)
+        said = say(
+            "Below {break_even} they cost more than they bring; only a control group tells what contact adds.",
+            break_even=bar,
+        )
+        return join(lead, said)
 
     def tiles(self) -> tuple[Tile, ...]:
         """Contacts that pay, and what they net."""

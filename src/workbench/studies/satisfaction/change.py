@@ -14,7 +14,7 @@ from scipy.stats import norm
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Day, Label, Message, Number, Share, Span, join, say
-from workbench.methods.cells import cell_name, codes_of, distinct, in_time, listed, one_cell, plain
+from workbench.methods.cells import cell_name, distinct, in_time, listed, one_cell, plain, refuse_gaps_in
 from workbench.methods.multiple import holm
 from workbench.methods.plspm import PathModel
 from workbench.methods.plspm.answers import read_answers
@@ -23,9 +23,10 @@ from workbench.methods.plspm.bootstrap import check_resampling
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.plspm.model import require_model
 from workbench.methods.resampling import Rng, seeds, standard_error
-from workbench.methods.survey import Design, SurveyMean, gaps_of, joined, mean_intervals, reaches
+from workbench.methods.shapley import shapley
+from workbench.methods.survey import Design, SurveyMean, gaps_of, mean_intervals, reaches, sampled
 from workbench.result import Quantity, Result
-from workbench.studies.satisfaction.draws import Draws, draw, refuse_gaps_in, refuse_undefined, with_ends
+from workbench.studies.satisfaction.draws import Draws, draw, refuse_undefined, with_ends
 
 PARTS = ("weights", "answers", "mix")
 SHOWN = ["before", "after", "change", "low", "high", "detectable", *PARTS, "p_holm"]
@@ -226,11 +227,7 @@ def wave_change(
     require_columns(survey, [*columns, *([weight] if weight else [])], "survey")
     survey = plain(survey[survey[weight] != 0] if weight else survey, columns)
     refuse_gaps_in(survey, columns)
-    waves = tuple(in_time(survey[wave].unique(), wave))
-    if len(waves) == 1:
-        raise CannotAnswer("not answerable: a change is between two waves; the survey holds {waves} alone.").of(waves)
-    if len(waves) != 2:
-        raise WorkbenchError("a change is between two waves; the survey holds {names}. Choose two of them.").of(waves)
+    waves = _two_waves(survey[wave], wave)
     survey, pooled = _pooled(survey, by, mix, wave)
     count = _counts(survey, by, wave)
     enough = count.min(axis=1).to_numpy() >= minimum
@@ -257,7 +254,7 @@ def wave_change(
             Label(construct)
         )
     cells = count.index.to_frame(index=False) if by else pd.DataFrame(index=range(1))
-    cells = cells.assign(n_before=count.iloc[:, 0].to_numpy(), n_after=count.iloc[:, 1].to_numpy())
+    cells[["n_before", "n_after"]] = count.to_numpy()
     kept = cells[enough].reset_index(drop=True)
     means = [
         _scores(*side, by, count.index[enough], model.names.index(construct), drawn)
@@ -267,42 +264,26 @@ def wave_change(
     df = np.array([[m.df for m in side] for side in means]).T
     low, high, p = gaps_of(change[0], ends[1], ends[0], 0.0, df[:, ::-1], level)
     error, hidden, wider = _errors(means, level, change)
-    table = (
-        kept[by]
-        .assign(before=before[0], after=after[0], change=change[0], se=error, low=low, high=high)
-        .assign(
-            p=p,
-            p_holm=holm(p),
-            significant=holm(p) < 1 - level,
-            detectable=(norm.isf((1 - level) / (2 * m)) + norm.ppf(POWER)) * error,
-        )
-    )
+    table = kept[by].assign(before=before[0], after=after[0], change=change[0], se=error, low=low, high=high)
+    table = table.assign(p=p, p_holm=holm(p), significant=holm(p) < 1 - level)
+    table["detectable"] = (norm.isf((1 - level) / (2 * m)) + norm.ppf(POWER)) * error
+    width: dict[str, Any] = {"df": np.maximum(df.min(axis=1), 1), "resampled": wider}
     for f, part in enumerate(PARTS):
-        table = with_ends(
-            table,
-            level,
-            **{part: shapley(value, f)},
-            df=np.maximum(df.min(axis=1), 1),
-            resampled=wider,
-            hidden=hidden if part == "answers" else 0.0,
-        )
+        unseen = hidden if part == "answers" else 0.0
+        table = with_ends(table, level, **{part: shapley(value, f)}, hidden=unseen, **width)
     failed = int(np.isnan(change[1:]).all(axis=1).sum())  # a wave did not converge: no cell has a value
     table = table.assign(n_before=kept["n_before"], n_after=kept["n_after"])
     return WaveChange(table, pooled, cells[~enough].reset_index(drop=True), waves, construct, level, failed)
 
 
-def shapley(value: dict[tuple[int, ...], np.ndarray], factor: int) -> np.ndarray:
-    """Part of one of three factors in value[1, 1, 1] - value[0, 0, 0], averaged over the orders of changing them.
-
-    >>> value = {pick: np.prod(np.array([2, 3, 5]) ** pick) for pick in product((0, 1), repeat=3)}
-    >>> [round(float(shapley(value, factor)), 2) for factor in range(3)]
-    [6.67, 9.67, 12.67]
-    """
-    total: Any = 0.0
-    for others in product((0, 1), repeat=2):
-        without, having = ((*others[:factor], state, *others[factor:]) for state in (0, 1))
-        total = total + (value[having] - value[without]) / (6 if sum(others) == 1 else 3)
-    return total
+def _two_waves(wave: pd.Series, name: str) -> tuple[object, object]:
+    """Give both waves, the first in time first."""
+    waves = tuple(in_time(wave.unique(), name))
+    if len(waves) == 1:
+        raise CannotAnswer("not answerable: a change is between two waves; the survey holds {waves} alone.").of(waves)
+    if len(waves) != 2:
+        raise WorkbenchError("a change is between two waves; the survey holds {names}. Choose two of them.").of(waves)
+    return waves
 
 
 def _counts(survey: pd.DataFrame, columns: list[str], wave: str) -> pd.DataFrame:
@@ -342,12 +323,7 @@ def _side(survey, model, by, design, weight, resamples, seed) -> tuple[Draws, De
     fit = fit_answers(answers, model)
     refuse_unconverged(fit)
     asked = survey.iloc[answers.position]
-    cluster = codes_of(asked, clusters, "clusters")
-    stratum = codes_of(asked, strata or ([] if clusters else by), "strata")
-    stratum = np.zeros(len(answers.x), int) if stratum is None else stratum
-    stratum = joined(stratum, cluster) if strata else stratum
-    if cluster is not None:
-        cluster = np.unique(np.column_stack([stratum, cluster]), axis=0, return_inverse=True)[1].ravel()
+    stratum, cluster = sampled(asked, strata, clusters, by)
     drawn = draw(answers, fit, resamples=resamples, stratum=stratum, cluster=cluster, rng=seed)
     return drawn, Design.of(answers.weights, stratum, cluster)
 

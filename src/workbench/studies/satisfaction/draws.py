@@ -12,8 +12,8 @@ import pandas as pd
 from scipy.stats import norm
 from scipy.stats import t as student
 
-from workbench.errors import CannotAnswer, WorkbenchError, require_known, unknown
-from workbench.messages import Label, Message, Name, Value, join, say
+from workbench.errors import CannotAnswer, require_known, unknown
+from workbench.messages import Label, Listed, Message, Name, Value, join, say
 from workbench.methods.plspm import PlsFit
 from workbench.methods.plspm.answers import Answers, moments
 from workbench.methods.plspm.batch import Layout
@@ -112,7 +112,9 @@ class Draws:
 
     def index_reach(self, mask: np.ndarray) -> np.ndarray:
         """As `reach`, of the indices of constructs all of whose items do not vary: (constructs,)."""
-        return hidden_index(Layout(self.fit.model), self.share[0], self.reach(mask))
+        start, reach = Layout(self.fit.model).start, self.reach(mask)
+        unvaried = np.minimum.reduceat(reach, start) > 0
+        return np.where(unvaried, np.add.reduceat(self.share[0] * reach, start), 0.0)
 
     def index(self, points: np.ndarray) -> np.ndarray:
         """Indices of the constructs from item means on 0-100, shape (..., constructs)."""
@@ -126,9 +128,8 @@ class Draws:
 
 def refuse_undefined(fit: PlsFit, constructs: Iterable[str]) -> None:
     """Refuse constructs whose index a negative outer weight leaves undefined."""
-    gone = [name for name in constructs if np.isnan(fit.index[name])]
-    if gone:
-        raise CannotAnswer("the index of {names} is not defined: {why}").of(gone, join(*fit.verdicts))
+    if gone := [name for name in constructs if np.isnan(fit.index[name])]:
+        raise CannotAnswer(undefined(fit, *gone))
 
 
 def called(item: str, labels: Mapping[str, Value]) -> Message:
@@ -137,9 +138,10 @@ def called(item: str, labels: Mapping[str, Value]) -> Message:
     return say("{code}", code=label) if isinstance(label, Name) else say("'{label}'", label=label)
 
 
-def undefined(construct: str, fit: PlsFit) -> Message:
-    """Say that the index of a construct is not defined, and why."""
-    return say("the index of {construct} is not defined: {why}", construct=Label(construct), why=join(*fit.verdicts))
+def undefined(fit: PlsFit, *constructs: str) -> Message:
+    """Say that the index of constructs is not defined, and why."""
+    names, why = Listed(map(Label, constructs)), join(*fit.verdicts)
+    return say("the index of {construct} is not defined: {why}", construct=names, why=why)
 
 
 def draw(
@@ -228,26 +230,7 @@ def item_reach(answers: Answers, group: np.ndarray) -> np.ndarray:
     return np.where(top == bottom, far * z / (n + z**2), 0.0)
 
 
-def hidden_index(layout: Layout, share: np.ndarray, reach: np.ndarray) -> np.ndarray:
-    """Standard errors of indices (..., constructs) from those of items (..., items) that do not vary."""
-    unvaried = np.minimum.reduceat(reach, layout.start, axis=-1) > 0
-    return np.where(unvaried, np.add.reduceat(share * reach, layout.start, axis=-1), 0.0)
-
-
 def standing(values: np.ndarray) -> np.ndarray:
     """Place of each column in its row, 0 for the largest; rows with NaN are left out (row 0 stays first)."""
     settled = values[~np.isnan(values).any(axis=1)]
     return np.argsort(np.argsort(-settled, axis=1, kind="stable"), axis=1)
-
-
-def refuse_gaps_in(survey: pd.DataFrame, columns: list[str]) -> None:
-    for column in columns:
-        count = int(survey[column].isna().sum())
-        if count and count == len(survey):
-            raise CannotAnswer("not answerable: '{column}' is missing for {n} respondents, who are all.").of(
-                column, count
-            )
-        if count:
-            raise WorkbenchError("column '{column}' is missing for {count} respondents. Fill it, or drop them.").of(
-                column, count
-            )

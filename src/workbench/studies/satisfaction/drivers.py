@@ -16,7 +16,7 @@ from workbench.methods.cells import listed, plain, refuse_mixed_waves
 from workbench.methods.plspm import PathModel, PlsBootstrap, PlsFit, bootstrap_pls, reliability_table
 from workbench.methods.plspm.answers import Answers, read_answers
 from workbench.methods.plspm.fitted import doubts_said
-from workbench.methods.resampling import IntervalMethod, Rng
+from workbench.methods.resampling import IntervalMethod, Rng, fixed
 from workbench.result import Quantity, Result, Table
 from workbench.studies.satisfaction.draws import Draws, draw, refuse_undefined, standing, with_ends
 
@@ -82,15 +82,11 @@ class PathEffects(Result):
         table = self.bootstrap.table
         return table[table["quantity"].isin(["path", "total_effect", "r2"])].reset_index(drop=True)
 
-    def reliability(self) -> pd.DataFrame:
-        """Tabulate alpha, rho_A, rho_C, AVE and the highest HTMT+ by construct, with a verdict in words."""
-        return reliability_table(self.fit)
-
     def measurement(self) -> Table:
         """Give the reliability as a page shows it."""
         said = say("How well each construct is measured; the last column says what to make of it.")
         formats = dict.fromkeys(["alpha", "rho_a", "rho_c", "ave", "htmt_highest"], "{:.2f}")
-        return Table("measurement", self.reliability(), said, formats)
+        return Table("measurement", reliability_table(self.fit), said, formats)
 
     def caption(self) -> Message:
         """Say what the table shows, with its units."""
@@ -209,8 +205,7 @@ def path_effects(
     by = listed(by)
     survey = plain(survey, by)
     refuse_mixed_waves(survey, by)
-    if isinstance(rng, np.random.Generator):
-        rng = np.random.SeedSequence(int(rng.integers(2**63)))
+    rng = fixed(rng)
     bootstrap = bootstrap_pls(
         survey,
         model,

@@ -173,11 +173,11 @@ def operator_gaps(
         If no service has two operators, or the construct's index is not defined.
     """
     construct, level = index.construct, index.level
-    of_construct(index, construct)
+    of_construct(index)
     others, groups = operator_groups(index, operator)
     pairs = [pair for rows in groups for pair in combinations(rows, 2)]
     first, second = (np.array(side) for side in zip(*pairs, strict=True))
-    gap, error, low, high, p = gaps_between(index, construct, first, second, level)
+    gap, error, low, high, p = gaps_between(index, first, second)
     table = index.cells.loc[first, others].reset_index(drop=True)
     table = table.assign(
         operator=index.cells.loc[first, operator].to_numpy(),
@@ -196,17 +196,15 @@ def operator_gaps(
     return OperatorGaps(table.assign(comparable=comparable), construct, level, tested)
 
 
-def gaps_between(
-    index: SatisfactionIndex, construct: str, first: np.ndarray, second: np.ndarray, level: float
-) -> tuple[np.ndarray, ...]:
+def gaps_between(index: SatisfactionIndex, first: np.ndarray, second: np.ndarray) -> tuple[np.ndarray, ...]:
     """Gap, standard error, low, high and p of pairs of cells (by position), each of shape (pairs,)."""
-    _, estimate, replicates = of_construct(index, construct)
-    means = index.of(construct)
+    estimate, replicates = of_construct(index)
+    means, level = index.of(index.construct), index.level
     ends = np.stack(list(mean_intervals(means, level, POINTS)), axis=1) - estimate[:, None]
     together = pair_correlation(replicates[:, first], replicates[:, second])
     gap, df = estimate[first] - estimate[second], np.array([m.df for m in means])
     low, high, p = gaps_of(gap, ends[first], ends[second], together, np.stack([df[first], df[second]], axis=1), level)
-    hidden = unseen(index, construct, level)
+    hidden = unseen(index)
     error = np.sqrt(standard_error(replicates[:, first] - replicates[:, second]) ** 2 + hidden[first] + hidden[second])
     return gap, np.where(np.isfinite(error), error, np.nan), low, high, p
 
@@ -220,20 +218,18 @@ def pair_correlation(one: np.ndarray, two: np.ndarray) -> np.ndarray:
     return np.where(np.isfinite(found), found, 0.0)
 
 
-def unseen(index: SatisfactionIndex, construct: str, level: float) -> np.ndarray:
+def unseen(index: SatisfactionIndex) -> np.ndarray:
     """Variance that resamples do not show where (almost) all of a cell answer alike, (cells,); infinite if unknown."""
-    means = index.of(construct)
-    return np.maximum(reaches(means, level, POINTS) ** 2 - np.array([m.se for m in means]) ** 2, 0)
+    means = index.of(index.construct)
+    return np.maximum(reaches(means, index.level, POINTS) ** 2 - np.array([m.se for m in means]) ** 2, 0)
 
 
-def of_construct(index: SatisfactionIndex, construct: str | None) -> tuple[str, np.ndarray, np.ndarray]:
-    """Name, index by cell and resamples of a construct; refused where it is not defined."""
-    construct = construct or index.construct
-    index.fit.model.construct(construct)
-    k = index.fit.model.names.index(construct)
+def of_construct(index: SatisfactionIndex) -> tuple[np.ndarray, np.ndarray]:
+    """Index by cell and resamples of the construct; refused where it is not defined."""
+    k = index.fit.model.names.index(index.construct)
     if np.isnan(index.estimate[:, k]).any():
-        raise CannotAnswer(undefined(construct, index.fit))
-    return construct, index.estimate[:, k], index.replicates[:, :, k]
+        raise CannotAnswer(undefined(index.fit, index.construct))
+    return index.estimate[:, k], index.replicates[:, :, k]
 
 
 def operator_groups(index: SatisfactionIndex, operator: str) -> tuple[list[str], list[np.ndarray]]:

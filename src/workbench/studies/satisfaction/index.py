@@ -12,7 +12,7 @@ import pandas as pd
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Listed, Message, Name, Number, Span, join, say, spelt
-from workbench.methods.cells import cell_name, codes_of, listed, one_cell, plain, refuse_mixed_waves, said, some_cells
+from workbench.methods.cells import cell_name, listed, one_cell, plain, refuse_mixed_waves, said, some_cells
 from workbench.methods.plspm import PathModel, PlsFit
 from workbench.methods.plspm.answers import Answers, moments, read_answers
 from workbench.methods.plspm.batch import Layout, index_points
@@ -21,7 +21,7 @@ from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.plspm.model import require_model
 from workbench.methods.plspm.replicates import resample
 from workbench.methods.resampling import BLOCK, Rng, bootstrap_weights, one_thread, standard_error
-from workbench.methods.survey import Design, SurveyMean, joined, mean_intervals
+from workbench.methods.survey import Design, SurveyMean, mean_intervals, sampled
 from workbench.result import MINIMUM_CELL, Quantity, Result, Tile
 from workbench.studies.satisfaction.draws import item_reach, undefined
 from workbench.studies.satisfaction.weighting import Margins, Raking, RakingFrame, margin_columns, rake
@@ -105,7 +105,7 @@ class SatisfactionIndex(Result):
         """Say where the index is highest and lowest, and what is not shown."""
         rows = self._shown()
         if rows["index"].isna().all():
-            return undefined(self.construct, self.fit).sentence()
+            return undefined(self.fit, self.construct).sentence()
         failed = say("")
         if self.failed and self.raking:
             failed = say("{n} resamples did not converge, or could not meet the margins.", n=self.failed)
@@ -349,12 +349,7 @@ class Respondents:
         within = survey[list(dict.fromkeys([*(c for group in groups for c in group), *design]))]
         answers = read_answers(survey, model, weights=weight, by=by, within=within if len(within.columns) else None)
         asked = survey.iloc[answers.position]
-        cluster, stratum = codes_of(asked, clusters, "clusters"), codes_of(asked, strata, "strata")
-        if stratum is None:
-            stratum = answers.cell if cluster is None else np.zeros(len(asked), int)
-        stratum = joined(stratum, cluster) if strata else stratum
-        if cluster is not None:
-            cluster = np.unique(np.column_stack([stratum, cluster]), axis=0, return_inverse=True)[1].ravel()
+        stratum, cluster = sampled(asked, strata, clusters, by)
         if raking is None:
             return cls(answers, answers, stratum, cluster)
         raked = raking.weights.to_numpy()[answers.position]

@@ -146,6 +146,6 @@ def _tabulated(index, pairs, operator, construct, parts, hidden) -> ItemGaps:
     )
     error = np.hypot(standard_error(gap[1:]), hidden)
     table.insert(table.columns.get_loc("low"), "se", np.where(error > 0, error, np.nan))
-    _, *whole = gaps_between(index, construct, first, second, index.level)
+    _, *whole = gaps_between(index, first, second)
     table.loc[table["item"] == SUM, ["se", "low", "high"]] = np.column_stack(whole[:3])
     return ItemGaps(table, construct, index.level, index.fit.model.labels)

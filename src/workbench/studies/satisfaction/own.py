@@ -139,7 +139,7 @@ def own_standing(
     rows = index.table[(index.table["construct"] == index.construct) & (index.table[operator].astype(str) == str(own))]
     missing = say("")
     if rows["index"].isna().any():
-        missing = undefined(index.construct, index.fit).sentence()
+        missing = undefined(index.fit, index.construct).sentence()
     elif rows.empty:
         missing = say(
             "{own} has fewer than {minimum} respondents in each cell: its index is not shown.",

@@ -15,7 +15,7 @@ from workbench.messages import Count, Listed, Message, Number, Share, join, say,
 from workbench.methods.cells import listed, one_cell, some_cells
 from workbench.methods.survey import SurveyMean, mean_intervals
 from workbench.result import Quantity, Result, Table
-from workbench.studies.satisfaction.draws import undefined
+from workbench.studies.satisfaction.draws import refuse_undefined
 from workbench.studies.satisfaction.index import POINTS, SatisfactionIndex
 
 POWER = 0.8
@@ -181,7 +181,7 @@ def index_precision(index: SatisfactionIndex, *, limit: float = 4.0) -> IndexPre
         raise WorkbenchError("limit={limit}: no interval is that narrow. Give points above 0, for instance 4.").of(
             str(limit)
         )
-    _refuse_undefined(index)
+    refuse_undefined(index.fit, [index.construct])
     table = index.table.dropna(subset=["index"])
     width = table["high"] - table["low"]
     z = norm.isf((1 - index.level) / 2) + norm.ppf(POWER)
@@ -242,7 +242,7 @@ def shrunken_index(index: SatisfactionIndex, *, toward: Sequence[str] = ("operat
     """
     toward, level = listed(toward), index.level
     require_columns(index.cells, toward, "index", hint="toward= names some of the columns of its cells.")
-    _refuse_undefined(index)
+    refuse_undefined(index.fit, [index.construct])
     if set(toward) == set(index.by):
         raise WorkbenchError("toward={names} are all columns of the cells. Leave at least one out.").of(toward)
     cells = index.cells
@@ -310,8 +310,3 @@ def _pooled_variance(error: np.ndarray, n: np.ndarray, parent: np.ndarray) -> np
     size, total = np.bincount(parent, n * known), np.bincount(parent, n * one)
     pooled = np.where(size > 0, total / np.maximum(size, 1), total.sum() / size.sum())
     return pooled[parent] / n
-
-
-def _refuse_undefined(index: SatisfactionIndex) -> None:
-    if np.isnan(index.fit.index[index.construct]):
-        raise CannotAnswer(undefined(index.construct, index.fit))

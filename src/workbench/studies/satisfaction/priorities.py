@@ -282,7 +282,8 @@ def simulate_improvement(
     """
     draws, model, level = effects.draws, effects.fit.model, effects.bootstrap.level
     model.construct(target)
-    _known_items(changes, model.items)
+    for name in changes:
+        require_known("item", name, model.items, "the model")
     asked = np.array(list(changes.values()), float)
     if not len(asked) or not np.isfinite(asked).all() or not asked.all():
         raise WorkbenchError("changes={changes} changes nothing. Give points other than 0, like {{'QU3': 1.0}}.").of(
@@ -344,8 +345,3 @@ def _followed(draws, construct: str, item: str, change: np.ndarray) -> np.ndarra
     loading, weight = (draws.values[:, draws.column[what, label]] for what in ("loading", "weight"))
     span = draws.answers.high[place] - draws.answers.low[place]
     return loading * weight / draws.share[:, place] * change * span / 100
-
-
-def _known_items(given: Iterable[str], items: tuple[str, ...]) -> None:
-    for item in given:
-        require_known("item", item, items, "the model")

@@ -18,7 +18,7 @@ from workbench.methods.plspm.batch import Layout, index_points
 from workbench.methods.plspm.fit import fit_answers, refuse_unconverged
 from workbench.methods.plspm.replicates import resample
 from workbench.methods.ranks import rank_ends
-from workbench.methods.resampling import Rng, interval, standard_error
+from workbench.methods.resampling import Rng, fixed, interval, standard_error
 from workbench.result import Quantity, Result
 from workbench.studies.satisfaction.gaps import of_construct, operator_groups, unseen
 from workbench.studies.satisfaction.index import Respondents, SatisfactionIndex, cell_points, satisfaction_index
@@ -145,7 +145,7 @@ class OwnWeights(Result):
 
     def headline(self) -> Message:
         """Say how much the weights matter, and whether it changes who is ahead."""
-        rows = self._shown().dropna(subset=["difference"])
+        rows = self.table[self.table["construct"] == self.construct].dropna(subset=["difference"])
         alone = say("")
         if self.without:
             alone = say(
@@ -180,9 +180,6 @@ class OwnWeights(Result):
         )
         return join(moved, alone)
 
-    def _shown(self) -> pd.DataFrame:
-        return self.table[self.table["construct"] == self.construct]
-
 
 def operator_ranks(index: SatisfactionIndex, *, operator: str = "operator") -> OperatorRanks:
     """Rank the operators within each service, with the ranks that sampling error leaves possible.
@@ -209,11 +206,11 @@ def operator_ranks(index: SatisfactionIndex, *, operator: str = "operator") -> O
     Mogstad, Romano, Shaikh & Wilhelm (2024), Inference for ranks with applications to mobility across neighbourhoods
     and academic achievement across countries, Review of Economic Studies 91(1).
     """
-    level = index.level
-    construct, estimate, replicates = of_construct(index, index.construct)
+    level, construct = index.level, index.construct
+    estimate, replicates = of_construct(index)
     others, groups = operator_groups(index, operator)
     most = max(map(len, groups))
-    hidden, df = unseen(index, construct, level), np.array([m.df for m in index.of(construct)])
+    hidden, df = unseen(index), np.array([m.df for m in index.of(construct)])
     frames = []
     for rows in groups:
         value, drawn = estimate[rows], replicates[:, rows]
@@ -270,8 +267,7 @@ def own_weights(
         raise CannotAnswer(
             "not answerable: '{operator}' has one value, whose own weights are the pooled ones. Take two or more."
         ).of(operator)
-    if isinstance(rng, np.random.Generator):
-        rng = np.random.SeedSequence(int(rng.integers(2**63)))
+    rng = fixed(rng)
     index = satisfaction_index(
         survey,
         model,

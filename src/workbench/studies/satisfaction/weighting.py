@@ -39,8 +39,6 @@ class Raking(Result):
         By how much design weights were multiplied, least and most; 1 on average.
     capped : int
         Respondents at the cap.
-    cycles : int
-        Rounds through the margins until no factor moved by more than 1e-9 of itself.
     scaled : tuple of str
         Margins that agree with the others in total within their rounding only, with what they sum to.
     """
@@ -52,7 +50,6 @@ class Raking(Result):
     factor_low: float
     factor_high: float
     capped: int
-    cycles: int
     scaled: tuple[Message, ...] = ()
 
     def headline(self) -> Message:
@@ -132,7 +129,7 @@ def rake(survey: pd.DataFrame, margins: Margins, *, weight: str | None = None, c
     design = _design(survey, weight)
     counts = np.flatnonzero(design > 0)
     frame = RakingFrame.of(survey.iloc[counts], margins, design[counts], cap)
-    factor, off, cycles = frame.factors(np.ones((1, len(counts))))
+    factor, off = frame.factors(np.ones((1, len(counts))))
     frame.refuse_unmet(off[0])
     each = factor[0, frame.cross]
     raked = np.zeros(len(survey))
@@ -146,7 +143,6 @@ def rake(survey: pd.DataFrame, margins: Margins, *, weight: str | None = None, c
         factor_low=float(each.min()),
         factor_high=float(each.max()),
         capped=0 if cap is None else int((each >= cap * (1 - OFF)).sum()),
-        cycles=cycles,
         scaled=frame.scaled,
     )
 
@@ -219,8 +215,8 @@ class RakingFrame:
         coded = [replace(m, code=code, share=m.share / m.share.sum()) for m, code in zip(found, seen.T, strict=True)]
         return cls(cross.ravel(), spread, coded, total, cap, scaled)
 
-    def factors(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-        """Give what multiplies the design weights of each cell in each row, how far shares stay off, and the cycles.
+    def factors(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Give what multiplies the design weights of each cell in each row, and how far shares stay off.
 
         Shapes (B, cells), (B,). A category that a row does not hold takes no part in it. Factors are 1 on average over
         the weights of the row.
@@ -229,25 +225,26 @@ class RakingFrame:
         base /= base.sum(axis=1, keepdims=True)
         aims = [np.where(_sums(base, m.code) > 0, m.share, 0.0) for m in self.margins]
         aims = [aim / aim.sum(axis=1, keepdims=True) for aim in aims]
-        factor, cycles, moving = np.ones_like(base), 0, True
-        while moving and cycles < CYCLES:
-            before, cycles = factor, cycles + 1
+        factor = np.ones_like(base)
+        for _ in range(CYCLES):
+            before = factor
             for margin, aim in zip(self.margins, aims, strict=True):
                 reached = _sums(base * factor, margin.code)
                 factor = factor * np.divide(aim, reached, out=np.zeros_like(aim), where=reached > 0)[:, margin.code]
             if self.cap is not None:
                 factor = _capped(base, factor, self.cap)
-            moving = (np.abs(factor - before) > SETTLED * before)[base > 0].any()
+            if not (np.abs(factor - before) > SETTLED * before)[base > 0].any():
+                break
         factor = factor / (base * factor).sum(axis=1, keepdims=True)
         left = [
             np.abs(_sums(base * factor, m.code) - aim).max(axis=1) for m, aim in zip(self.margins, aims, strict=True)
         ]
-        return factor, np.max(left, axis=0), cycles
+        return factor, np.max(left, axis=0)
 
     def raked(self, blocks: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
         """Rake blocks of rows, each row anew; one that cannot meet its margins becomes NaN."""
         for rows in blocks:
-            factor, off, _ = self.factors(rows)
+            factor, off = self.factors(rows)
             if self.cap is None:
                 factor[off > OFF] = np.nan
             yield rows * factor[:, self.cross]
@@ -318,7 +315,7 @@ def _matched(survey: pd.DataFrame, columns: list[str], margin: pd.Series) -> Mar
     """Put each respondent into its category of a margin; both sides must hold the same categories."""
     name = " x ".join(columns)
     require_columns(survey, columns, "survey", hint="margins= names columns.")
-    if not isinstance(margin, pd.Series) or _levels(margin) != len(columns):
+    if not isinstance(margin, pd.Series) or margin.index.has_duplicates or margin.index.nlevels != len(columns):
         raise WorkbenchError("margin '{name}' must be a Series with one total or share for each of its categories.").of(
             name
         )
@@ -368,10 +365,6 @@ def _capped(base: np.ndarray, factor: np.ndarray, cap: float) -> np.ndarray:
             break
         factor = factor / total
     return np.minimum(factor, cap)
-
-
-def _levels(margin: pd.Series) -> int:
-    return 0 if margin.index.has_duplicates else margin.index.nlevels
 
 
 def _label(category: object) -> str:

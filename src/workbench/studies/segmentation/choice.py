@@ -121,11 +121,6 @@ class Trial:
             resamples = min(max(2 * resamples, RESAMPLES), ENOUGH)
         return resamples, splits
 
-    @property
-    def can_grow(self) -> bool:
-        """Whether there is more evidence to draw."""
-        return self.wanted != (len(self.jaccard), len(self.strength))
-
 
 def criteria(trials: Mapping[int, Trial], rng: np.random.SeedSequence) -> tuple[pd.DataFrame, dict[int, np.ndarray]]:
     """Tabulate what judges each number of clusters; also the silhouettes of the same rows under each."""
@@ -160,7 +155,7 @@ def choose(
         doubt = [k for k, s in state.items() if s == 0 and k > best]
         if not best and not doubt:
             doubt = _tied(trials)
-        growing = [k for k in doubt if trials[k].can_grow]
+        growing = [k for k in doubt if trials[k].wanted != (len(trials[k].jaccard), len(trials[k].strength))]
         if not growing or (not best and len(doubt) == 1 and state[doubt[0]] == -1):
             break
         for k in growing[-1:] if best or state[growing[-1]] == 0 else growing:

@@ -14,7 +14,9 @@ from workbench.columns import number
 from workbench.errors import CannotAnswer, WorkbenchError, require_known
 from workbench.figures import Axes, axes
 from workbench.messages import Count, Message, Number, Share, Span, join, quoted, say
-from workbench.methods.resampling import Rng, bootstrap_weights
+from workbench.methods.experiment.effect import Interval
+from workbench.methods.intervals import require_level
+from workbench.methods.resampling import Rng, bootstrap_weights, require_resamples
 from workbench.result import Picture, Quantity, Result, Tile
 
 TOP = (0.01, 0.05, 0.10, 0.20)
@@ -29,18 +31,6 @@ _HEAVIEST = 0.95
 _EQUALLY_LIKELY = (np.arange(100) + 0.5) / 100
 
 
-@dataclass(frozen=True)
-class Bounded:
-    """An estimate with its interval; a plain number where one is expected."""
-
-    estimate: float
-    low: float
-    high: float
-
-    def __float__(self) -> float:
-        return self.estimate
-
-
 @dataclass(frozen=True, eq=False)
 class Concentration(Result):
     """Lorenz curve of revenue over customers, and what is read from it.
@@ -50,7 +40,7 @@ class Concentration(Result):
 
     Attributes
     ----------
-    gini : Bounded
+    gini : Interval
         0 = all alike, towards 1 = one brings everything.
     revenue : ndarray, shape (n,)
         Ascending, as used.
@@ -66,7 +56,7 @@ class Concentration(Result):
         Why there are no intervals at all; empty where there are.
     """
 
-    gini: Bounded
+    gini: Interval
     revenue: np.ndarray
     table: pd.DataFrame
     level: float
@@ -213,6 +203,9 @@ def concentration(
     ----------
     Davidson (2009), Reliable inference for the Gini index, Journal of Econometrics 150.
     """
+    require_level(level)
+    if resamples:
+        require_resamples(resamples)
     amounts, below, owed = _checked(revenue, negative)
     value, error = (part[0] for part in _estimate(amounts, np.ones((1, len(amounts)))))
     low, high = np.full((2, len(value)), np.nan)
@@ -224,7 +217,7 @@ def concentration(
     table = pd.DataFrame({"quantity": names, "estimate": value, "low": low, "high": high, "customers": customers})
     few = [name.startswith("share_of_top") and count < _FEWEST for name, count in zip(names, customers, strict=True)]
     table.loc[few, ["low", "high"]] = np.nan
-    gini = Bounded(*(float(v[0]) for v in (value, low, high)))
+    gini = Interval(*(float(v[0]) for v in (value, low, high)))
     return Concentration(gini, amounts, table, level, below, owed, why)
 
 

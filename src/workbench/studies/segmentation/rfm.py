@@ -54,8 +54,6 @@ class Rfm(Result):
 
     customers: pd.DataFrame
     grid: SegmentGrid
-    binning: Binning
-    ties: Ties
     as_of: pd.Timestamp | None = None
     set_aside: dict[str, int] = field(default_factory=dict)
     currency: str = "currency"
@@ -273,7 +271,7 @@ def rfm(
     }
     if placeholder.any():
         set_aside["events on a placeholder, not a day"] = int(placeholder.sum())
-    return Rfm(result.customers, result.grid, binning, ties, snapshot, set_aside | result.set_aside, currency)
+    return Rfm(result.customers, result.grid, snapshot, set_aside | result.set_aside, currency)
 
 
 def score_rfm(
@@ -360,7 +358,7 @@ def score_rfm(
     counted = {"customers never active": int((~active).sum())}
     if below := int((table["monetary"] < 0).sum()):
         counted[BELOW] = below
-    return Rfm(table, grid, binning, ties, set_aside=counted, currency=currency)
+    return Rfm(table, grid, set_aside=counted, currency=currency)
 
 
 def _fixed(name: str, ends: Sequence[float], bins: int, binning: Binning) -> tuple[int, np.ndarray]:

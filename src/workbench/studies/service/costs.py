@@ -12,7 +12,7 @@ import pandas as pd
 from workbench.errors import CannotAnswer, require_columns
 from workbench.figures import Axes, dot_and_interval
 from workbench.messages import Listed, Message, Share, Span, Term, say
-from workbench.methods.resampling import Rng, bootstrap_weights, interval, seeds
+from workbench.methods.resampling import Rng, bootstrap_weights, interval, require_resamples, seeds
 from workbench.methods.rows import checked
 from workbench.result import COUNT, Quantity, Result, Table, Tile
 from workbench.rules import prove, read_rules
@@ -124,6 +124,7 @@ def cost_to_serve(
     number in the same window. `margin` before service is a column, or a share of the revenue. `order` has the tiers,
     best first; customers of others (excluded, left) are counted and left out.
     """
+    require_resamples(resamples)
     costs = unit_costs() if costs is None else costs
     events, columns = costs["event"].tolist(), [margin] if isinstance(margin, str) else []
     require_columns(customers, events, "customers")

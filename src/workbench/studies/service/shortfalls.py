@@ -254,7 +254,7 @@ def _difference(name, cases, respondents, score, weight, before_days, level, min
     people = people.reset_index(drop=True).assign(
         answered_on=lambda p: days(p["answered_on"], "answered_on")[0], _row=np.arange(len(people))
     )
-    people = people[people["answered_on"].notna()]
+    people = people[people["answered_on"].notna() & (weights_of(people, weight) > 0)]
     people["customer_id"] = category(people["customer_id"], "customer_id")
     cases = cases.assign(customer_id=category(cases["customer_id"], "customer_id"))
     both = people.merge(cases.loc[cases["missed"].notna(), ["customer_id", "judged", "missed"]], on="customer_id")

@@ -172,7 +172,8 @@ def grade_accounts(
     parts = [p["column"] for p in scheme.part]
     table = checked(accounts, [customer], [value], "accounts")
     require_columns(table, parts, "accounts")
-    prove("grade_accounts", {"takes an account or more, and a change between 0 and 1": len(table) and 0 < change < 1})
+    possible = len(table) and draws > 0 and 0 < change < 1
+    prove("grade_accounts", {"takes an account or more, draws, and a change between 0 and 1": possible})
     points = np.column_stack([_points(number(table[p["column"]], p["column"], missing="keep"), p) for p in scheme.part])
     known = ~np.isnan(points)
     if bare := int((~known.any(axis=1)).sum()):

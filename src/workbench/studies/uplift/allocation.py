@@ -16,6 +16,7 @@ from workbench.messages import Amount, Label, Listed, Message, Term, as_message,
 from workbench.methods.coding import text_hash
 from workbench.methods.experiment.members import require_members
 from workbench.result import Result
+from workbench.studies.uplift.policy import require_margin
 
 NOBODY = "no contact"
 MOST_CUTS = 300
@@ -176,13 +177,6 @@ def allocate_offers(
     )
     choice = pd.Series(np.array([*offers, NOBODY])[chosen], index=effects.index, name="offer")
     return Allocation(choice, table, bounds, float(sum(net)), max(bound, float(sum(net))), currency)
-
-
-def require_margin(margin: float) -> None:
-    if not 0 < margin <= 1:
-        raise WorkbenchError(
-            "margin is {margin}: give the share of the outcome that is earned, above 0 and at most 1."
-        ).of(margin)
 
 
 def prices(worth: np.ndarray, limits: Limits) -> tuple[np.ndarray, float]:

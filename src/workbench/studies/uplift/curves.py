@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from workbench.errors import WorkbenchError, require_known
+from workbench.errors import require_known
 from workbench.figures import Axes, axes
 from workbench.messages import Amount, Message, Share, Span, Term, join, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, difference, ends, too_few
 from workbench.methods.experiment.members import CROSSED, arms, crossed, numbers, scores
-from workbench.methods.intervals import Mean, skewed, uneven
-from workbench.methods.resampling import Rng
+from workbench.methods.intervals import Mean, require_level, skewed, uneven
+from workbench.methods.resampling import Rng, require_resamples
 from workbench.result import Quantity, Result
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
 from workbench.words import direction, label
@@ -204,9 +204,9 @@ def uplift_curve(
     >>> curve.points["gain"].tolist(), curve.qini_excess
     ([0.0, 0.5, 0.5], 0.125)
     """
+    require_level(level)
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
-    if resamples < 100:
-        raise WorkbenchError("resamples is {resamples}: an interval needs at least 100.").of(resamples)
+    require_resamples(resamples, 100)
     require_known("kind", kind, _CURVES)
     judged = Outcome.of(y)
     events, members_of = counts(judged.events, treated), counts(np.ones(len(y), dtype=bool), treated)

@@ -15,7 +15,7 @@ from workbench.figures import Axes, axes, axis_unit
 from workbench.messages import Amount, Label, Message, Number, Span, estimated, join, say
 from workbench.methods.experiment.events import FEWEST_EVENTS, Outcome, counts, difference, too_few, unanswerable
 from workbench.methods.experiment.members import CROSSED, arms, crossed, numbers, scores
-from workbench.methods.intervals import Mean
+from workbench.methods.intervals import Mean, require_level
 from workbench.result import Quantity, Result
 from workbench.words import direction, label
 
@@ -168,6 +168,7 @@ def effect_groups(
     ----------
     Chernozhukov, Demirer, Duflo and Fernández-Val (2025), Econometrica 93 (sorted groups, best linear predictor).
     """
+    require_level(level)
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
     if not 2 <= groups <= 100:
         raise WorkbenchError("groups is {groups}: give 2 to 100.").of(groups)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns, require_known
 from workbench.messages import Amount, Label, Message, Span, Word, estimated, say
@@ -25,9 +24,8 @@ from workbench.studies.uplift.allocation import (
     by_offer,
     limits_of,
     prices,
-    require_margin,
 )
-from workbench.studies.uplift.policy import mean_interval
+from workbench.studies.uplift.policy import mean_interval, require_margin
 from workbench.words import label
 
 PARTS = 5
@@ -289,7 +287,7 @@ def _judge(data, before, held, models, offers, budget, capacity, channels) -> _J
         base, effect = np.full(len(held), y[codes == 0].mean()), data.x[held]
     else:
         x, none = data.x[before], codes == 0
-        base = models.fit(x[none], y[none], data.categorical)(data.x[held])
+        base = models.fit(x[none], y[none], data.categorical).predict(data.x[held])
         found = fitted_effects(x, y, codes, data.categorical, "x", models)
         effect = np.column_stack([model(data.x[held]) for model in found])
     limits = limits_of(offers, data.cost + paid, budget, capacity, channels)
@@ -321,14 +319,13 @@ def _judge(data, before, held, models, offers, budget, capacity, channels) -> _J
 
 
 def _collected(parts: list[_Judged], names: list[str], index: pd.Index, level, currency, campaign) -> OfferValue:
-    z = norm.isf((1 - level) / 2)
     contrasts = [
         [part.net for part in parts],
         [part.single_net for part in parts],
         [part.net - part.single_net for part in parts],
     ]
     net, of_single, advantage = (
-        mean_interval(np.concatenate(rows).mean(), np.concatenate([row - row.mean() for row in rows]), z)
+        mean_interval(np.concatenate(rows).mean(), np.concatenate([row - row.mean() for row in rows]), level)
         for rows in contrasts
     )
     table = pd.DataFrame(

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
+from workbench.errors import WorkbenchError
 from workbench.messages import Message, say
 from workbench.methods.experiment.effect import Interval
 from workbench.methods.experiment.events import FEWEST_AMOUNTS, FEWEST_EVENTS, Outcome, counts, ends, too_few
@@ -33,6 +33,28 @@ class Costs:
         """Net of each prefix, fixed cost left out."""
         redeem = self.incentive * found.treated_means[..., 0]
         return found.share * (self.margin * found.effect - self.contact - redeem)
+
+
+def require_margin(margin: float) -> None:
+    """Refuse a margin that is no share."""
+    if not 0 < margin <= 1:
+        raise WorkbenchError(
+            "margin is {margin}: give the share of the outcome that is earned, above 0 and at most 1."
+        ).of(margin)
+
+
+def require_costs(margin: float, contact: float, incentive: float, fixed: float, response: str | None) -> None:
+    """Refuse a margin that is no share, costs below 0, and incentives of which nobody knows who gets them."""
+    require_margin(margin)
+    for name, cost in (("contact_cost", contact), ("incentive_cost", incentive), ("fixed_cost", fixed)):
+        if not 0 <= cost < np.inf:
+            raise WorkbenchError("{name} is {cost}: a cost is 0 or more, in the currency of the outcome.").of(
+                name, cost
+            )
+    if incentive and response is None:
+        raise WorkbenchError(
+            "incentive_cost is paid to all who redeem the incentive: name the 0/1 column that tells who in response=."
+        )
 
 
 @dataclass(frozen=True)
@@ -158,9 +180,9 @@ def _spared(rows: np.ndarray) -> float:
     return float(np.sqrt(count / (count - 1)))
 
 
-def mean_interval(value: float, errors: np.ndarray, z: float) -> Interval:
+def mean_interval(value: float, errors: np.ndarray, level: float) -> Interval:
     """Interval of a mean from its rows' errors, with Hall's correction for their skewness (rare buyers)."""
-    n, level = len(errors), 1 - 2 * float(norm.sf(z))
+    n = len(errors)
     se = float(np.sqrt((errors**2).sum())) / n
     if se == 0:
         return Interval(*[float(value)] * 3)

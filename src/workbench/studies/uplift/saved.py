@@ -24,6 +24,7 @@ from workbench.methods.experiment.members import arms, features_of, numbers
 from workbench.methods.intervals import skewed
 from workbench.methods.resampling import Rng, one_thread
 from workbench.result import Quantity, Result
+from workbench.studies.uplift.policy import require_costs
 from workbench.words import label
 
 FORMAT = 1
@@ -238,14 +239,7 @@ def fit_uplift(
     """
     treated, y = arms(members, treatment), numbers(members, outcome)
     redeemed = numbers(members, response, role="response") if response else np.zeros(len(y))
-    if not 0 < margin <= 1 or min(contact_cost, incentive_cost) < 0:
-        raise WorkbenchError(
-            "margin is {margin}: give a share of the outcome, above 0 and at most 1; costs 0 or more."
-        ).of(margin)
-    if incentive_cost and response is None:
-        raise WorkbenchError(
-            "incentive_cost is paid to all who redeem: name the 0/1 column that tells who in response=."
-        )
+    require_costs(margin, contact_cost, incentive_cost, 0.0, response)
     if share is not None and not 0 < share <= 1:
         raise WorkbenchError("share is {share}: give the share of the list to contact, above 0 and at most 1.").of(
             share
@@ -265,7 +259,7 @@ def fit_uplift(
     fit, held = order[fold > 0], order[fold == 0]
     with one_thread():
         (effect,) = fitted_effects(known.codes[fit], z[fit], arm[fit], known.categorical, learner, trees)
-    parts = tuple((unit * factor, plain(model.model), to) for factor, model, to in effect.parts)
+    parts = tuple((unit * factor, plain(model), to) for factor, model, to in effect.parts)
     judged = unit * effect(known.codes[held])
     paying = (contact_cost + incentive_cost * redeemed[treated].mean()) / margin
     cut = paying if share is None else float(np.quantile(judged, 1 - share, method="higher"))

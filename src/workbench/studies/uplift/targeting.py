@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import astuple, dataclass, replace
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import norm
 
-from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.errors import CannotAnswer
 from workbench.figures import Axes, axes
 from workbench.glossary import break_even
 from workbench.messages import (
@@ -30,25 +29,16 @@ from workbench.messages import (
 from workbench.methods.experiment.assignment import assign_arms
 from workbench.methods.experiment.checks import CampaignChecks
 from workbench.methods.experiment.effect import Interval
-from workbench.methods.experiment.events import Outcome, counts, ends, too_few
+from workbench.methods.experiment.events import Outcome, ends
 from workbench.methods.experiment.means import expected_outcome
 from workbench.methods.experiment.members import CONTROL, CROSSED, arms, crossed, numbers, scores
-from workbench.methods.resampling import Rng
+from workbench.methods.intervals import require_level
+from workbench.methods.resampling import Rng, require_resamples
 from workbench.result import Decision, Quantity, Result, Table, Tile
 from workbench.studies.uplift.bins import ScoreBins, prefixes, resampled_curves, score_bins
-from workbench.studies.uplift.policy import Assessed, Costs, Judge, Rows, assessed, best_share, policy
-from workbench.words import direction, label
-
-Verdict = Literal[
-    "works and targetable",
-    "works, contact everybody",
-    "works, contact the best share",
-    "no evidence",
-    "harms",
-    "not answerable",
-]
-
-FEWEST_IN_ARM = 100
+from workbench.studies.uplift.policy import Assessed, Costs, Judge, Rows, assessed, best_share, policy, require_costs
+from workbench.studies.uplift.verdict import Verdict, doubts_of, flags_of, verdict_of
+from workbench.words import label
 
 _SAID = {
     "works and targetable": say("Choosing whom to contact pays"),
@@ -116,7 +106,7 @@ class Targeting(Result):
     @property
     def lost(self) -> tuple[float, float, float]:
         """Money that contacting everybody leaves on the table, for the whole list; with its interval."""
-        estimate, low, high = _triple(self.advantage)
+        estimate, low, high = astuple(self.advantage)
         return estimate * self.customers, low * self.customers, high * self.customers
 
     def headline(self) -> Message:
@@ -182,8 +172,8 @@ class Targeting(Result):
         rows = [
             ("best share of the list", self.best_share, self.best_share_low, self.best_share_high, "share"),
             ("net of contacting the best share", self.net, self.net_low, self.net_high, self.currency),
-            ("net of contacting everybody", *_triple(self.everybody), self.currency),
-            ("best share more than everybody", *_triple(self.advantage), self.currency),
+            ("net of contacting everybody", *astuple(self.everybody), self.currency),
+            ("best share more than everybody", *astuple(self.advantage), self.currency),
             ("break-even effect", self.break_even, np.nan, np.nan, Label(self.outcome).said()),
             ("money lost by contacting everybody, whole list", *self.lost, self.currency),
             ("net of contacting everybody, on the members judged", self.net - advantage, np.nan, np.nan, self.currency),
@@ -258,13 +248,11 @@ class Targeting(Result):
         where = label(self.campaign)
         yield Quantity(f"best_share{where}", self.best_share, "share", self.best_share_low, self.best_share_high, 1e-2)
         yield Quantity(f"break_even{where}", self.break_even, self.currency)
-        everybody, advantage, net = _triple(self.everybody), _triple(self.advantage), (self.net_low, self.net_high)
-        if not np.isnan(self.net_low):
-            yield Quantity(f"net{where}", self.net, self.currency, *net, 1e-3)
-        if not np.isnan(everybody[1]):
-            yield Quantity(f"net_everybody{where}", everybody[0], self.currency, *everybody[1:])
-        if not np.isnan(advantage[1]):
-            yield Quantity(f"advantage{where}", advantage[0], self.currency, *advantage[1:], rtol=1e-3)
+        judged = {"net": (Interval(self.net, self.net_low, self.net_high), 1e-3)}
+        judged |= {"net_everybody": (self.everybody, 1e-6), "advantage": (self.advantage, 1e-3)}
+        for name, (found, rtol) in judged.items():
+            if not np.isnan(found.low):
+                yield Quantity(f"{name}{where}", found.estimate, self.currency, found.low, found.high, rtol)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw net money over the share contacted, with its band and the shares that may be best."""
@@ -360,7 +348,9 @@ def targeting(
     no interval, and no verdict rests on it, where the smaller arm would have fewer than 10 buyers by chance (20 where
     outcomes are adjusted, or below 0 for some).
     """
-    _require_costs(margin, contact_cost, incentive_cost, fixed_cost, response)
+    require_costs(margin, contact_cost, incentive_cost, fixed_cost, response)
+    require_level(level)
+    require_resamples(resamples, 20)
     treated, y, order = arms(members, treatment), numbers(members, outcome), scores(members, score)
     redeemed = numbers(members, response, role="response") if response else np.zeros(len(y))
     customers = len(y) if customers is None else customers
@@ -376,7 +366,7 @@ def targeting(
     judge = Judge(rows, measured, costs, level, outcome)
     everyone = np.ones(len(y), dtype=bool)
     all_value, all_errors = policy(rows, everyone, costs)
-    doubts = _doubts(plain, measured, order, checks, outcome)
+    doubts = doubts_of(plain, measured, order, checks, outcome)
     everybody, why = Interval(all_value, np.nan, np.nan), say("")
     chosen = advantage = Interval(np.nan, np.nan, np.nan)
     if not doubts:
@@ -387,8 +377,8 @@ def targeting(
             why = CROSSED
     best, low, high = best_share(curve, drawn, level, highest)
     rate = float(redeemed[treated].mean()) if responding is None else responding
-    verdict, reasons = _verdict(doubts, chosen, everybody, advantage, why, best, currency)
-    bar, said = break_even(margin, contact_cost, incentive_cost, rate), (*reasons, *_flags(plain, costs))
+    verdict, reasons = verdict_of(doubts, chosen, everybody, advantage, why, best, currency)
+    bar, said = break_even(margin, contact_cost, incentive_cost, rate), (*reasons, *flags_of(plain, costs))
     return Targeting(
         curve,
         best,
@@ -414,26 +404,6 @@ def _money(found: Interval, currency: str) -> Message:
     return estimated(Amount(found.estimate, unit=currency, signed=True), found.low, found.high)
 
 
-def _triple(interval: Interval) -> tuple[float, float, float]:
-    return interval.estimate, interval.low, interval.high
-
-
-def _require_costs(margin: float, contact: float, incentive: float, fixed: float, response: str | None) -> None:
-    if not 0 < margin <= 1:
-        raise WorkbenchError(
-            "margin is {margin}: give the share of the outcome that is earned, above 0 and at most 1."
-        ).of(margin)
-    for name, cost in (("contact_cost", contact), ("incentive_cost", incentive), ("fixed_cost", fixed)):
-        if not 0 <= cost < np.inf:
-            raise WorkbenchError("{name} is {cost}: a cost is 0 or more, in the currency of the outcome.").of(
-                name, cost
-            )
-    if incentive and response is None:
-        raise WorkbenchError(
-            "incentive_cost is paid to all who redeem the incentive: name the 0/1 column that tells who in response=."
-        )
-
-
 def _targeted(found: Assessed, judge: Judge) -> tuple[Interval, Interval, Message]:
     """Net of the chosen and its lead over everybody, and why one of them has no interval ("" where both have)."""
     among = len(found.rows)
@@ -449,51 +419,6 @@ def _targeted(found: Assessed, judge: Judge) -> tuple[Interval, Interval, Messag
     group, part = found.rows[~found.chosen], found.part[~found.chosen]
     advantage, few = judge(found.advantage, found.advantage_errors, group, among, part, spared=True)
     return chosen, advantage, why or (say("of those it would leave out, {few}", few=few) if few else few)
-
-
-def _doubts(
-    rows: Rows, measured: Outcome, score: np.ndarray, checks: CampaignChecks | None, outcome: str
-) -> list[Message]:
-    """Why the data cannot answer."""
-    doubts = list(checks.reasons) if checks is not None and not checks.comparable else []
-    sizes = int(rows.treated.sum()), int((~rows.treated).sum())
-    if min(sizes) < FEWEST_IN_ARM:
-        doubts.append(
-            say("the smaller arm has {members} members, fewer than {least}", members=min(sizes), least=FEWEST_IN_ARM)
-        )
-    members = np.array(sizes[::-1])
-    events = counts(measured.events, rows.treated)
-    if not measured.enough(events, members, measured.fewest):
-        doubts.append(too_few(events, members, outcome, measured.fewest))
-    one, zero = score[rows.treated], score[~rows.treated]
-    error = np.sqrt(one.var() / len(one) + zero.var() / len(zero))
-    if error > 0 and not doubts and abs(one.mean() - zero.mean()) / error > norm.isf(0.0005):
-        gap = (one.mean() - zero.mean()) / score.std()
-        doubts.append(
-            say(
-                "the arms differ in the score by {gap} standard deviations, so they were not randomised",
-                gap=Number(abs(gap), ".2f"),
-            )
-        )
-    return doubts
-
-
-def _flags(rows: Rows, costs: Costs) -> list[Message]:
-    """What looks like a mistake in the costs."""
-    earned = costs.margin * np.abs(rows.y).mean()
-    incentives = costs.incentive * float(rows.redeemed[rows.treated].mean())
-    pairs = (say("a contact"), costs.contact), (say("the incentive of a contacted member"), incentives)
-    return [
-        say(
-            "check the costs, in the unit of the outcome: {what} ({cost}) costs more than a customer's whole margin "
-            "({margin})",
-            what=what,
-            cost=Number(cost),
-            margin=Number(earned),
-        )
-        for what, cost in pairs
-        if cost > earned > 0
-    ]
 
 
 def _curve(
@@ -527,47 +452,3 @@ def _spare(bins: ScoreBins, share: np.ndarray, costs: Costs) -> np.ndarray:
     paid, both = sums[:, 0, 2] / count, sums[:, 1, 2] / count - sums[:, 0, 1] * sums[:, 0, 2] / count**2
     incentive = costs.incentive**2 * (sums[:, 2, 2] / count - paid**2) - 2 * costs.incentive * costs.margin * both
     return share**2 * incentive / count
-
-
-def _verdict(
-    doubts: list[Message],
-    chosen: Interval,
-    everybody: Interval,
-    advantage: Interval,
-    why: str,
-    best: float,
-    currency: str,
-) -> tuple[Verdict, tuple[Message, ...]]:
-    """The strongest statement that the intervals carry, as they are printed; `why` one of targeting is missing."""
-
-    def said(found: Interval, signed: bool = False) -> Message:
-        amount = Amount(found.estimate, unit=currency, signed=signed)
-        return say("{amount} per customer {ends}", amount=amount, ends=Span(found.low, found.high))
-
-    if doubts:
-        return "not answerable", tuple(doubts)
-    earns, leads, all_earn = (direction(found.low, found.high) for found in (chosen, advantage, everybody))
-    whole = say("contacting everybody nets {net}", net=said(everybody))
-    target = say("contacting the best {share} nets {net}", share=Share(best, 0), net=said(chosen))
-    target = say("") if np.isnan(chosen.low) else target
-    more = said(advantage, signed=True)
-    if earns > 0 and leads > 0:
-        return "works and targetable", (
-            target,
-            say("choosing them earns {more} more than contacting everybody", more=more),
-        )
-    flat = say("no evidence that targeting beats contacting everybody ({more})", more=more)
-    if leads > 0:
-        flat = say(
-            "targeting earns {more} more than that, but is not shown to earn more than contacting nobody", more=more
-        )
-    if np.isnan(advantage.low):
-        flat = say("no evidence that targeting beats contacting everybody: {reason}", reason=why)
-    if all_earn > 0:
-        return "works, contact everybody", (whole, flat)
-    if earns > 0:
-        return "works, contact the best share", (target, whole, flat)
-    if all_earn < 0:
-        nothing = say("no evidence that contacting the best share earns anything ({net})", net=said(chosen))
-        return "harms", (whole, nothing if target else say("targeting cannot be judged, since {reason}", reason=why))
-    return "no evidence", tuple(filter(None, (whole, flat, target)))

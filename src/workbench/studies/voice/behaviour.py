@@ -16,6 +16,7 @@ from workbench.figures import Axes, axes
 from workbench.messages import Label, Listed, Message, Number, Span, Term, join, say
 from workbench.methods.cells import distinct, weights_of
 from workbench.methods.plspm import PlsFit
+from workbench.methods.ranking import auc
 from workbench.methods.regression import separated
 from workbench.methods.resampling import canonical_order
 from workbench.methods.survey import Design
@@ -288,13 +289,13 @@ def satisfaction_outcome(
     predicted[told] = known
     estimates.append(_revenue(after, s, w, np.column_stack([z, before]), level))
     table = pd.DataFrame(estimates, columns=["quantity", "estimate", "se", "low", "high", "p"])
-    auc = _auc(s, y)
-    warnings = (*_leaks(rows, auc), *_all_left(rows, covariates, y, told))
+    order = auc(y == 1, -s)[0]
+    warnings = (*_leaks(rows, order), *_all_left(rows, covariates, y, told))
     fifths = _fifths(s, y, w, predicted, level)
     left_out = len(linked) - len(rows)
     untold = tuple(_untold(rows, covariates, y, told))
     return SatisfactionOutcome(
-        table, fifths, auc, warnings, len(y), events, left_out, tuple(covariates), level, unit, untold
+        table, fifths, order, warnings, len(y), events, left_out, tuple(covariates), level, unit, untold
     )
 
 
@@ -460,23 +461,17 @@ def _revenue(after: np.ndarray, s: np.ndarray, w: np.ndarray, z: np.ndarray, lev
     return "revenue", beta[0], error, beta[0] - half, beta[0] + half, p
 
 
-def _auc(s: np.ndarray, y: np.ndarray) -> float:
-    rank, left = stats.rankdata(-s), y == 1
-    count = left.sum()
-    return float((rank[left].sum() - count * (count + 1) / 2) / (count * (len(y) - count)))
-
-
-def _leaks(rows: pd.DataFrame, auc: float) -> Iterable[Message]:
+def _leaks(rows: pd.DataFrame, order: float) -> Iterable[Message]:
     if count := int((rows["left_on"] <= rows["answered_on"]).sum()):
         yield say(
             "{n} respondents were asked on or after '{column}': their score may follow the decision.",
             n=count,
             column="left_on",
         )
-    if max(auc, 1 - auc) > TOO_GOOD:
+    if max(order, 1 - order) > TOO_GOOD:
         yield say(
             "the score tells leavers from stayers implausibly well (AUC {auc}): it may contain the outcome.",
-            auc=Number(auc, ".2f"),
+            auc=Number(order, ".2f"),
         )
 
 

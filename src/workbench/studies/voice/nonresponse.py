@@ -82,7 +82,7 @@ class NonResponse(Result):
                 "{said}; {what} (p {p}): from {least} for {last} to {most} for {first}.",
                 said=said,
                 what=what,
-                p=_small(every["p"]),
+                p="< 0.001" if every["p"] < 0.001 else f"= {every['p']:.3f}",
                 least=Share(low["rate"]),
                 last=str(low["group"]),
                 most=Share(high["rate"]),
@@ -187,7 +187,3 @@ def _deviance(counts: pd.DataFrame, names: list[str]) -> tuple[float, int]:
         warnings.simplefilter("ignore", ModelWarning)  # a group in which all or none answered: its deviance is 0
         fitted = GLM(y, x, family=Binomial()).fit(maxiter=100)
     return float(fitted.deviance), int(np.linalg.matrix_rank(x))
-
-
-def _small(p: float) -> str:
-    return "< 0.001" if p < 0.001 else f"= {p:.3f}"
