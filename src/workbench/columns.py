@@ -468,6 +468,26 @@ def written_periods(column: pd.Series, name: str) -> pd.Series:
     return column.astype(object) if in_time.all() else read
 
 
+def steady(when: pd.Series) -> bool:
+    """Tell whether periods (as `periods` reads them) lie at one distance: months, quarters, years, or numbers.
+
+    Days within a month may leave out holidays, and numbers of five digits or more may be codes: those are not judged,
+    but for months like 202512.
+
+    >>> steady(pd.Series([202511, 202512, 202601])), steady(pd.Series([1, 2, 4]))
+    (True, False)
+    """
+    found = np.unique(when.dropna())
+    if found.dtype.kind == "M":
+        found = found.astype("datetime64[M]").astype(int)
+    elif len(found) and ((found > 190_000) & (found < 210_000)).all():
+        found = found // 100 * 12 + found % 100
+    elif len(found) and found.max() > 9_999:
+        return True
+    steps = np.diff(found)
+    return not len(steps) or steps.min() <= 0 or bool((steps == steps[0]).all())
+
+
 def _start(value: object, name: str) -> pd.Timestamp:
     """Give the first moment of a period."""
     if isinstance(value, pd.Period):

@@ -391,7 +391,7 @@ def _panel(
         raise WorkbenchError("panel lists a unit and period twice, for instance {names}: keep one row of each.").of(
             [twice[0], _said(twice[1])]
         )
-    rows, stray = _whole(rows)
+    rows, stray = _whole(rows, period)
     units, periods = rows.index.levels[0], rows.index.levels[1]
     for name in filter(None, (treated_from, clusters)):
         varies = rows.groupby(level=0)[name].nunique(dropna=False)
@@ -446,7 +446,7 @@ def _panel(
     return data, {what: count for what, count in set_aside.items() if count}
 
 
-def _whole(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+def _whole(rows: pd.DataFrame, period: str) -> tuple[pd.DataFrame, int]:
     """Leave out the rows of periods that most units lack, and count them; refuse other gaps."""
     held = rows.groupby(level=1)["outcome of the panel"].transform("size")
     stray = held < rows.index.levels[0].size / 2
@@ -460,6 +460,11 @@ def _whole(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
             "panel lacks {n} of {all} pairs of unit and period, for instance {names}: add them, or leave those "
             "units out and say so."
         ).of(len(gaps), len(units) * len(periods), [gaps[0][0], _said(gaps[0][1])])
+    if not columns.steady(pd.Series(periods)):
+        raise WorkbenchError(
+            "'{period}' of panel leaves a period out for all units, so effects would be given a wrong time since the "
+            "start: add it, or give the periods after it alone."
+        ).of(period)
     return rows, int(stray.sum()) if few else 0
 
 
