@@ -6,9 +6,10 @@ The parameters cell says it, once, beside the source that it reads::
 
 A table with as many rows; a column (or the names in a map of values) with as many different values, or with the value
 of a parameter (of a path model its items, of a number as many, of "a+b" as many as both together, before `as_of`; of
-a time as many days of records before it);
+a time as many days of records before it; "a+4" is four more than a asks);
 ``"column=value"`` is that value; 0 is what only parts of the study rest on. ``"a|b"`` is one of several. What stands
-under ``"parameter=value"`` is needed with it only. What is needed must be there before `as_of`, and `since` be earlier.
+under ``"parameter=value"`` is needed with it only. What is needed must be there before `as_of`, and `since` and
+`previous` be earlier.
 """
 
 from __future__ import annotations
@@ -82,9 +83,10 @@ def fit(needs: Needs, parameters: Iterable[Parameter], values: Mapping[str, Any]
     )
     others += _fewer(needs, values, warehouse) if lacks else []
     instead = [other for other in others if not _lacking(needs, {**values, **other}, warehouse)[0]]
-    since, as_of = (str(values.get(name, "")) for name in ("since", "as_of"))
-    if since >= as_of > "":
-        lacks.append(say("a since before as_of = {day}, not {since}", day=as_of, since=since))
+    as_of = str(values.get("as_of", ""))
+    for name in ("since", "previous"):
+        if (given := str(values.get(name, ""))) >= as_of > "":
+            lacks.append(say("a {name} before as_of = {day}, not {given}", name=name, day=as_of, given=given))
     said = ", ".join(f"-p {name}={value}" for name, value in instead[0].items()) if instead else ""
     return Fit(tuple(lacks), tuple(parts), said)
 
@@ -187,14 +189,20 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
         )
     if isinstance(least, str):
         return _value_lack(key, values_of, str(values.get(least, "")), least, warehouse)
-    limit = " LIMIT 1" if least < 2 else ""
-    number = _count(warehouse, f"SELECT count(DISTINCT v) FROM ({values_of}{limit})")
+    limit, dated = " LIMIT 1" if least < 2 else "", known.type == "date" and bool(values.get("as_of"))
+    number = (
+        _before(column, table, values, warehouse)
+        if dated and not limit
+        else _count(warehouse, f"SELECT count(DISTINCT v) FROM ({values_of}{limit})")
+    )
     if number >= max(least, 1):
         return Message()
     meaning = known.meaning[0].lower() + known.meaning[1:].rstrip(".")
     if least < 2 or not number:
         return say("values of {column} ({meaning})", column=key, meaning=Word(meaning))
     lack = {"least": str(least), "column": key, "n": str(number)}
+    if dated:
+        return say("{least} different values of {column} before as_of (found: {n})", **lack)
     return say("{least} different values of {column} (found: {n})", **lack)
 
 
@@ -215,7 +223,8 @@ def _begins_late(table: str, values: Mapping[str, Any], warehouse: Warehouse) ->
 
 def _asked(least: int | str, values: Mapping[str, Any]) -> dict[str, int]:
     """Give the parameters that say together how many are needed; none where it says no numbers."""
-    found = {name: values.get(name) for name in least.split("+")} if isinstance(least, str) else {}
+    names = least.split("+") if isinstance(least, str) else []
+    found = {name: int(name) if name.isdigit() else values.get(name) for name in names}
     return found if all(isinstance(value, int) for value in found.values()) else {}  # type: ignore[return-value]
 
 
