@@ -469,10 +469,7 @@ def written_periods(column: pd.Series, name: str) -> pd.Series:
 
 
 def steady(when: pd.Series) -> bool:
-    """Tell whether periods (as `periods` reads them) lie at one distance: months, quarters, years, or numbers.
-
-    Days within a month may leave out holidays, and numbers of five digits or more may be codes: those are not judged,
-    but for months like 202512.
+    """Tell whether months, quarters, years or numbers lie at one distance; days within months are not judged.
 
     >>> steady(pd.Series([202511, 202512, 202601])), steady(pd.Series([1, 2, 4]))
     (True, False)
@@ -480,10 +477,8 @@ def steady(when: pd.Series) -> bool:
     found = np.unique(when.dropna())
     if found.dtype.kind == "M":
         found = found.astype("datetime64[M]").astype(int)
-    elif len(found) and ((found > 190_000) & (found < 210_000)).all():
-        found = found // 100 * 12 + found % 100
-    elif len(found) and found.max() > 9_999:
-        return True
+    elif len(found) and found.max() > 9_999:  # a code, of a month perhaps
+        found = found // 100 * 12 + found % 100 if found.min() > 190_000 and found.max() < 210_000 else found[:0]
     steps = np.diff(found)
     return not len(steps) or steps.min() <= 0 or bool((steps == steps[0]).all())
 

@@ -254,7 +254,7 @@ def test_a_month_that_no_unit_has_is_no_step(form):
         *range(-5, -1),
         *range(4),
     ]
-    with pytest.raises(WorkbenchError, match="'month' of panel leaves a period out for all units"):
+    with pytest.raises(WorkbenchError, match="'month' of panel leaves a period out for all units: add it"):
         difference_in_differences(table[table["at"] != 3], **HOW, resamples=99)
 
 

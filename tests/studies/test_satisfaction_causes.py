@@ -173,7 +173,7 @@ def test_a_part_that_one_wave_did_not_ask_is_named(waves):
     found = wave_change(pd.concat([before, after]), MODEL, by=(), **FAST)
     part = found.table.iloc[0]
     assert part["change"] > 1 and part["answers"] > 1  # though nobody answers otherwise
-    assert "Of 'z' one wave asked nobody: that change of the mix counts in part as answers." in found.headline()
+    assert "Of 'z' one wave asked nobody: part of that counts as answers." in found.headline()
     assert "one wave asked nobody" not in wave_change(waves, MODEL, by=(), **FAST).headline()
 
 

@@ -12,9 +12,7 @@ from workbench.warehouse.features import as_date
 from workbench.warehouse.views import view
 
 
-def survey_outcomes(
-    warehouse: Warehouse, wave: str, *, days: int = 120, as_of: date | str | None = None
-) -> pd.DataFrame:
+def survey_outcomes(warehouse: Warehouse, wave: str, *, days: int = 120, as_of: date | str = "") -> pd.DataFrame:
     """Give what followed each interview of a wave whose customer and day are known.
 
     Parameters
@@ -23,8 +21,8 @@ def survey_outcomes(
     wave : str
     days : int
         Length of the window after the interview; at least 60.
-    as_of : date or str, optional
-        Nothing later is known; that of the warehouse if not given.
+    as_of : date or str
+        Nothing later is known; "" for that of the warehouse.
 
     Returns
     -------

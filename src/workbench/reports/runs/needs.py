@@ -8,8 +8,7 @@ A table with as many rows; a column (or the names in a map of values) with as ma
 of a parameter (of a path model its items, of a number as many, of "a+b" as many as both together, before `as_of`; of
 a time as many days of records before it; "a+4" is four more than a asks);
 ``"column=value"`` is that value; 0 is what only parts of the study rest on. ``"a|b"`` is one of several. What stands
-under ``"parameter=value"`` is needed with it only. What is needed must be there before `as_of`, and `since` and
-`previous` be earlier.
+under ``"parameter=value"`` is needed with it only. All must be there before `as_of`; `since`, `previous` are earlier.
 """
 
 from __future__ import annotations
@@ -189,12 +188,10 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
         )
     if isinstance(least, str):
         return _value_lack(key, values_of, str(values.get(least, "")), least, warehouse)
-    limit, dated = " LIMIT 1" if least < 2 else "", known.type == "date" and bool(values.get("as_of"))
-    number = (
-        _before(column, table, values, warehouse)
-        if dated and not limit
-        else _count(warehouse, f"SELECT count(DISTINCT v) FROM ({values_of}{limit})")
-    )
+    if dated := known.type == "date" and bool(values.get("as_of")):
+        values_of += f" AND {column} < CAST('{values['as_of']}' AS DATE)"
+    limit = " LIMIT 1" if least < 2 else ""
+    number = _count(warehouse, f"SELECT count(DISTINCT v) FROM ({values_of}{limit})")
     if number >= max(least, 1):
         return Message()
     meaning = known.meaning[0].lower() + known.meaning[1:].rstrip(".")

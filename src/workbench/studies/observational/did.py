@@ -461,10 +461,9 @@ def _whole(rows: pd.DataFrame, period: str) -> tuple[pd.DataFrame, int]:
             "units out and say so."
         ).of(len(gaps), len(units) * len(periods), [gaps[0][0], _said(gaps[0][1])])
     if not columns.steady(pd.Series(periods)):
-        raise WorkbenchError(
-            "'{period}' of panel leaves a period out for all units, so effects would be given a wrong time since the "
-            "start: add it, or give the periods after it alone."
-        ).of(period)
+        raise WorkbenchError("'{period}' of panel leaves a period out for all units: add it, or begin after it.").of(
+            period
+        )
     return rows, int(stray.sum()) if few else 0
 
 

@@ -371,10 +371,9 @@ def _closing(past, customers, group, months, addons, window: int) -> Callable[[n
     name, half = past.columns[0], len(months) // 2
     was, now = (category(t[name], name) for t in (past, customers))
     if not was.isin(now).any():
-        raise WorkbenchError(
-            "nobody of past is one of customers, so what they closed of the gap is not known: write '{name}' alike in "
-            "both, or give closing=."
-        ).of(name)
+        raise WorkbenchError("nobody of past is one of customers: write '{id}' alike in both, or give closing=.").of(
+            name
+        )
     since = pd.Series(paid[1][:, -max(1, min(window, half)) :].mean(axis=1), index=now)
     older, later = paid[0][:, :half].mean(axis=1), paid[0][:, half:].mean(axis=1)
     closed = since.reindex(was).to_numpy() - later

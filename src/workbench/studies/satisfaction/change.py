@@ -87,6 +87,7 @@ class WaveChange(Result):
         if not np.isfinite(top["low"]):
             ends = say("(no interval: all of a wave are of one cluster)")
         out, failed = [cell_name(row) for row in self.left_out[self.by].to_numpy()], self.failed
+        gone = quoted(self.absent) if self.absent else ""
         return join(
             say(
                 "{lead}, {change} points {ends}, of which weights {weights}, answers {answers}, mix {mix}.",
@@ -101,12 +102,7 @@ class WaveChange(Result):
                 detectable=Number(top["detectable"], ".1f"),
             ),
             say("Not compared, as too few were asked in a wave: {cells}.", cells=quoted(out)) if out else say(""),
-            say(
-                "Of {names} one wave asked nobody: that change of the mix counts in part as answers.",
-                names=quoted(self.absent),
-            )
-            if self.absent
-            else say(""),
+            say("Of {names} one wave asked nobody: part of that counts as answers.", names=gone) if gone else say(""),
             say("{n} resamples did not converge.", n=failed) if failed else say(""),
         )
 

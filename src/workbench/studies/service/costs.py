@@ -100,11 +100,10 @@ class CostToServe(Result):
         places = {tier: place for place, tier in enumerate(self.summary()["tier"])}
         for r in self.table[~self.table["measure"].isin(["revenue", "margin"])].itertuples():
             unit = "share" if r.measure == "cost_share" else self.currency
-            name, (low, high) = (
-                f"service_{r.measure}[tier={r.tier}]",
-                (None, None) if np.isnan(r.low) else (r.low, r.high),
+            low, high = (None, None) if np.isnan(r.low) else (float(r.low), float(r.high))
+            yield Quantity(
+                f"service_{r.measure}[tier={r.tier}]", float(r.estimate), unit, low, high, row=places[r.tier]
             )
-            yield Quantity(name, float(r.estimate), unit, low, high, row=places[r.tier])
 
 
 def cost_to_serve(

@@ -319,13 +319,8 @@ def _excluded(ids, customer: str, flags: pd.DataFrame | None, rules: TierRules) 
     flags = pd.DataFrame({customer: ids}) if flags is None else flags
     require_columns(flags, [customer], "flags")
     who, named = (category(pd.Series(v), customer) for v in (ids, flags[customer].to_numpy()))
-    prove(
-        "flags",
-        {
-            say("one row for each '{customer}'", customer=customer): not named.duplicated().any(),
-            say("some of its '{customer}' are those of values", customer=customer): named.isin(who).any(),
-        },
-    )
+    prove("flags", {say("one row for each '{customer}'", customer=customer): not named.duplicated().any()})
+    prove("flags", {say("some of its '{customer}' are those of values", customer=customer): named.isin(who).any()})
     reasons, told = (
         np.full(len(ids), "", dtype=object),
         [r for r in rules.exclude if r["column"] in flags and flags[r["column"]].notna().any()],
@@ -447,9 +442,9 @@ def _avoided(with_rules: np.ndarray, without: np.ndarray) -> tuple[float, float,
     ratio = with_rules.sum() / without.sum()
     half = 1.96 * np.sqrt(np.sum((with_rules - ratio * without) ** 2.0)) / without.sum()
     if half < 1e-9:  # who all moved alike do not tell how others move
-        n = without.sum() ** 2 / (without**2).sum()
-        low, high = share_interval(max(1 - ratio, 0) * n, n)
-        return float(1 - ratio), float(low), float(high)
+        n = without.sum() ** 2 / (without**2).sum() if ratio <= 1 else np.nan
+        low, high = map(float, share_interval((1 - ratio) * n, n))
+        return float(1 - ratio), low, high
     return float(1 - ratio), float(1 - ratio - half), float(min(1 - ratio + half, 1))
 
 

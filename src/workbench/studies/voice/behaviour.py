@@ -287,8 +287,7 @@ def satisfaction_outcome(
     predicted = y.copy()
     predicted[told] = known
     revenue = _revenue(after, s, w, np.column_stack([z, before]), level)
-    varies = revenue[2] > 1e-9 * np.abs(after).max()
-    estimates += [revenue] if varies else []
+    estimates += [revenue] if (varies := revenue[2] > 1e-9 * np.abs(after).max()) else []
     table = pd.DataFrame(estimates, columns=["quantity", "estimate", "se", "low", "high", "p"])
     auc = _auc(s, y)
     warnings = (*_leaks(rows, auc), *_all_left(rows, covariates, y, told))
