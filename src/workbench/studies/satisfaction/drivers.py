@@ -212,14 +212,7 @@ def path_effects(
     if isinstance(rng, np.random.Generator):
         rng = np.random.SeedSequence(int(rng.integers(2**63)))
     bootstrap = bootstrap_pls(
-        survey,
-        model,
-        resamples=resamples,
-        interval=interval,
-        level=level,
-        strata=by or None,
-        weights=weight,
-        rng=rng,
+        survey, model, resamples=resamples, interval=interval, level=level, strata=by or None, weights=weight, rng=rng
     )
     return PathEffects(bootstrap, read_answers(survey, model, weights=weight, by=by), rng)
 
