@@ -23,6 +23,7 @@ from workbench.days import ISO_DAY
 from workbench.days import day as day
 from workbench.days import days as days
 from workbench.days import periods as periods
+from workbench.days import steady as steady
 from workbench.days import written_periods as written_periods
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.messages import as_message, say

@@ -146,6 +146,21 @@ def written_periods(column: pd.Series, name: str) -> pd.Series:
     return column.astype(object) if in_time.all() else read
 
 
+def steady(when: pd.Series) -> bool:
+    """Tell whether months, quarters, years or numbers lie at one distance; days within months are not judged.
+
+    >>> steady(pd.Series([202511, 202512, 202601])), steady(pd.Series([1, 2, 4]))
+    (True, False)
+    """
+    found = np.unique(when.dropna())
+    if found.dtype.kind == "M":
+        found = found.astype("datetime64[M]").astype(int)
+    elif len(found) and found.max() > 9_999:  # a code, of a month perhaps
+        found = found // 100 * 12 + found % 100 if found.min() > 190_000 and found.max() < 210_000 else found[:0]
+    steps = np.diff(found)
+    return not len(steps) or steps.min() <= 0 or bool((steps == steps[0]).all())
+
+
 def _start(value: object, name: str) -> pd.Timestamp:
     """Give the first moment of a period."""
     if isinstance(value, pd.Period):

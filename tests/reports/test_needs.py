@@ -98,9 +98,9 @@ def test_every_study_declares_its_needs(notebook):
     """So does the template, so that a new study begins with them."""
     found = Study(notebook.stem, notebook)
     assert found.needs, "write needs = {…} below source in the parameters cell"
-    asked = {name for v in found.needs.values() if isinstance(v, str) for name in v.split("+")} | {
-        k.split("=")[0] for k, v in found.needs.items() if isinstance(v, dict)
-    }
+    asked = {
+        name for v in found.needs.values() if isinstance(v, str) for name in v.split("+") if not name.isdigit()
+    } | {k.split("=")[0] for k, v in found.needs.items() if isinstance(v, dict)}
     assert asked <= {p.name for p in found.parameters}
 
 
@@ -119,9 +119,9 @@ def test_all_that_lacks_is_said_at_once(root):
     )
     assert found.parts == ("contact",)
     assert found.sentence("t") == (
-        "it needs 3 different values of bill.month (found: 2), values of customer.gender (gender of a person, where "
-        "recorded), rows of payment and 'autumn' in customer.province, as -p campaign=autumn asks (there are: '广东'). "
-        "Map it in data/mappings/t.toml (workbench data describe customer)."
+        "it needs 3 different values of bill.month before as_of (found: 2), values of customer.gender (gender of a "
+        "person, where recorded), rows of payment and 'autumn' in customer.province, as -p campaign=autumn asks "
+        "(there are: '广东'). Map it in data/mappings/t.toml (workbench data describe customer)."
     )
     assert not lacks(root, {"customer": 3, "bill.month": 2, "payment|bill": 1, "basis=bills": {"payment": 1}}).lacks
     assert lacks(root, {"customer": 4}).lacks == ("4 rows of customer (there are 3)",)
@@ -378,6 +378,22 @@ def test_what_is_needed_must_be_there_before_as_of(root):
     assert not lacks(root, {"bill": 0}, as_of="2024-05-01", since="2024-01-01").lacks
     said = "a since before as_of = 2024-06-01, not 2024-06-01"
     assert lacks(root, {"bill": 1}, as_of="2024-06-01", since="2024-06-01").lacks == (said,)
+
+
+def test_months_are_counted_before_as_of(root):
+    """Of two billed months one lies before as_of: told as a number, or as four more than a parameter asks."""
+    assert lacks(root, {"bill.month": 2}, as_of="2024-06-01", since="2024-01-01").lacks == (
+        "2 different values of bill.month before as_of (found: 1)",
+    )
+    study(root, "paid", 'window: int = 1  # months: looked ahead\nneeds = {"bill.month": "window+4"}')
+    found = fits(open_warehouse("t", root=root), root)["paid"].lacks
+    assert "5 different values of bill.month before as_of, as window + 4 ask (found: 2)" in str(found)
+
+
+def test_a_day_that_is_compared_lies_before_as_of(root):
+    """A day of before that comes after as_of would tell the future as the past."""
+    said = "a previous before as_of = 2024-06-01, not 2024-07-01"
+    assert lacks(root, {"bill": 1}, as_of="2024-06-01", since="2024-01-01", previous="2024-07-01").lacks == (said,)
 
 
 def test_a_parameter_that_no_study_has_is_refused(root):

@@ -43,6 +43,15 @@ def test_incidence_by_hand():
     assert found.became == (10, 8, 2, 20) and sum(found.became) == found.bills and said in found.caption()
 
 
+def test_all_paid_is_not_certain_of_the_next():
+    """Of 40 bills of 20 customers all are paid on day 1: Wilson's lower end for 20, and 0 of them on no day before."""
+    table = bills(paid_on=["2026-01-22"] * 40, customer_id=np.arange(40) // 2)
+    found = cure(table, as_of="2026-03-01", days=[1, 10], resamples=50).table
+    assert found["paid_share"].tolist() == [0, 1]
+    end = 1.959964**2 / (20 + 1.959964**2)
+    assert found["low"].tolist() == pytest.approx([0, 1 - end]) and found["high"].tolist() == pytest.approx([end, 1])
+
+
 def test_bills_that_are_not_overdue_are_counted():
     """Paid in time, not due yet, of customers gone, credit notes; payments over the bill are said."""
     n = 40

@@ -98,7 +98,9 @@ def test_lee_bounds_by_hand():
 def test_bounds_without_and_with_missing_outcomes():
     """With all outcomes seen the bounds are the effect; worst-case bounds fill the gaps with the limits."""
     table = campaign().assign(b=lambda d: (d["y"] > 2).astype(float))
-    full = attrition_bounds(table, outcome="b", treatment="t").bounds
+    seen = attrition_bounds(table, outcome="b", treatment="t")
+    assert seen.headline().startswith("The effect needs no bounds: 'b' is missing for 0.0% of the treated and 0.0% of")
+    full = seen.bounds
     effect = average_effect(table, outcome="b", treatment="t")
     assert full["lowest"].tolist() == pytest.approx([effect.estimate] * 2) == full["highest"].tolist()
     assert full.loc["lee", "low"] == pytest.approx(effect.low, abs=1e-3)

@@ -56,11 +56,21 @@ def test_each_day_shows_the_difference_so_far():
 )
 def test_decisions(effect, irrelevant, decision):
     """A clear effect stops either way, none goes on, none that matters stops; the words carry it."""
-    found = monitor_campaign(running(effect), outcome="y", treatment="t", known_on="known", irrelevant=irrelevant)
+    table = running(effect)
+    table.loc[3_900:, "known"] = pd.NaT  # still open
+    found = monitor_campaign(table, outcome="y", treatment="t", known_on="known", irrelevant=irrelevant)
     assert found.decision.startswith(decision) and found.headline().lower().startswith(decision)
     assert (found.first_stop is None) == (decision == "go on")
     assert (found.summary()["high"] - found.summary()["low"] > 0).all()
     assert found.plot().get_ylabel().startswith("effect on y")
+
+
+def test_a_campaign_of_which_all_is_known_does_not_go_on():
+    """Without a stop it has ended; it goes on while outcomes are open, or more members were planned."""
+    asked = {"outcome": "y", "treatment": "t", "known_on": "known"}
+    ended = monitor_campaign(running(0.0), **asked).headline()
+    assert ended.startswith("Ended, and on no day could it have stopped: the effect on y is") and "4,000 of" in ended
+    assert monitor_campaign(running(0.0), **asked, planned=8_000).headline().startswith("Go on: ")
 
 
 def test_a_stop_stays():

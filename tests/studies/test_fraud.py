@@ -403,6 +403,15 @@ def test_recall_has_an_end_where_the_audit_found_no_fraud(one):
     assert three.table["recall"].item() == 0 and three.missed == (3, 3)
 
 
+@pytest.mark.parametrize("form", [int, float])
+def test_line_numbers_find_their_cases_in_any_form(one, form):
+    """Numbers that became floats find the cases of the same lines, as text and whole numbers do."""
+    base, lines = one
+    odd, cases = lines.assign(subscription_id=lines["subscription_id"].astype(form)), decided(sent(60))
+    assert rule_hits(odd, base, cases).headline() == rule_hits(lines, base, cases).headline()
+    assert anomalies(odd, cases, size=20).fraud == anomalies(lines, cases, size=20).fraud == 60
+
+
 def test_names_of_columns_decide_nothing(three):
     """Columns of other names and in another order give the same list and the same suggestions."""
     lines, cases = world(0, 900)

@@ -236,6 +236,29 @@ def test_a_stray_period_of_a_few_units_is_left_out():
         difference_in_differences(pd.concat([table, five.assign(month=-90), five.assign(month=-80)]), **HOW)
 
 
+@pytest.mark.parametrize("form", ["number", "text", "code", "day"])
+def test_a_month_that_no_unit_has_is_no_step(form):
+    """Without the fourth month, the fifth would be told as the first since the start: refused, also as 202512."""
+    months = pd.period_range("2025-10", periods=8, freq="M")
+    write = {
+        "number": lambda k: k,
+        "text": lambda k: str(months[k]),
+        "code": lambda k: int(months[k].strftime("%Y%m")),
+        "day": lambda k: months[k].end_time.date(),
+    }[form]
+    table = rollout(14, [4, 4, 4, 5, 5, 5], 3)
+    start = [None if np.isnan(k) else write(int(k)) for k in table["start"]]
+    table = table.assign(at=table["month"], month=table["month"].map(write), start=pd.Series(start, dtype=object))
+    if form in ("number", "code"):
+        table["start"] = table["start"].astype(float)
+    assert difference_in_differences(table, **HOW, resamples=99).by_period["period"].tolist() == [
+        *range(-5, -1),
+        *range(4),
+    ]
+    with pytest.raises(WorkbenchError, match="'month' of panel leaves a period out for all units: add it"):
+        difference_in_differences(table[table["at"] != 3], **HOW, resamples=99)
+
+
 def test_what_is_refused():
     """Too few clusters, everybody at once, gaps, repeats and wandering starts are refused with where."""
     table = rollout(8, [4] * 4, 6)

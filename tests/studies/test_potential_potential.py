@@ -163,6 +163,27 @@ def test_ids_do_not_matter(valued):
     assert sorted(found.customers["potential"]) == sorted(again.customers["potential"])
 
 
+def test_tables_that_write_ids_and_traits_otherwise_are_one():
+    """Text and numbers name the same customers and kinds; who is nobody, and a kind without a margin, are refused."""
+    now, past, *_ = world(4, n=400)
+    kinds = {"person": 1, "household": 2}
+    now, past = (t.assign(kind=t["kind"].map(kinds)) for t in (now, past))
+    services = SERVICES.merge(pd.DataFrame({"kind": [1, 2]}), how="cross")
+    asked = ASKED | {"features": ["tenure", "use"], "resamples": 20}
+    plain = potential_value(now, past, services, **asked)
+    assert plain.closing[0] > 0 and plain.customers["peers"].nunique() > 2
+    for odd in (now.assign(id=now["id"].astype(str)), now.assign(kind=now["kind"].astype(float))):
+        found = potential_value(odd, past, services, **asked)
+        assert found.total == plain.total and found.closing == plain.closing
+        assert found.customers["peers"].value_counts().to_dict() == plain.customers["peers"].value_counts().to_dict()
+    text = potential_value(now, past, services.assign(kind=services["kind"].astype(str)), **asked)
+    assert text.total == plain.total
+    with pytest.raises(WorkbenchError, match="nobody of past is one of customers"):
+        potential_value(now.assign(id=now["id"] + 10_000), past, services, **asked)
+    with pytest.raises(WorkbenchError, match="services has no row of 'tv' for '2', to whom it is on offer"):
+        potential_value(now, past, services.query("kind == 1"), **asked)
+
+
 def test_few_events_fall_back_to_rates():
     """Fewer than ten take-ups a feature are no ground for a model, and the table says so; held by all is no offer."""
     now, past, *_ = world(3, n=400)

@@ -160,7 +160,21 @@ def test_thin_strata_are_pooled_and_named(waves):
     assert {"new", "x"} <= set(found.pooled.loc[found.pooled["operator"] == "A", "province"])
     assert np.abs(found.table[["weights", "answers", "mix"]].sum(axis=1) - found.table["change"]).max() < 1e-12
     small = table.drop(table[(table["operator"] == "A") & (table["service"] == "fixed")].index[5:])
-    assert wave_change(small, MODEL, **FAST).left_out["n_before"].tolist() == [5]
+    few = wave_change(small, MODEL, **FAST)
+    assert few.left_out["n_before"].tolist() == [5]
+    assert "Not compared, as too few were asked in a wave: 'A, fixed'." in few.headline()
+
+
+def test_a_part_that_one_wave_did_not_ask_is_named(waves):
+    """A wave without province z, where all are less satisfied: the index rises by the mix alone: it is said."""
+    before = waves[waves["wave"] == "2025"].copy()
+    before[["s1", "s3"]] = before[["s1", "s3"]].where(before["province"] != "z", 2.0)
+    after = before[before["province"] != "z"].assign(wave="2026")
+    found = wave_change(pd.concat([before, after]), MODEL, by=(), **FAST)
+    part = found.table.iloc[0]
+    assert part["change"] > 1 and part["answers"] > 1  # though nobody answers otherwise
+    assert "Of 'z' one wave asked nobody: part of that counts as answers." in found.headline()
+    assert "one wave asked nobody" not in wave_change(waves, MODEL, by=(), **FAST).headline()
 
 
 def test_a_movement_within_noise_is_called_so(waves):

@@ -63,6 +63,19 @@ def test_stationarity_tells_change_from_chance():
     assert changed.stationary_p < 0.01 and "moves differ" in changed.headline()
 
 
+@pytest.mark.parametrize("month", ["2026-0{}", "2026-0{}-01", "20260{}"])
+def test_dates_at_unlike_distances_are_not_compared(month):
+    """Moves of two months are more than those of one: with a month left out nothing is said of whether they differ."""
+    table = history(3_000, dates=5)
+    written = table.assign(at=[month.format(at + 1) for at in table["at"]])
+    if month == "20260{}":
+        written["at"] = written["at"].astype(int)
+    assert "no sign of differing between the 5 dates" in migration(written, **NAMES).headline()
+    gap = migration(written[table["at"] != 1], **NAMES)
+    assert np.isnan(gap.stationary_p)
+    assert "dates at unlike distances cannot show whether moves are steady" in gap.headline()
+
+
 def test_alluvial_names_and_counts_both_sides():
     """Each segment stands left and right with its count; small flows are not drawn, and not recorded."""
     result = migration(history(600), order=["c", "b", "a"], **NAMES)

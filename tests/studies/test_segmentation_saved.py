@@ -63,6 +63,8 @@ def test_members_of_the_clusters(kept):
     assert held["segment"].str[0].astype(int).tolist() == kept.assign(table).tolist()
     assert set(held["segment"]) == set(kept.titles) and kept.titles[0] == "1 轻度" and set(held["on"]) == {"2026-07-01"}
     assert held["revenue"].sum() == held["revenue"].iloc[1] == 5
+    text = kept.members(table, on="2026-07-01", revenue=pd.Series({str(table.index[1]): 5.0}))
+    assert text["revenue"].tolist() == held["revenue"].tolist()
 
 
 def test_file_is_readable_and_names_may_be_edited(tmp_path, kept):

@@ -40,6 +40,17 @@ def test_cost_by_hand():
     pd.testing.assert_frame_equal(result.table, again.table)
 
 
+def test_a_tier_that_used_no_service_has_no_interval():
+    """Of two customers without a contact 0.0% (0.0% to 0.0%) would be known of all such: no ends, also not recorded."""
+    idle = SERVED.assign(hotline=[2, 0, 0, 0, 1], visit=[1, 1, 0, 0, 0])
+    found = cost_to_serve(idle, **COLUMNS, revenue="revenue", margin=0.5, order=["gold", "basic"], costs=COSTS)
+    ends = {q.name: (q.low, q.high) for q in found.quantities()}
+    assert ends["service_cost_share[tier=basic]"] == ends["service_cost[tier=basic]"] == (None, None)
+    assert None not in ends["service_cost_share[tier=gold]"] + ends["service_net[tier=basic]"]
+    assert "0.0% (no interval) of the margin of basic" in found.headline()
+    assert len(found.plot().get_yticks()) == 2
+
+
 def test_cost_refused(tmp_path):
     """A tier of one, an event without a count, and a file of costs without its source are refused."""
     choices = {"revenue": "revenue", "margin": 0.5, "order": ["gold", "left"]}

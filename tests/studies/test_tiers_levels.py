@@ -120,6 +120,14 @@ def test_moves_avoided_by_hand():
     assert "avoid 45%" in result.headline()
 
 
+def test_what_nobody_shows_otherwise_has_an_interval_still():
+    """Where the rules avoid every move of two customers, who moved 5 and 5 times, the share is Wilson's of 2."""
+    result = tiers(long({"a": [120, 90] * 3, "b": [120, 90] * 3, "c": [10] * 6}), **COLUMNS, rules=RULES)
+    assert result.changes[["with_rules", "without"]].sum().tolist() == [0, 10]
+    assert result.avoided == pytest.approx((1.0, 1 / (1 + 1.959964**2 / 2), 1.0))
+    assert "avoid 100% (34% to 100%) of the moves" in result.headline()
+
+
 def test_value_is_the_mean_of_the_window():
     """Three months' mean, of fewer for a newcomer, and none of the months before a gap."""
     history = {"old": [10, 20, 60], "new": [None, 30, 60], "back": [500, None, 40]}
@@ -234,6 +242,19 @@ def test_exclusions_are_counted_and_outside():
     assert result.table.set_index("tier").loc["diamond", "from_value"] == 98
     assert result.table["share"].sum() == pytest.approx(1)
     assert {q.name for q in result.quantities()} >= {"tier_share[diamond]", "tier_value_share[gold]"}
+
+
+@pytest.mark.parametrize("written", [str, float, lambda who: f"{who}.0"], ids=["text", "float", "another text"])
+def test_exclusions_find_their_customers_however_ids_are_written(written):
+    """Numbers as text or as floats are the same ids; ids of nobody here are refused, not read as no exclusion."""
+    rules = replace(tier_rules(), enter=(50, 20, 10), share=(), exclude=({"reason": "staff", "column": "is_staff"},))
+    flags = pd.DataFrame({"id": [*map(written, range(3))], "is_staff": pd.array([True, False, None], "boolean")})
+    asked = {"customer": "id", "value": "arpu", "rules": rules, "flags": flags}
+    if flags["id"].iloc[0] == "0.0":
+        with pytest.raises(WorkbenchError, match="flags: some of its 'id' are those of values"):
+            tiers(base([60.0, 30.0, 5.0]), **asked)
+    else:
+        assert tiers(base([60.0, 30.0, 5.0]), **asked).exclusions == {"staff": 1}
 
 
 def test_who_has_left_is_not_excluded():

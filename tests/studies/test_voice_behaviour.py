@@ -117,6 +117,17 @@ def test_three_voices_and_order():
     assert next(iter(result.quantities())).name == "churn_odds_ratio[per=10 points of satisfaction]"
 
 
+@pytest.mark.parametrize(
+    "after", [lambda d: 0.0, lambda d: d["revenue_before"], lambda d: 5.0], ids=["0", "as before", "5"]
+)
+def test_revenue_that_does_not_vary_has_no_estimate(after):
+    """Nobody pays otherwise than was known before: no interval of 0.0 to 0.0, and the sentence says why."""
+    found = satisfaction_outcome(linked().assign(revenue_after=after))
+    assert "revenue" not in set(found.table["quantity"]) and "of revenue a month" not in found.headline()
+    assert "Revenue varies by nothing but what was known before" in found.headline()
+    assert [q.name.partition("[")[0] for q in found.quantities()] == ["churn_odds_ratio", "churn_risk"]
+
+
 def test_a_score_that_may_know_the_outcome_is_named():
     """Asked after leaving, or a score that tells all: a warning first, nothing recorded."""
     data = linked()

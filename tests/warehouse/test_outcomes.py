@@ -97,6 +97,17 @@ def test_a_window_beyond_what_is_known_is_not_complete(warehouse):
     assert not survey_outcomes(warehouse, "A", days=150)["complete"].any()
 
 
+def test_nothing_later_than_the_day_asked_for_is_known(warehouse):
+    """Of 1 May nobody knows who left after it; interviews of that day or later are none, nor is their wave the last."""
+    early = survey_outcomes(warehouse, "A", days=60, as_of="2026-05-01").set_index("customer_id")
+    assert early["complete"].all() and early["left_on"].notna().sum() == 1
+    assert not survey_outcomes(warehouse, "A", days=120, as_of="2026-05-01")["complete"].any()
+    assert set(warehouse.survey("latest")["wave"]) == {"B"}
+    assert len(warehouse.survey("A", before="2026-05-01")) == len(warehouse.survey("A"))
+    with pytest.raises(CannotAnswer, match="no interview asked for is of before 2026-01-10: choose a later as_of"):
+        warehouse.survey("A", before="2026-01-10")
+
+
 def test_what_is_refused(warehouse):
     """An unknown wave, a window without a whole month, and a wave without known customers are named."""
     with pytest.raises(WorkbenchError, match="no wave 'C'"):

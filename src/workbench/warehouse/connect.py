@@ -26,7 +26,7 @@ from workbench.messages import Listed, say
 from workbench.warehouse import schema, sqlfiles, stored
 from workbench.warehouse.account import Account
 from workbench.warehouse.digests import note_reads
-from workbench.warehouse.features import STORED, tables_stored
+from workbench.warehouse.features import STORED, as_date, tables_stored
 from workbench.warehouse.sql import literal, quoted, require_text, why_refused, without_bar
 
 ACCOUNT = ("file", "table", "raw", "accepted", "quarantined", "set_aside", "followed", "lines", "most_refused")
@@ -258,7 +258,7 @@ class Warehouse:
             [table, file],
         )
 
-    def survey(self, wave: str = "", *, province: str = "") -> pd.DataFrame:
+    def survey(self, wave: str = "", *, province: str = "", before: date | str = "") -> pd.DataFrame:
         """Give the interviews of a wave, with a column for each item; NaN is a missing answer.
 
         Parameters
@@ -267,23 +267,33 @@ class Warehouse:
             A wave's name, "latest" for the last in order of name, or "" for all.
         province : str
             Take only its respondents; "" for all.
+        before : date or str
+            Take only interviews of before this day, or of a day that is not known; "" for all.
 
         Raises
         ------
         WorkbenchError
             If there is no survey, or no such wave or province in it.
+        CannotAnswer
+            If no interview is of before that day.
         """
-        waves = self.query("SELECT DISTINCT wave FROM survey_response ORDER BY wave")["wave"].tolist()
+        known = f"(answered_on IS NULL OR answered_on < CAST('{as_date(before)}' AS DATE))" if before else "1 = 1"
+        found = self.query(
+            f"SELECT wave, count(*) FILTER (WHERE {known}) AS told FROM survey_response GROUP BY wave ORDER BY wave"
+        )
+        waves, told = found["wave"].tolist(), found.loc[found["told"] > 0, "wave"].tolist()
         if not waves:
             raise WorkbenchError("the warehouse of '{source}' holds no survey. Map one, and ingest again.").of(
                 self.source
             )
-        chosen = {"wave": waves[-1] if wave == "latest" else wave, "province": province}
+        if not told or wave in {*waves} - {*told}:
+            raise CannotAnswer("no interview asked for is of before {day}: choose a later as_of.").of(before)
+        chosen = {"wave": told[-1] if wave == "latest" else wave, "province": province}
         chosen = {column: value for column, value in chosen.items() if value}
         for column, value in chosen.items():
             self._check("survey_response", column, value)
-        where = f"WHERE {' AND '.join(f'{column} = ?' for column in chosen)}" if chosen else ""
-        return self._wide("survey_response", where, list(chosen.values()))
+        where = " AND ".join([*(f"{column} = ?" for column in chosen), known])
+        return self._wide("survey_response", f"WHERE {where}", list(chosen.values()))
 
     def campaign(self, campaign_id: str) -> pd.DataFrame:
         """Give a campaign's members: customer_id, arm, assigned_on, contacted, then outcomes, then covariates.

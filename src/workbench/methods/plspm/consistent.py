@@ -98,9 +98,7 @@ class ConsistentPls(Result):
             return ()
         source, target, row = self._strongest()
         label = say(
-            "strongest effect (standard deviations): {source} on {target}",
-            source=Label(source),
-            target=Label(target),
+            "strongest effect (standard deviations): {source} on {target}", source=Label(source), target=Label(target)
         )
         ends = Span(row["low"], row["high"], ".2f", self.level) if np.isfinite(row["low"]) else None
         return (Tile(label, Number(row["estimate"], ".2f"), ends),)

@@ -166,11 +166,7 @@ def _described(files: Files) -> tuple[dict[str, Any], tuple[str, ...], tuple[str
 
 
 def _run_again(
-    files: Files,
-    facts: Mapping[str, Any],
-    data: Path | None,
-    options: list[str],
-    progress: Callable[[str], None],
+    files: Files, facts: Mapping[str, Any], data: Path | None, options: list[str], progress: Callable[[str], None]
 ) -> dict[str, Comparison]:
     if b'"--kernel"' in files["code/workbench/cli.py"]:
         options = [*options, "--kernel=plain"]  # never one that was forked

@@ -6,9 +6,9 @@ The parameters cell says it, once, beside the source that it reads::
 
 A table with as many rows; a column (or the names in a map of values) with as many different values, or with the value
 of a parameter (of a path model its items, of a number as many, of "a+b" as many as both together, before `as_of`; of
-a time as many days of records before it);
+a time as many days of records before it; "a+4" is four more than a asks);
 ``"column=value"`` is that value; 0 is what only parts of the study rest on. ``"a|b"`` is one of several. What stands
-under ``"parameter=value"`` is needed with it only. What is needed must be there before `as_of`, and `since` be earlier.
+under ``"parameter=value"`` is needed with it only. All must be there before `as_of`; `since`, `previous` are earlier.
 """
 
 from __future__ import annotations
@@ -83,9 +83,10 @@ def fit(needs: Needs, parameters: Iterable[Parameter], values: Mapping[str, Any]
     )
     others += _fewer(needs, values, warehouse) if lacks else []
     instead = [other for other in others if not _lacking(needs, {**values, **other}, warehouse)[0]]
-    since, as_of = (str(values.get(name, "")) for name in ("since", "as_of"))
-    if since >= as_of > "":
-        lacks.append(say("a since before as_of = {day}, not {since}", day=as_of, since=since))
+    as_of = str(values.get("as_of", ""))
+    for name in ("since", "previous"):
+        if (given := str(values.get(name, ""))) >= as_of > "":
+            lacks.append(say("a {name} before as_of = {day}, not {given}", name=name, day=as_of, given=given))
     said = ", ".join(f"-p {name}={value}" for name, value in instead[0].items()) if instead else ""
     return Fit(tuple(lacks), tuple(parts), said)
 
@@ -188,6 +189,8 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
         )
     if isinstance(least, str):
         return _value_lack(key, values_of, str(values.get(least, "")), least, warehouse)
+    if dated := known.type == "date" and bool(values.get("as_of")):
+        values_of += f" AND {column} < CAST('{values['as_of']}' AS DATE)"
     limit = " LIMIT 1" if least < 2 else ""
     number = _count(warehouse, f"SELECT count(DISTINCT v) FROM ({values_of}{limit})")
     if number >= max(least, 1):
@@ -196,6 +199,8 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
     if least < 2 or not number:
         return say("values of {column} ({meaning})", column=key, meaning=Word(meaning))
     lack = {"least": str(least), "column": key, "n": str(number)}
+    if dated:
+        return say("{least} different values of {column} before as_of (found: {n})", **lack)
     return say("{least} different values of {column} (found: {n})", **lack)
 
 
@@ -216,7 +221,8 @@ def _begins_late(table: str, values: Mapping[str, Any], warehouse: Warehouse) ->
 
 def _asked(least: int | str, values: Mapping[str, Any]) -> dict[str, int]:
     """Give the parameters that say together how many are needed; none where it says no numbers."""
-    found = {name: values.get(name) for name in least.split("+")} if isinstance(least, str) else {}
+    names = least.split("+") if isinstance(least, str) else []
+    found = {name: int(name) if name.isdigit() else values.get(name) for name in names}
     return found if all(isinstance(value, int) for value in found.values()) else {}  # type: ignore[return-value]
 
 

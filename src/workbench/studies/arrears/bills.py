@@ -247,13 +247,15 @@ def cure(
     who = pd.factorize(table["customer_id"])[0]
     drawn = customer_draws(spells, exits, cause, at, resamples, clusters=who, rng=rng, start=1)[:, 0]
     place = np.array(at) - 1
-    low, high = interval(gone[0, place], drawn, level=level)
+    paid, n = gone[0, place], who.max() + 1
+    ends, flat = interval(paid, drawn, level=level), np.ptp(drawn, axis=0) < 1e-12  # all alike: Wilson's of customers
+    low, high = np.where(flat, wilson(paid * n, n, level=level), ends)
     found = pd.DataFrame(
         {
             "days": days,
             "customers": [len(np.unique(who[exits >= d])) for d in at],
             "still_open": known.at_risk[place],
-            "paid_share": gone[0, place],
+            "paid_share": paid,
             "low": low,
             "high": high,
             "left_share": gone[1, place],
@@ -263,10 +265,9 @@ def cure(
     )
     again = _again(table, who, int((day(as_of, "as_of") - EPOCH).days) - 1, within, level)
     untold = tuple(d for d in asked if d not in days)
-    paid, left, written_off, still = (int((cause == k).sum()) for k in (0, 1, 2, -1))
-    return Cures(
-        found, gone[:, : max(at)], len(table), *again, within, aside, level, untold, (paid, left, written_off, still)
-    )
+    cured, left, lost, still = (int((cause == k).sum()) for k in (0, 1, 2, -1))
+    became = cured, left, lost, still
+    return Cures(found, gone[:, : max(at)], len(table), *again, within, aside, level, untold, became)
 
 
 def _again(table: pd.DataFrame, who: np.ndarray, last: int, within: int, level: float) -> tuple[float, float, float]:

@@ -95,9 +95,7 @@ class ArmEffects(Result):
         if first["estimate"] > 0:
             said = self._said(first)
             lead = say(
-                "{clear} of {arms} offers changed {outcome}; the best: {highest} a member.",
-                highest=said,
-                **found,
+                "{clear} of {arms} offers changed {outcome}; the best: {highest} a member.", highest=said, **found
             )
         else:
             lead = say(

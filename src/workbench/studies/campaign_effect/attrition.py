@@ -59,10 +59,13 @@ class AttritionBounds(Result):
         """Say between which values the effect lies."""
         lee = self.bounds.loc["lee"]
         equal = float(f"{self.p:.2g}") >= 1 - self.level
+        answer = say("The effect is bounded, not known") if equal else say("Not answerable with one number")
+        if self.missing_treated == self.missing_control == 0:
+            answer = say("The effect needs no bounds")
         return self.say(
             "{answer}: '{outcome}' is missing for {treated} of the treated and {control} of the control (p = {p}). On "
             "members observed in either arm the effect lies between {lowest} and {highest} {ends}.",
-            answer=say("The effect is bounded, not known") if equal else say("Not answerable with one number"),
+            answer=answer,
             treated=Share(self.missing_treated),
             control=Share(self.missing_control),
             p=Number(self.p, ".2g"),

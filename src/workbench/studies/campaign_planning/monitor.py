@@ -74,6 +74,8 @@ class Monitoring(Result):
                 "{decision} since {day}, when it was {effect}", decision=decision, day=self.first_stop, effect=then
             )
         known = int(last["treated"] + last["control"])
+        if self.decision == "go on" and not self.waiting and known >= self.planned:
+            decision = say("ended, and on no day could it have stopped")
         return self.say(
             "{decision}: the effect on {outcome} is {effect} per member on {day}, with {known} of {all} outcomes "
             "known; the interval holds on all {days} days at once.",

@@ -8,7 +8,7 @@ from hashlib import blake2b
 import numpy as np
 import pandas as pd
 
-from workbench.columns import by_id, kind, number, take
+from workbench.columns import by_id, category, kind, number, take
 from workbench.errors import CannotAnswer, WorkbenchError, nearest, require_columns
 from workbench.messages import say
 
@@ -68,7 +68,7 @@ def verdicts(lines: pd.DataFrame, cases: pd.DataFrame) -> Verdicts:
     read = take(lines, "lines", key=[LINE, WINDOW, DAYS], numbers=[DAYS, EXPOSED], dates=[WINDOW]).table
     ids = read[LINE].drop_duplicates()
     ids = ids.iloc[by_id(ids)].reset_index(drop=True)
-    place = pd.Series(np.arange(len(ids)), index=ids.astype(str).to_numpy())
+    place = pd.Series(np.arange(len(ids)), index=category(ids, LINE).to_numpy())
     told = take(
         cases, "cases", key=["case_id", LINE], numbers=["loss"], categories=["verdict", "source"], missing="keep"
     ).table
@@ -77,7 +77,7 @@ def verdicts(lines: pd.DataFrame, cases: pd.DataFrame) -> Verdicts:
             raise WorkbenchError("'{column}' of cases is one of {known}, not '{value}'.{near}").of(
                 column, ", ".join(known), strange[0], nearest(strange[0], known)
             )
-    told = told.assign(line=place.reindex(told[LINE].astype(str).to_numpy()).to_numpy())
+    told = told.assign(line=place.reindex(category(told[LINE], LINE).to_numpy()).to_numpy())
     reasons = {
         "not_decided": told["verdict"].isna(),
         "no_source": told["verdict"].notna() & told["source"].isna(),
@@ -95,7 +95,7 @@ def verdicts(lines: pd.DataFrame, cases: pd.DataFrame) -> Verdicts:
         from_it = (used["source"] == source).to_numpy()
         np.fmax.at(by[source], at[from_it], fraud[from_it])
     set_aside = {reason: int(rows.sum()) for reason, rows in reasons.items() if rows.any()}
-    row = place.reindex(read[LINE].astype(str).to_numpy()).to_numpy()
+    row = place.reindex(category(read[LINE], LINE).to_numpy()).to_numpy()
     ends, days, exposed = (read[column].to_numpy() for column in (WINDOW, DAYS, EXPOSED))
     return Verdicts(ids, row, ends, days, exposed, by, loss, set_aside)
 

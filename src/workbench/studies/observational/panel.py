@@ -101,7 +101,7 @@ def _rows(
         raise WorkbenchError("panel lists a unit and period twice, for instance {names}: keep one row of each.").of(
             [twice[0], _said(twice[1])]
         )
-    rows, stray = _whole(rows)
+    rows, stray = _whole(rows, period)
     for name in filter(None, (treated_from, clusters)):
         varies = rows.groupby(level=0)[name].nunique(dropna=False)
         if (varies > 1).any():
@@ -111,7 +111,7 @@ def _rows(
     return rows, stray
 
 
-def _whole(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+def _whole(rows: pd.DataFrame, period: str) -> tuple[pd.DataFrame, int]:
     """Leave out the rows of periods that most units lack, and count them; refuse other gaps."""
     held = rows.groupby(level=1)["outcome of the panel"].transform("size")
     stray = held < rows.index.levels[0].size / 2
@@ -125,6 +125,10 @@ def _whole(rows: pd.DataFrame) -> tuple[pd.DataFrame, int]:
             "panel lacks {n} of {all} pairs of unit and period, for instance {names}: add them, or leave those "
             "units out and say so."
         ).of(len(gaps), len(units) * len(periods), [gaps[0][0], _said(gaps[0][1])])
+    if not columns.steady(pd.Series(periods)):
+        raise WorkbenchError("'{period}' of panel leaves a period out for all units: add it, or begin after it.").of(
+            period
+        )
     return rows, int(stray.sum()) if few else 0
 
 

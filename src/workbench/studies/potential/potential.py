@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from workbench.columns import by_id, flag, kind, number, require_table
+from workbench.columns import by_id, category, flag, kind, number, require_table
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.messages import Message, Number, Share, Span, Term, as_message, join, say
 from workbench.methods.resampling import Rng, canonical_order, interval, require_resamples, seeds
@@ -227,15 +227,17 @@ def potential_value(
     money = [*addons, *([pays] if pays else [])]
     customers = _ready(customers, "customers", [*needed, *([pays] if pays else [])], months, money, features)
     past = _ready(past, "past", [*needed, *(f"took_{name}" for name in names)], months, addons, features)
+    x = design(past, customers, features)
+    past, customers = (t.assign(**{c: category(t[c], c) for c in peers}) for t in (past, customers))
     (before, group), labels = peer_groups([past, customers], peers)
     own = group[:, 0]
-    x = design(past, customers, features)
     fits = [take_up(name, *_open(past, customers, name, peers), x, (before, group), rng) for name in names]
-    gain, gain_se = _gains(customers, services, names, peers)
+    offered = np.column_stack([f.now for f in fits])
+    gain, gain_se = _gains(customers, services, names, peers, offered > 0)
     current, error = _current(customers, months)
     rest = current - (12 * np.nanmean(customers[list(addons)], axis=1) if addons else 0.0)
     few = np.array([f.facts["learner"] == NOT_ANSWERABLE for f in fits], bool)
-    top, chance = _quartiles(rest, group)[own], np.column_stack([f.now for f in fits]) * ~few
+    top, chance = _quartiles(rest, group)[own], offered * ~few
     shut = _closing(past, customers, before, months, addons, window) if closing is None else lambda weight: closing
     share, gap = shut(np.ones(len(past))), np.maximum(top - rest, 0)
     cross = chance * gain
@@ -310,7 +312,7 @@ def _open(past, customers, name: str, peers: Sequence[str]) -> tuple[np.ndarray,
     return took, of_past, of_now
 
 
-def _gains(customers, services, names: list[str], peers: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _gains(customers, services, names: list[str], peers: Sequence[str], offered) -> tuple[np.ndarray, np.ndarray]:
     """Margin of a first year by customer and service, shape (n, services), and its error."""
     by = peers[0] if peers and peers[0] in services else None
     margin, months, error = (
@@ -323,8 +325,13 @@ def _gains(customers, services, names: list[str], peers: Sequence[str]) -> tuple
     if by is None:
         of = rows.set_index("service").loc[names]
         return np.tile(of["value"], (len(customers), 1)), np.tile(of["error"], (len(customers), 1))
-    wide = rows.pivot_table(index=by, columns="service", values=["value", "error"]).reindex(customers[by]).fillna(0.0)
-    return wide["value"][names].to_numpy(), wide["error"][names].to_numpy()
+    wide = rows.assign(**{by: category(rows[by], by)}).pivot_table(["value", "error"], by, "service")
+    value, spread = (wide[part][names].reindex(customers[by]).to_numpy() for part in ("value", "error"))
+    if (lacks := np.argwhere(np.isnan(value) & offered)).size:
+        raise WorkbenchError("services has no row of '{service}' for '{value}', to whom it is on offer: add it.").of(
+            names[lacks[0, 1]], str(customers[by].iloc[lacks[0, 0]])
+        )
+    return np.nan_to_num(value), np.nan_to_num(spread)
 
 
 def _current(table: pd.DataFrame, months: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -363,9 +370,14 @@ def _closing(past, customers, group, months, addons, window: int) -> Callable[[n
         for t in (past, customers)
     ]
     name, half = past.columns[0], len(months) // 2
-    since = pd.Series(paid[1][:, -max(1, min(window, half)) :].mean(axis=1), index=customers[name])
+    was, now = (category(t[name], name) for t in (past, customers))
+    if not was.isin(now).any():
+        raise WorkbenchError("nobody of past is one of customers: write '{id}' alike in both, or give closing=.").of(
+            name
+        )
+    since = pd.Series(paid[1][:, -max(1, min(window, half)) :].mean(axis=1), index=now)
     older, later = paid[0][:, :half].mean(axis=1), paid[0][:, half:].mean(axis=1)
-    closed = since.reindex(past[name]).to_numpy() - later
+    closed = since.reindex(was).to_numpy() - later
     rows = np.flatnonzero(~np.isnan(older + closed))
     if not len(rows):
         return lambda weight: 0.0

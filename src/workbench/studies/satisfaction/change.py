@@ -13,7 +13,7 @@ from scipy.stats import norm
 
 from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.figures import Axes, dot_and_interval
-from workbench.messages import Day, Label, Message, Number, Share, Span, join, say
+from workbench.messages import Day, Label, Message, Number, Share, Span, join, quoted, say
 from workbench.methods.cells import cell_name, distinct, in_time, listed, one_cell, plain, refuse_gaps_in
 from workbench.methods.multiple import holm
 from workbench.methods.plspm import PathModel
@@ -51,6 +51,8 @@ class WaveChange(Result):
         Strata of the mix with fewer than 10 respondents in a wave, pooled within their cell: columns of `by` and `mix`.
     left_out : DataFrame
         Cells with fewer than `minimum` respondents in a wave: columns of `by`, n_before, n_after.
+    absent : tuple of str
+        Values of the mix that one wave alone holds: pooled, so that no part is told for them.
     failed : int
         Resamples in which a wave did not converge.
     """
@@ -62,6 +64,7 @@ class WaveChange(Result):
     construct: str
     level: float
     failed: int
+    absent: tuple[str, ...] = ()
 
     NAME = "change"
     CHART = say("Dots with intervals, a row a cell")
@@ -84,7 +87,8 @@ class WaveChange(Result):
         ends: Span | Message = Span(top["low"], top["high"], "+.2f", self.level)
         if not np.isfinite(top["low"]):
             ends = say("(no interval: all of a wave are of one cluster)")
-        out, failed = len(self.left_out), self.failed
+        out, failed = [cell_name(row) for row in self.left_out[self.by].to_numpy()], self.failed
+        gone = quoted(self.absent) if self.absent else ""
         return join(
             say(
                 "{lead}, {change} points {ends}, of which weights {weights}, answers {answers}, mix {mix}.",
@@ -98,7 +102,8 @@ class WaveChange(Result):
                 power=Share(POWER, 0),
                 detectable=Number(top["detectable"], ".1f"),
             ),
-            say("{n} cells are too small in a wave to compare.", n=out) if out else say(""),
+            say("Not compared, as too few were asked in a wave: {cells}.", cells=quoted(out)) if out else say(""),
+            say("Of {names} one wave asked nobody: part of that counts as answers.", names=gone) if gone else say(""),
             say("{n} resamples did not converge.", n=failed) if failed else say(""),
         )
 
@@ -273,7 +278,9 @@ def wave_change(
         table = with_ends(table, level, **{part: shapley(value, f)}, hidden=unseen, **width)
     failed = int(np.isnan(change[1:]).all(axis=1).sum())  # a wave did not converge: no cell has a value
     table = table.assign(n_before=kept["n_before"], n_after=kept["n_after"])
-    return WaveChange(table, pooled, cells[~enough].reset_index(drop=True), waves, construct, level, failed)
+    asked = [{str(v) for c in mix for v in survey.loc[survey[wave] == w, c]} for w in waves]
+    absent, thin = tuple(sorted(asked[0] ^ asked[1])), cells[~enough].reset_index(drop=True)
+    return WaveChange(table, pooled, thin, waves, construct, level, failed, absent)
 
 
 def _two_waves(wave: pd.Series, name: str) -> tuple[object, object]:

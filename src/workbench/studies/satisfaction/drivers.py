@@ -207,14 +207,7 @@ def path_effects(
     refuse_mixed_waves(survey, by)
     rng = fixed(rng)
     bootstrap = bootstrap_pls(
-        survey,
-        model,
-        resamples=resamples,
-        interval=interval,
-        level=level,
-        strata=by or None,
-        weights=weight,
-        rng=rng,
+        survey, model, resamples=resamples, interval=interval, level=level, strata=by or None, weights=weight, rng=rng
     )
     return PathEffects(bootstrap, read_answers(survey, model, weights=weight, by=by), rng)
 

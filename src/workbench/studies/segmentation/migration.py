@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import random_table
 
-from workbench.columns import category, require_table, written_periods
+from workbench.columns import category, periods, require_table, steady, written_periods
 from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.figures import Axes, flows
 from workbench.messages import Day, Listed, Message, Number, Share, Span, join, say, spelt
@@ -38,7 +38,7 @@ class Migration(Result):
     counts : ndarray, shape (dates - 1, segments + 1, segments + 1)
         Moves between all following dates; the last row entered, the last column left.
     stationary_p : float
-        Of the test that moves are alike between all following dates; NaN with two dates.
+        Of the test that moves are alike between all following dates; NaN with two, or at unlike distances.
     """
 
     flows: pd.DataFrame
@@ -104,6 +104,8 @@ class Migration(Result):
 
     def _steady(self) -> Message:
         if np.isnan(self.stationary_p):
+            if len(self.counts) > 1:
+                return say("dates at unlike distances cannot show whether moves are steady")
             return say("two dates cannot show whether moves are steady")
         dates, p = len(self.counts) + 1, Number(self.stationary_p, ".2g")
         if self.stationary_p < _SIGNIFICANT:
@@ -214,7 +216,8 @@ def migration(
             sums = np.bincount(code[before] + place[after], values, shape[1] ** 2).reshape(shape[1:])
             flows[name] = sums[origin, destination]
     first, last = (str(day).removesuffix(" 00:00:00") for day in (before, after))
-    return Migration(flows, names, first, last, counts, _stationary_p(counts), currency, monthly)
+    even = steady(periods(pd.Series(place.columns), when))
+    return Migration(flows, names, first, last, counts, _stationary_p(counts) if even else np.nan, currency, monthly)
 
 
 def _checked(history, customer, when, segment, revenue, order) -> tuple[pd.DataFrame, tuple[str, ...]]:

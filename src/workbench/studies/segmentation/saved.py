@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.columns import day, number
+from workbench.columns import category, day, number
 from workbench.errors import WorkbenchError
 from workbench.locks import whole
 from workbench.messages import say, spelt
@@ -76,7 +76,8 @@ class SavedSegments:
         """Tabulate who is in which cluster on a day, with revenue (0 where missing) by customer: for `migration`."""
         cluster = self.assign(features)
         held = {"customer": cluster.index, "on": str(on), "segment": cluster.map(dict(enumerate(self.titles, 1))).array}
-        return pd.DataFrame(held | {"revenue": revenue.reindex(cluster.index).fillna(0).to_numpy()})
+        whose, who = (category(pd.Series(ids), "customer") for ids in (revenue.index, cluster.index))
+        return pd.DataFrame(held | {"revenue": revenue.set_axis(whose).reindex(who).fillna(0).to_numpy()})
 
     def save(self, path: str | Path) -> Path:
         """Write it as JSON, to be read by `read_segments`; the file is whole or absent."""

@@ -100,8 +100,10 @@ class CostToServe(Result):
         places = {tier: place for place, tier in enumerate(self.summary()["tier"])}
         for r in self.table[~self.table["measure"].isin(["revenue", "margin"])].itertuples():
             unit = "share" if r.measure == "cost_share" else self.currency
-            name, ends = f"service_{r.measure}[tier={r.tier}]", (float(r.low), float(r.high))
-            yield Quantity(name, float(r.estimate), unit, *ends, row=places[r.tier])
+            low, high = (None, None) if np.isnan(r.low) else (float(r.low), float(r.high))
+            yield Quantity(
+                f"service_{r.measure}[tier={r.tier}]", float(r.estimate), unit, low, high, row=places[r.tier]
+            )
 
 
 def cost_to_serve(
@@ -163,4 +165,6 @@ def _ratios(top: np.ndarray, bottom: np.ndarray, level: float, resamples: int, r
     drawn = [(rows @ top) / (rows @ bottom) for rows in bootstrap_weights(len(top), resamples, rng=rng)]
     with np.errstate(divide="ignore", invalid="ignore"):
         without = (top.sum(axis=0) - top) / (bottom.sum(axis=0) - bottom)
-    return estimate, *interval(estimate, np.concatenate(drawn), method="bca", level=level, jackknife=without)
+    ends = interval(estimate, np.concatenate(drawn), method="bca", level=level, jackknife=without)
+    varies = np.ptp(without, axis=0) > 1e-12 * np.abs(estimate)  # who all cost alike do not tell how others do
+    return estimate, *np.where(varies, ends, np.nan)

@@ -148,12 +148,7 @@ class PromisesKept(Result):
 
 
 def promises_kept(
-    customers: pd.DataFrame,
-    *,
-    customer: str,
-    tier: str,
-    promises: TierPromises | None = None,
-    level: float = 0.95,
+    customers: pd.DataFrame, *, customer: str, tier: str, promises: TierPromises | None = None, level: float = 0.95
 ) -> PromisesKept:
     """Hold the service that each tier got against what it is promised, and against what the last tier got.
 

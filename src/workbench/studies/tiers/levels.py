@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.columns import written_periods
+from workbench.columns import category, written_periods
 from workbench.errors import CannotAnswer, require_columns, require_kind
 from workbench.figures import Axes, axes, flows
 from workbench.messages import Day, Label, Listed, Message, Named, Number, Share, Span, Term, join, quoted, say, spelt
+from workbench.methods.intervals import share as share_interval
 from workbench.methods.rows import checked
 from workbench.result import MINIMUM_CELL, Picture, Quantity, Result, Table, Tile
 from workbench.rules import prove, read_rules
@@ -317,7 +318,9 @@ def _excluded(ids, customer: str, flags: pd.DataFrame | None, rules: TierRules) 
     """Reasons why each customer is in no tier, joined, and the reasons of which no column tells."""
     flags = pd.DataFrame({customer: ids}) if flags is None else flags
     require_columns(flags, [customer], "flags")
-    prove("flags", {say("one row for each '{customer}'", customer=customer): not flags[customer].duplicated().any()})
+    who, named = (category(pd.Series(v), customer) for v in (ids, flags[customer].to_numpy()))
+    prove("flags", {say("one row for each '{customer}'", customer=customer): not named.duplicated().any()})
+    prove("flags", {say("some of its '{customer}' are those of values", customer=customer): named.isin(who).any()})
     reasons, told = (
         np.full(len(ids), "", dtype=object),
         [r for r in rules.exclude if r["column"] in flags and flags[r["column"]].notna().any()],
@@ -327,7 +330,7 @@ def _excluded(ids, customer: str, flags: pd.DataFrame | None, rules: TierRules) 
         is_bool = pd.api.types.is_bool_dtype(column)
         where = say("exclusion '{column}' ({dtype})", column=str(rule["column"]), dtype=str(column.dtype))
         prove(where, {"it takes true or false": is_bool or "above" in rule})
-        out = pd.Index(ids).isin(flags.loc[column > rule["above"] if "above" in rule else column, customer])
+        out = who.isin(named[(column > rule["above"] if "above" in rule else column).to_numpy(bool, na_value=False)])
         reasons[out] = [f"{r}; {rule['reason']}" if r else rule["reason"] for r in reasons[out]]
     return reasons, tuple(r["reason"] for r in rules.exclude if r not in told)
 
@@ -433,11 +436,15 @@ def _table(found: pd.DataFrame, enter: np.ndarray, stay: np.ndarray, rules: Tier
 
 
 def _avoided(with_rules: np.ndarray, without: np.ndarray) -> tuple[float, float, float]:
-    """Share of moves avoided with its interval: a ratio of sums over customers, linearised."""
+    """Share of moves avoided with its interval: a ratio of sums over customers, linearised; Wilson's if none differ."""
     if not without.sum():
         return (np.nan, np.nan, np.nan)
     ratio = with_rules.sum() / without.sum()
     half = 1.96 * np.sqrt(np.sum((with_rules - ratio * without) ** 2.0)) / without.sum()
+    if half < 1e-9:  # who all moved alike do not tell how others move
+        n = without.sum() ** 2 / (without**2).sum() if ratio <= 1 else np.nan
+        low, high = map(float, share_interval((1 - ratio) * n, n))
+        return float(1 - ratio), low, high
     return float(1 - ratio), float(1 - ratio - half), float(min(1 - ratio + half, 1))
 
 

@@ -287,15 +287,18 @@ def satisfaction_outcome(
     estimates, known = _churn(y[told], s[told], w[told], z[told], level)
     predicted = y.copy()
     predicted[told] = known
-    estimates.append(_revenue(after, s, w, np.column_stack([z, before]), level))
+    revenue = _revenue(after, s, w, np.column_stack([z, before]), level)
+    estimates += [revenue] if (varies := revenue[2] > 1e-9 * np.abs(after).max()) else []
     table = pd.DataFrame(estimates, columns=["quantity", "estimate", "se", "low", "high", "p"])
     order = auc(y == 1, -s)[0]
     warnings = (*_leaks(rows, order), *_all_left(rows, covariates, y, told))
     fifths = _fifths(s, y, w, predicted, level)
     left_out = len(linked) - len(rows)
-    untold = tuple(_untold(rows, covariates, y, told))
+    untold = [*_untold(rows, covariates, y, told)]
+    if not varies:
+        untold.append(say("Revenue varies by nothing but what was known before, so nothing can be related to it."))
     return SatisfactionOutcome(
-        table, fifths, order, warnings, len(y), events, left_out, tuple(covariates), level, unit, untold
+        table, fifths, order, warnings, len(y), events, left_out, tuple(covariates), level, unit, tuple(untold)
     )
 
 

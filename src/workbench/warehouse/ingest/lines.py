@@ -411,9 +411,7 @@ def _parse(data: bytes, names: Names, block: FileBlock, records: int, joined: bo
             newlines_in_values=joined,
         ),
         convert_options=pa.csv.ConvertOptions(
-            column_types={name: pa.string() for name in names},
-            include_columns=wanted or None,
-            check_utf8=False,
+            column_types={name: pa.string() for name in names}, include_columns=wanted or None, check_utf8=False
         ),
     )
     assert table.num_rows == records, f"{table.num_rows} records parsed out of {records} whole ones"
