@@ -14,14 +14,14 @@ import platform
 import re
 import tomllib
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache, cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import workbench
-from workbench.errors import WorkbenchError, require_known
+from workbench.errors import WorkbenchError, by_system, require_known
 from workbench.messages import Name, Term, join, say
 from workbench.reports.page.languages import SPOKEN
 from workbench.reports.page.languages import languages as spoken_languages
@@ -33,6 +33,8 @@ PACKAGE = Path(workbench.__file__).resolve().parent
 CUSTOMER = ("customer", "str")
 FORMATS = ("xlsx", "pdf")
 """What a report may have beside its page, its notebook and its numbers."""
+
+_Read = TypeVar("_Read")
 
 
 class NotCovered(WorkbenchError):
@@ -62,31 +64,35 @@ class Study:
     @cached_property
     def cells(self) -> list[dict[str, Any]]:
         """Cells with kind, source and tags."""
-        try:
-            return read_source(self.content)
-        except OSError as error:
-            raise WorkbenchError("notebook '{name}': {error}").of(self.path.name, str(error)) from error
-        except WorkbenchError as error:
-            raise self._wrong(error) from error
+        return self._read(lambda: read_source(self.content))
 
     @cached_property
     def parameters(self) -> tuple[Parameter, ...]:
         """Parameters it declares."""
-        try:
-            return declared(self.cells)
-        except WorkbenchError as error:
-            raise self._wrong(error) from error
+        cells = self.cells
+        return self._read(lambda: declared(cells))
 
     @cached_property
     def needs(self) -> Needs | None:
         """What it needs of a source, as it declares it; None where it says nothing."""
-        try:
-            return declared_needs(self.cells)
-        except WorkbenchError as error:
-            raise self._wrong(error) from error
+        cells = self.cells
+        return self._read(lambda: declared_needs(cells))
 
-    def _wrong(self, error: WorkbenchError) -> WorkbenchError:
-        return WorkbenchError("notebook '{name}': {error}").of(self.path.name, error)
+    @cached_property
+    def broken(self) -> WorkbenchError | None:
+        """Why it can't be read: the others are listed and run all the same."""
+        try:
+            _ = self.parameters, self.needs
+            return None
+        except WorkbenchError as error:
+            return error
+
+    def _read(self, what: Callable[[], _Read]) -> _Read:
+        try:
+            return what()
+        except (WorkbenchError, OSError) as error:
+            why = by_system(error) if isinstance(error, OSError) else error
+            raise WorkbenchError("notebook '{name}': {error}").of(self.path.name, why) from error
 
     def default(self, name: str) -> Value | None:
         """Give the declared value of a parameter; None where it has no such parameter."""
@@ -169,6 +175,11 @@ def find_studies(root: Path) -> dict[str, Study]:
     return {p.stem: Study(p.stem, p) for p in sorted((root / "notebooks").glob("*.ipynb"))}
 
 
+def broken_studies(root: Path) -> dict[str, WorkbenchError]:
+    """Say of each study that can't be read why."""
+    return {name: study.broken for name, study in find_studies(root).items() if study.broken}
+
+
 def find_slots(
     names: Iterable[str],
     given: Mapping[str, Any],
@@ -182,7 +193,7 @@ def find_slots(
     Parameters
     ----------
     names : iterable of str
-        Studies; all of the project if empty, but for those of one customer.
+        Studies; if empty all of the project that can be read, but for those of one customer.
     given : mapping
         Parameter values, as text or typed.
     root : Path
@@ -201,9 +212,12 @@ def find_slots(
     if not studies:
         folder = str(root / "notebooks")
         raise WorkbenchError("no notebook in '{folder}'. Put one there, named after its study.").of(folder)
-    chosen = list(dict.fromkeys(names)) or [name for name, study in studies.items() if not study.of_one_customer]
+    sound = (name for name, study in studies.items() if not (study.broken or study.of_one_customer))
+    chosen = list(dict.fromkeys(names)) or list(sound)
     for name in chosen:
         require_known("study", name, studies)
+        if wrong := studies[name].broken:
+            raise wrong
     if "source" in given:
         check_source(str(given["source"]), root)
     shared = shared_fingerprint(root)
