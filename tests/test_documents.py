@@ -103,6 +103,14 @@ def anchors(document):
 ROOMS = sorted(f.parent for f in ROOT.glob("src/workbench/*/*/__init__.py") if f.parts[-3] in ("methods", "studies"))
 
 
+@pytest.mark.parametrize("readme", ["README.md", "README.zh.md"])
+def test_every_notebook_has_its_row_in_the_readme(readme):
+    """Who looks for an answer finds the study that has it."""
+    text = (ROOT / readme).read_text(encoding="utf-8")
+    missing = [f.stem for f in ROOT.glob("notebooks/*.ipynb") if f"| [{f.stem}](notebooks/{f.name}) |" not in text]
+    assert not missing, f"{readme}: write a row for {missing} in the table of studies"
+
+
 @pytest.mark.parametrize("room", ROOMS, ids=lambda path: f"{path.parent.name}/{path.name}")
 def test_every_room_of_estimators_has_its_chapter(room):
     """A chapter of the room's name is in the contents, and it or one that it leans on names each public function."""

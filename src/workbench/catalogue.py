@@ -102,9 +102,9 @@ def _called(language: str) -> dict[str, str]:
 def _labels() -> dict[str, dict[str, list[str]]]:
     try:
         return tomllib.loads((CATALOGUES / "labels.toml").read_text("utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError) as error:
         nothing: dict[str, dict[str, list[str]]] = {"labels": {}, "ends": {}}
-        return _marked("labels.toml", nothing)
+        return _marked("labels.toml", nothing, f" {error}.")
 
 
 def _entries(name: str) -> dict[str, str]:
@@ -140,9 +140,9 @@ def _fits(key: str, said: str) -> bool:
         return False
 
 
-def _marked(name: str, found: _Read) -> _Read:
+def _marked(name: str, found: _Read, why: str = "") -> _Read:
     """Give what could be read of a file that is damaged, and say so once: it is no reason to end."""
-    sys.stderr.write(f"workbench: {name} is damaged: what cannot be read in it is said in English.\n")
+    sys.stderr.write(f"workbench: {name} is damaged: what cannot be read in it is said in English.{why}\n")
     return found
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -120,7 +120,8 @@ def report(jobs: int | None, lang: str, timeout: float) -> int:
     """
     root = project_root()
     ensure_sample(root)
-    return _run(_slots((), {}, "", "", root, lang)[0], root, jobs=jobs, timeout=timeout)
+    slots, how = _slots((), {}, "", "", root, lang)
+    return _run(slots, root, **how, jobs=jobs, timeout=timeout)
 
 
 @workbench.command(
@@ -171,22 +172,25 @@ def run(
 @_PLAN
 @_PERIOD
 @click.option("--source", metavar="NAME", default="", help="Which of them run on this source, and what others lack.")
-def list_(plan: str, period: str, source: str) -> None:
+def list_(plan: str, period: str, source: str) -> int:
     """List the studies and their parameters, or a plan's slots with their state, or what runs on a source."""
-    from workbench.reports.runs.slots import find_studies
+    from workbench.reports.runs.slots import broken_studies, find_studies
 
+    root = project_root()
     if source:
         from workbench.reports.runs.needs import fits
         from workbench.warehouse import open_warehouse
 
-        root = project_root()
         for line in fit_lines(fits(open_warehouse(source, root=root), root), source):
             echo_folded(line)
-        return
+        return _name_broken(broken_studies(root))
     if plan or period:
-        _show_status(*_slots((), {}, plan, period, root := project_root(), lang=known_language())[:1], root)
-        return
-    for study in find_studies(project_root()).values():
+        slots, how = _slots((), {}, plan, period, root, lang=known_language())
+        _show_status(slots, root)
+        return _name_broken(how["broken"])
+    for study in find_studies(root).values():
+        if study.broken:
+            continue
         echo_folded(f"{study.name}: {_title(study)}")
         said = ((word(prose(p.unit, spoken()), spoken()), prose(p.meaning, spoken())) for p in study.parameters)
         print_table(
@@ -195,21 +199,22 @@ def list_(plan: str, period: str, source: str) -> None:
             indent=2,
         )
         click.echo()
+    return _name_broken(broken_studies(root))
 
 
 @workbench.command()
 @_PLAN
 @_PERIOD
 @click.option("--watch", is_flag=True, help="Show it anew every two seconds until nothing runs.")
-def status(plan: str, period: str, watch: bool) -> None:
+def status(plan: str, period: str, watch: bool) -> int:
     """Show what was run, what runs and what is due."""
     root = project_root()
     while True:
-        slots = _slots((), {}, plan, period, root, lang=known_language())[0] if plan or period else None
+        slots, how = _slots((), {}, plan, period, root, lang=known_language()) if plan or period else (None, {})
         if watch and sys.stdout.isatty():
             click.clear()
         if not _show_status(slots, root) or not watch:
-            return
+            return _name_broken(how.get("broken", {}))
         time.sleep(2)
 
 
@@ -343,18 +348,26 @@ def _slots(
 ) -> tuple[list[Any], dict[str, Any]]:
     """Make the slots that are asked for, and say how their plan wants them run."""
     from workbench.reports.runs import periods
-    from workbench.reports.runs.slots import find_slots
+    from workbench.reports.runs.slots import broken_studies, find_slots
 
     asked = languages(lang) if lang else ()
     if not plan:
         of = periods.parse(period, today=dt.date.today()) if period else None
-        return find_slots(studies or _fitting(given, root), given, root, period=of, languages=asked), {}
+        chosen = studies or _fitting(given, root)
+        broken = {} if studies else broken_studies(root)
+        return find_slots(chosen, given, root, period=of, languages=asked), {"broken": broken}
     from workbench.reports.runs.plans import load_plan
 
     found = load_plan(plan, root)
     of = found.period_of(period, until=found.known_until(root, given))
     slots = found.slots(of, root, studies=studies, given=given, languages_asked=asked)
-    return slots, {"jobs": found.jobs or None, "timeout": found.timeout, "retries": found.retries}
+    how = {"jobs": found.jobs or None, "timeout": found.timeout, "retries": found.retries}
+    return slots, how | {"broken": {} if studies else found.broken}
+
+
+def _name_broken(broken: Mapping[str, WorkbenchError]) -> int:
+    """Name the studies that can't be read, and why; give the exit code."""
+    return max((_refuse(error.said(spoken())) for error in broken.values()), default=0)
 
 
 def _fitting(given: dict[str, str], root: Path) -> list[str]:

@@ -188,7 +188,10 @@ def forget(source: str, raw: Path | None) -> int:
         echo(say("Render those reports again (workbench run STUDY --force), and delete what else was made by hand."))
     for version in done.held:
         echo(say("version {version} is read by a run; forget again when it has finished", version=version), err=True)
-    return 1 if done.naming or done.held else 0
+    if why := done.ledger:
+        left = say("the ledger of runs may name them still ({why}); forget again when no run is at work", why=why)
+        echo(left, err=True)
+    return 1 if done.naming or done.held or done.ledger else 0
 
 
 @data.command()

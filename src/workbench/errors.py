@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from workbench.messages import Message, Word, as_message, join, quoted, refusal, say, suggestion
 from workbench.places import in_order
@@ -72,10 +72,30 @@ def unknown(what: str, name: str, known: Iterable[str], where: str = "") -> Work
     return WorkbenchError(join(there, suggestion(name, known), say("There are: {names}.", names=quoted(known))))
 
 
+def require_name(what: str, name: object) -> None:
+    """Refuse what is no text in place of a name."""
+    if not isinstance(name, str):
+        raise WorkbenchError("the {what} is named by a text, not by a {given}.").of(Word(what), type(name).__name__)
+
+
 def require_known(what: str, name: str, known: Iterable[str], where: str = "") -> None:
-    """Refuse a name that does not exist, as `unknown` says it."""
+    """Refuse a name that does not exist, as `unknown` says it, and what is no text in its place."""
+    require_name(what, name)
     if name not in (known := list(known)):
         raise unknown(what, name, known, where)
+
+
+def one_or_many(names: object, what: str) -> list[Any]:
+    """Give a list of names, of which one may stand alone; refuse what is neither.
+
+    >>> one_or_many("bills", "tables"), one_or_many(("bills", "life"), "tables")
+    (['bills'], ['bills', 'life'])
+    """
+    if isinstance(names, str):
+        return [names]
+    if not isinstance(names, Iterable) or isinstance(names, bytes):
+        raise WorkbenchError("{what} is a name or a list of names, not {given}.").of(what, repr(names))
+    return list(names)
 
 
 def require_kind(value: object, kind: type, name: str, how: str) -> None:

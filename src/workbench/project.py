@@ -14,6 +14,22 @@ PINNED = "WORKBENCH_PINNED"
 """The environment variable that names the folders of the versions that a run reads, whatever is ingested meanwhile."""
 
 
+def folder_of(root: Path | str | None) -> Path:
+    """Give the folder of the project: the one that is named, else the one that is found."""
+    if root is None:
+        return project_root()
+    if not (as_path(root, "root") / "data" / "mappings").is_dir():
+        raise WorkbenchError("{name} is '{home}', which has no data/mappings. Set it to the project.").of("root", root)
+    return Path(root)
+
+
+def as_path(path: object, name: str) -> Path:
+    """Give a path; refuse what is none."""
+    if not isinstance(path, str | Path):
+        raise WorkbenchError("{name} is a path, not {given}.").of(name, repr(path))
+    return Path(path)
+
+
 def project_root() -> Path:
     """Give the project's folder: WORKBENCH_HOME, else the nearest folder upwards that holds `data/mappings`.
 
@@ -25,9 +41,8 @@ def project_root() -> Path:
     home = os.environ.get("WORKBENCH_HOME")
     if home:
         if not (Path(home) / "data" / "mappings").is_dir():
-            raise WorkbenchError("WORKBENCH_HOME is '{home}', which has no data/mappings. Set it to the project.").of(
-                home
-            )
+            why = WorkbenchError("{name} is '{home}', which has no data/mappings. Set it to the project.")
+            raise why.of("WORKBENCH_HOME", home)
         return Path(home).resolve()
     here = Path.cwd().resolve()
     for folder in (here, *here.parents):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, ParamSpec, TypeVar
 
 from workbench.catalogue import places
-from workbench.errors import CannotAnswer
+from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.messages import OF_DATA, Count, Label, Message, Share, Span, Term, Value, as_message, say
 
 if TYPE_CHECKING:
@@ -353,6 +353,10 @@ def ask(question: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R | R
     """
     if refused := next((a for a in (*args, *kwargs.values()) if isinstance(a, Refusal)), None):
         return refused
+    if not callable(question):
+        raise WorkbenchError("ask takes a function and its arguments, as ask(rank, survey), not a {given}.").of(
+            type(question).__name__
+        )
     try:
         return question(*args, **kwargs)
     except CannotAnswer as error:

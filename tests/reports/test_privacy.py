@@ -18,6 +18,7 @@ from workbench.errors import WorkbenchError
 from workbench.locks import locked
 from workbench.reports.handoff import bundle
 from workbench.reports.page.lists import write_list
+from workbench.reports.privacy import forget as privacy
 from workbench.reports.privacy.forget import _repairs as named_in_repairs
 from workbench.reports.privacy.forget import forget
 from workbench.reports.privacy.search import log, reidentify, scan
@@ -194,10 +195,43 @@ def test_a_customer_is_forgotten(root):
 
 
 def test_the_page_of_who_is_forgotten_goes_with_what_the_ledger_says_of_it(root):
+    file, kept = pages(root)
+    gone = forget("shop", "CUST-01", root)
+    assert "reports/site/customer/customer=CUST-01" in gone.lists and not gone.ledger
+    assert {path.name for path in (root / "reports/site/customer").iterdir()} == kept
+    assert in_ledger(file) == [kept, kept]
+    assert b"customer=CUST-01" not in b"".join(path.read_bytes() for path in file.parent.glob("ledger*"))
+
+
+@pytest.mark.parametrize("hold", ["BEGIN IMMEDIATE", "BEGIN; SELECT * FROM slot"])
+def test_a_run_that_holds_the_ledger_delays_no_more_than_the_ledger(hold, root, monkeypatch):
+    """All else is done and logged, the page is gone, and what is left is said; the second time finishes."""
+    monkeypatch.setattr(privacy, "_PATIENCE", 0.1)
+    file, kept = pages(root, other="CUST-03")
+    ask = ["data", "forget", "--source", "shop"]
+    with closing(sqlite3.connect(file, isolation_level=None)) as run:
+        for statement in hold.split("; "):
+            run.execute(statement).fetchall()
+        done = CliRunner().invoke(command, ask, input="CUST-01\n", standalone_mode=False)
+        assert done.exception is None and done.return_value == 1 and "5 rows are gone" in done.output
+        left = "the ledger of runs may name them still (database is locked); forget again when no run is at work"
+        assert left in done.output and len(logged(root)) == 1
+        assert {path.name for path in (root / "reports/site/customer").iterdir()} == kept
+        if "IMMEDIATE" in hold:
+            assert in_ledger(file) == [kept | {"customer=CUST-01"}] * 2, "of both tables or of none"
+        run.execute("ROLLBACK")
+    again = CliRunner().invoke(command, ask, input="CUST-01\n", standalone_mode=False)
+    assert again.return_value == 0 and "0 rows are gone" in again.output and "ledger" not in again.output
+    assert in_ledger(file) == [kept, kept]
+    assert b"customer=CUST-01" not in b"".join(path.read_bytes() for path in file.parent.glob("ledger*"))
+
+
+def pages(root, other="CUST-01"):
+    """Publish a page of CUST-01 and three that are not theirs; give the ledger, and the slots that are to stay."""
     with Ledger(root):
         pass
     file = root / "reports/runs/ledger.sqlite"
-    kept = {"customer=CUST-02": ("shop", "CUST-02"), "source=other": ("other", "CUST-01"), "all": ("shop", "")}
+    kept = {"customer=CUST-02": ("shop", "CUST-02"), "source=other": ("other", other), "all": ("shop", "")}
     with closing(sqlite3.connect(file)) as con, con:
         for slot, (source, customer) in (kept | {"customer=CUST-01": ("shop", "CUST-01")}).items():
             said = json.dumps({"source": source, "customer": customer})
@@ -210,13 +244,13 @@ def test_the_page_of_who_is_forgotten_goes_with_what_the_ledger_says_of_it(root)
             page = root / "reports/site/customer" / slot
             page.mkdir(parents=True)
             (page / "manifest.json").write_text(said)
-    gone = forget("shop", "CUST-01", root)
-    assert "reports/site/customer/customer=CUST-01" in gone.lists
-    assert {path.name for path in (root / "reports/site/customer").iterdir()} == kept.keys()
+    return file, set(kept)
+
+
+def in_ledger(file):
+    """Name the slots of both tables."""
     with closing(sqlite3.connect(file)) as con:
-        for table in ("slot", "history"):
-            assert {slot for (slot,) in con.execute(f"SELECT slot FROM {table}")} == kept.keys()
-    assert b"customer=CUST-01" not in b"".join(path.read_bytes() for path in file.parent.glob("ledger*"))
+        return [{slot for (slot,) in con.execute(f"SELECT slot FROM {table}")} for table in ("slot", "history")]
 
 
 def test_who_is_forgotten_stays_so(root):

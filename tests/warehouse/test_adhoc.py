@@ -101,6 +101,90 @@ def test_an_answer_that_a_full_disk_cut_off_is_one_sentence(tmp_path, monkeypatc
         adhoc.ask({"seconds": 1}, tmp_path)
 
 
+TABLE = pd.DataFrame({"a": [1, 2]})
+NO_NAMES = [None, 1, 1.5, True, b"shop", TABLE, TABLE["a"], [], ["shop"], {}]
+
+
+def said(call):
+    """Give the sentence of a refusal."""
+    with pytest.raises(WorkbenchError) as refused:
+        call()
+    assert "\n" not in str(refused.value).strip()
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("given", NO_NAMES, ids=lambda given: type(given).__name__)
+def test_what_is_no_name_is_refused_at_every_door(given, root):
+    """By its kind, in one sentence; a table in place of a name raises no error of Python."""
+    here, kind = open_warehouse("shop", root=root), type(given).__name__
+    source = f"the source is named by a text, not by a {kind}."
+    assert said(lambda: wb.open(given, root=root)) == said(lambda: wb.ingest(given, root=root)) == source
+    assert said(lambda: wb.sql("SELECT 1", source=given, root=root)) == source
+    assert said(lambda: here.table(given)) == f"the table is named by a text, not by a {kind}."
+    no_province = f"the province is named by a text, not by a {kind}."
+    assert said(lambda: wb.features(here, "2026-07-01", province=given)) == no_province
+    assert said(lambda: wb.customer_view(here, "2026-07-01", province=given)) == no_province
+    asked = said(lambda: wb.arms(here, given, arm="a", as_of="2026-07-01"))
+    assert asked == f"the campaign is named by a text, not by a {kind}."
+    asked = said(lambda: wb.ask(given))
+    assert asked == f"ask takes a function and its arguments, as ask(rank, survey), not a {kind}."
+
+
+@pytest.mark.parametrize("given", [1, True, b"x", 2.5, object()], ids=lambda given: type(given).__name__)
+def test_what_is_no_list_no_path_and_no_mapping_is_refused(given, root):
+    """One name may stand for a list of one."""
+    here = open_warehouse("shop", root=root)
+    for name, call in {
+        "tables": lambda: wb.features(here, "2026-07-01", tables=given),
+        "items": lambda: wb.customer_view(here, "2026-07-01", items=given),
+        "columns": lambda: here.table("customer", given),
+    }.items():
+        assert said(call) == f"{name} is a name or a list of names, not {given!r}."
+    assert here.table("customer", "kind").columns.tolist() == ["kind"]
+    for call in (lambda: wb.open(root=given), lambda: wb.ingest("shop", root=given), lambda: wb.sql("x", root=given)):
+        assert said(call) == f"root is a path, not {given!r}."
+    assert said(lambda: wb.ingest("shop", raw=given, root=root)) == f"raw is a path, not {given!r}."
+    kind = type(given).__name__
+    assert said(lambda: adhoc.select("SELECT 1", here, parameters=given)).startswith(f"parameters is a {kind}, not a ")
+    assert said(lambda: here.query("SELECT 1", given=given)).startswith(f"given is a {kind}, not a Mapping.")
+
+
+def test_a_folder_that_is_no_project_is_named(tmp_path):
+    assert said(lambda: wb.open(root=tmp_path / "none")).startswith(
+        f"root is '{tmp_path / 'none'}', which has no data/"
+    )
+
+
+@pytest.mark.parametrize("limit", [-1, 1.5, "10", [1], float("nan"), b"1"])
+def test_a_limit_is_a_number_of_rows(limit, root):
+    asked = said(lambda: wb.sql("SELECT 1", source="shop", root=root, limit=limit))
+    assert asked == f"limit is a number of rows from 0 on, or None for all, not {limit!r}."
+
+
+@pytest.mark.parametrize("seconds", [0, -1, None, "60", float("nan"), float("inf"), [1]])
+def test_seconds_are_above_0(seconds, root):
+    asked = said(lambda: wb.sql("SELECT 1", source="shop", root=root, seconds=seconds))
+    assert asked == f"seconds is a number above 0, not {seconds!r}."
+
+
+@pytest.mark.parametrize(
+    ("statement", "words"),
+    [
+        ("-- nothing", "there is no statement: give one statement that reads"),
+        ("/* nothing */ ;", "there is no statement: give one"),
+        (";;", "there is no statement: give one"),
+        ("SELECT 1; SELECT 2", "these are 2 statements: give one"),
+        ("", "a statement is a text, such as 'SELECT * FROM customer', not ''."),
+    ],
+)
+def test_a_query_of_a_warehouse_is_one_statement(statement, words, root):
+    """As at the door of `wb.sql`: the last of several is not the answer to all, and a comment is none."""
+    here = open_warehouse("shop", root=root)
+    assert said(lambda: here.query(statement)).startswith(words)
+    assert said(lambda: wb.sql(statement, source="shop", root=root)).startswith(words)
+    assert here.query("SELECT 1 AS one; -- the only one").loc[0, "one"] == 1
+
+
 @pytest.mark.parametrize("given", [{"dyas": 90}, {"as_of": "2026-06-01"}, {"days": 90, "as_of": "2026-06-01"}])
 def test_a_parameter_that_nothing_takes_is_refused(root, given):
     """A misspelt one, or the day of a table that knows no day, would change nothing and seem to."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import duckdb
 import pandas as pd
 import pyarrow as pa
 
-from workbench.errors import WorkbenchError, require_known
+from workbench.errors import WorkbenchError, require_kind, require_known
 from workbench.messages import as_message, read, say
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.connect import Warehouse
@@ -105,6 +106,12 @@ def select(
 ) -> Selection:
     """Do what `sql` does, and say whether there are more rows than the limit."""
     require_text(statement)
+    if parameters is not None:
+        require_kind(parameters, Mapping, "parameters", "parameters={'days': 60}")
+    if limit is not None and not (isinstance(limit, int) and limit >= 0):
+        raise WorkbenchError("limit is a number of rows from 0 on, or None for all, not {given}.").of(repr(limit))
+    if not (isinstance(seconds, int | float) and 0 < seconds < math.inf):
+        raise WorkbenchError("seconds is a number above 0, not {given}.").of(repr(seconds))
     if not statement.isascii() and statement != statement.encode(errors="replace").decode():
         raise WorkbenchError("the statement holds a sign that is no text (a lone surrogate). Take it out.")
     given = {"as_of": warehouse.as_of} | dict(parameters or {})

@@ -8,7 +8,7 @@ from datetime import date
 
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, require_known, unknown
 from workbench.messages import Message, Term, join, say
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, customer_features, require_warehouse
@@ -133,10 +133,8 @@ def campaign_arms(
     """
     require_warehouse(warehouse)
     campaigns = warehouse.table("campaign").set_index("campaign_id", drop=False)
-    if campaign not in campaigns.index:
-        raise unknown(
-            "campaign", campaign, campaigns.index, say("the warehouse of '{source}'", source=warehouse.source)
-        )
+    where = say("the warehouse of '{source}'", source=warehouse.source)
+    require_known("campaign", campaign, campaigns.index, where)
     facts = campaigns.loc[campaign]
     if pd.notna(facts["provinces"]):
         raise CannotAnswer(

@@ -21,13 +21,13 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, one_or_many, require_kind, require_known, unknown
 from workbench.messages import Listed, say
 from workbench.warehouse import schema, sqlfiles, stored
 from workbench.warehouse.account import Account
 from workbench.warehouse.digests import note_reads
 from workbench.warehouse.features import STORED, as_date, tables_stored
-from workbench.warehouse.sql import literal, quoted, require_text, why_refused, without_bar
+from workbench.warehouse.sql import literal, only_one, quoted, require_text, why_refused, without_bar
 
 ACCOUNT = ("file", "table", "raw", "accepted", "quarantined", "set_aside", "followed", "lines", "most_refused")
 WARNINGS = ("table", "rule", "rows", "of", "said")
@@ -41,8 +41,7 @@ def sources(root: Path) -> list[str]:
 
 def mapping_file(source: str, root: Path) -> Path:
     """Where the mapping of a source stands; refuses a source that has none."""
-    if source not in sources(root):
-        raise unknown("source", source, sources(root), "data/mappings")
+    require_known("source", source, sources(root), "data/mappings")
     return root / "data" / "mappings" / f"{source}.toml"
 
 
@@ -173,7 +172,8 @@ class Warehouse:
             If there is no such table, column or province; the nearest is suggested.
         """
         table = schema.table(name)
-        chosen = [table.column(c).name for c in columns] if columns is not None else [c.name for c in table.columns]
+        asked = [c.name for c in table.columns] if columns is None else one_or_many(columns, "columns")
+        chosen = [table.column(c).name for c in asked]
         order = table.key or [c.name for c in table.columns]
         where = ""
         if province:
@@ -193,13 +193,15 @@ class Warehouse:
             If the query is wrong: what `workbench.sql` says of it.
         """
         require_text(sql)
+        if given is not None:
+            require_kind(given, Mapping, "given", "given={'lists': table}")
         made_of = "detail_record" if any(name in sql for name in STORED) else ""
         note_reads(self.source, self.version, f"{sql} {made_of}", (*schema.tables(), "account", "quarantine"))
         with self.connect() as con:
             for name, table in (given or {}).items():
                 con.register(name, table)
             try:
-                return con.execute(sql, parameters or None).df()
+                return con.execute(only_one(con, sql), parameters or None).df()
             except duckdb.Error as error:
                 raise WorkbenchError(why_refused(error, con)) from None
 
@@ -316,8 +318,7 @@ class Warehouse:
 
     def _check(self, table: str, column: str, value: str) -> None:
         known = self.query(f"SELECT DISTINCT {column} FROM {table} ORDER BY {column}")[column].tolist()
-        if value not in known:
-            raise unknown(column, value, known, say("the warehouse of '{source}'", source=self.source))
+        require_known(column, value, known, say("the warehouse of '{source}'", source=self.source))
 
     def _wide(self, name: str, where: str, parameters: list) -> pd.DataFrame:
         """Give rows of a table with a column for each value of its maps, from its long twin."""

@@ -16,7 +16,7 @@ import pandas as pd
 from workbench.catalogue import prose
 from workbench.columns import MOST_ASIDE
 from workbench.days import month_after
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, one_or_many, require_known, require_name, unknown
 from workbench.messages import Term, say
 from workbench.warehouse import sqlfiles
 
@@ -95,6 +95,7 @@ def customer_features(
     """
     day = as_date(as_of)
     names = _chosen(tables)
+    require_name("province", province)
     require_coverage(warehouse, day, names if use else ["life"])
     where = {"province": province} if province else {}
     sql = features_sql(names, stored=tables_stored(warehouse), province=bool(province), use=use)
@@ -103,8 +104,8 @@ def customer_features(
         known = warehouse.query("SELECT DISTINCT province FROM customer WHERE province IS NOT NULL ORDER BY 1")[
             "province"
         ].tolist()
-        if province and province not in known:
-            raise unknown("province", province, known, "the customers")
+        if province:
+            require_known("province", province, known, "the customers")
         place = say(" in {province}", province=province) if province else ""
         raise CannotAnswer("no customer is active{place} on {day}: nobody joined before it and still had a line.").of(
             place, day
@@ -196,10 +197,9 @@ def as_date(as_of: date | str) -> date:
 
 
 def _chosen(tables: Iterable[str] | None) -> list[str]:
-    asked = SUBJECTS if tables is None else [tables] if isinstance(tables, str) else list(tables)
+    asked = SUBJECTS if tables is None else one_or_many(tables, "tables")
     for name in asked:
-        if name not in SUBJECTS:
-            raise unknown("feature file", name, SUBJECTS)
+        require_known("feature file", name, SUBJECTS)
     return [name for name in SUBJECTS if name == "life" or name in asked]
 
 

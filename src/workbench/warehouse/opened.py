@@ -6,7 +6,7 @@ from pathlib import Path
 
 from workbench.errors import WorkbenchError
 from workbench.messages import say
-from workbench.project import project_root
+from workbench.project import folder_of
 from workbench.warehouse.connect import Warehouse, live_mapping, open_version, warehouse_folder
 from workbench.warehouse.live import open_live
 from workbench.warehouse.versions import version_to_read
@@ -21,7 +21,7 @@ def open_warehouse(source: str = "sample", *, root: Path | str | None = None) ->
         If the source is unknown, was never ingested, was ingested by a program with other tables, or its
         files are damaged.
     """
-    root = Path(root) if root is not None else project_root()
+    root = folder_of(root)
     if (said := live_mapping(source, root)) is not None:
         return open_live(source, said, root)
     folder = warehouse_folder(source, root)

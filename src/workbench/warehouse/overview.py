@@ -8,7 +8,7 @@ from datetime import date
 
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, one_or_many, require_name, unknown
 from workbench.warehouse import schema, sqlfiles
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.features import as_date, require_coverage, tables_stored
@@ -82,9 +82,10 @@ def customer_view(
     """
     day = as_date(as_of)
     require_coverage(warehouse, day, ["life"])
+    require_name("province", province)
     if province:
         warehouse._check("customer", "province", province)
-    answers = _answers(warehouse, day, list(items))
+    answers = _answers(warehouse, day, one_or_many(items, "items"))
     frame = _whole_base(warehouse, day)
     frame = frame[frame["province"] == province].reset_index(drop=True) if province else frame
     if frame.empty:

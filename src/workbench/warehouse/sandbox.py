@@ -25,13 +25,12 @@ from workbench.rules import nodes, syntax_tree
 from workbench.warehouse import sqlfiles
 from workbench.warehouse.connect import lock, locked_down
 from workbench.warehouse.features import STORED, features_sql
-from workbench.warehouse.sql import ALL_FEATURES, NO_TABLE, literal, tables_named, why_refused
+from workbench.warehouse.sql import ALL_FEATURES, NO_TABLE, ONE_SELECT, literal, only_one, tables_named, why_refused
 
 RESULT, ANSWER = "result.arrow", "answer.json"
 GIGABYTE = 1_000_000_000
 MEMORY, PROCESS, SPILL, LARGEST = GIGABYTE, 3 * GIGABYTE, 4 * GIGABYTE, GIGABYTE // 2
 LARGEST_PREPARED = 20 * GIGABYTE
-ONE_SELECT = Term("give one statement that reads: SELECT, WITH, DESCRIBE or SHOW")
 _BATCH = 10_000
 
 
@@ -226,11 +225,7 @@ def _bound(seconds: float) -> None:
 
 
 def _require_one_select(con: duckdb.DuckDBPyConnection, statement: str) -> None:
-    statements = con.extract_statements(statement)
-    if len(statements) != 1:
-        what = say("these are {n} statements", n=len(statements)) if statements else say("there is no statement")
-        raise WorkbenchError("{what}: {one_select}.").of(what, ONE_SELECT)
-    kind = statements[0].type
+    kind = only_one(con, statement).type
     if kind != duckdb.StatementType.SELECT:
         name = Term("PIVOT without a list of its values (IN)" if kind == duckdb.StatementType.MULTI else kind.name)
         raise WorkbenchError("{name} is not for queries of this kind: {one_select}.").of(name, ONE_SELECT)

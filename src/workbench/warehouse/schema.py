@@ -10,7 +10,7 @@ from functools import cache
 from importlib import resources
 from typing import Literal
 
-from workbench.errors import unknown
+from workbench.errors import require_known, unknown
 from workbench.messages import say
 
 ColumnType = Literal["text", "integer", "double", "boolean", "date", "timestamp", "numbers", "texts"]
@@ -162,6 +162,5 @@ def table(name: str) -> TableSchema:
     WorkbenchError
         If there is none; the nearest is suggested.
     """
-    if name not in tables():
-        raise unknown("table", name, tables())
+    require_known("table", name, tables())
     return tables()[name]

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from workbench import messages
 from workbench.errors import WorkbenchError, nearest
-from workbench.messages import Message, say
+from workbench.messages import Message, Term, say
 from workbench.warehouse import schema, sqlfiles
 
 if TYPE_CHECKING:
     import duckdb
 
 ALL_FEATURES = "customer_features"
+ONE_SELECT = Term("give one statement that reads: SELECT, WITH, DESCRIBE or SHOW")
 NO_TABLE = re.compile(r"Table with name (.+?) does not exist")
 
 
@@ -24,6 +25,15 @@ def require_text(statement: object) -> None:
         raise WorkbenchError("a statement is a text, such as 'SELECT * FROM customer', not {given}.").of(
             repr(statement)
         )
+
+
+def only_one(con: duckdb.DuckDBPyConnection, statement: str) -> duckdb.Statement:
+    """Give the one statement of a text; refuse none, as where all is a comment, and several."""
+    statements = con.extract_statements(statement)
+    if len(statements) != 1:
+        what = say("these are {n} statements", n=len(statements)) if statements else say("there is no statement")
+        raise WorkbenchError("{what}: {one_select}.").of(what, ONE_SELECT)
+    return statements[0]
 
 
 def literal(text: str) -> str:

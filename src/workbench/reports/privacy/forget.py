@@ -47,6 +47,7 @@ _SHARED = (
     "household_id",
     "group_id",
 )
+_PATIENCE = 60.0  # seconds for which a run may hold the ledger
 _SHORTEST = 6  # signs of an identifier that a text can be searched for
 
 
@@ -60,6 +61,7 @@ class Gone:
     lists: tuple[str, ...]  # also their own page, and what the ledger of runs said of it
     naming: tuple[str, ...]  # files that still name them: reports to be rendered again, and what was made by hand
     held: tuple[str, ...]  # versions that a run still reads
+    ledger: str = ""  # why the ledger of runs may name them still
 
 
 def forget(
@@ -107,11 +109,12 @@ def forget(
     folder = warehouse_folder(source, root)
     with one_writer(folder):
         held = keep_only(folder, account.version)
-    lists = _lists(root, theirs) + _pages(root, source, forms | theirs["customer_id"])
+    pages, why = _pages(root, source, forms | theirs["customer_id"])
+    lists = _lists(root, theirs) + pages
     naming = _naming(root, forms.union(*theirs.values()))
     log(root, "forget", source, account.version, 1)
     mended = tuple(path.relative_to(root).as_posix() for path in (*repairs, *decided))
-    return Gone(account.version, rows, mended, tuple(lists), tuple(naming), tuple(held))
+    return Gone(account.version, rows, mended, tuple(lists), tuple(naming), tuple(held), why)
 
 
 def _forms(mapping: Mapping, number: str, warehouse: Warehouse, root: Path) -> set[str]:
@@ -208,22 +211,32 @@ def _lists(root: Path, theirs: dict[str, set[str]]) -> list[str]:
     return changed
 
 
-def _pages(root: Path, source: str, numbers: set[str]) -> list[str]:
-    """Remove the page of one customer, and take it out of the ledger of runs."""
-    ledger, gone, both = root / "reports" / "runs" / "ledger.sqlite", set[str](), ("slot", "history")
+def _pages(root: Path, source: str, numbers: set[str]) -> tuple[list[str], str]:
+    """Remove the page of one customer, and take it out of the ledger of runs; say why that could not be done.
+
+    A run may hold the ledger: the pages are gone then, and a second time takes out of the ledger what it says of them.
+    """
+    ledger, gone, both = root / "reports" / "runs" / "ledger.sqlite", dict[tuple[str, str], str](), ("slot", "history")
     if not ledger.is_file():
-        return []
-    with closing(sqlite3.connect(ledger, timeout=60, isolation_level=None)) as con:
-        asked = " UNION ".join(f"SELECT study, slot, parameters FROM {table}" for table in both)
-        for study, slot, said in con.execute(asked).fetchall():
-            if (of := json.loads(said)).get("source") == source and of.get("customer") and of["customer"] in numbers:
-                for table in both:
-                    con.execute(f"DELETE FROM {table} WHERE study = ? AND slot = ?", [study, slot])
-                shutil.rmtree(root / "reports" / "site" / study / slot, ignore_errors=True)
-                gone.add(f"reports/site/{study}/{slot}")
-        con.execute("VACUUM")  # what is deleted stays in the file until it is written anew
-        con.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    return sorted(gone)
+        return [], ""
+    with closing(sqlite3.connect(ledger, timeout=_PATIENCE, isolation_level=None)) as con:
+        try:
+            asked = " UNION ".join(f"SELECT study, slot, parameters FROM {table}" for table in both)
+            for study, slot, said in con.execute(asked).fetchall():
+                of = json.loads(said)
+                if of.get("source") == source and of.get("customer") and of["customer"] in numbers:
+                    shutil.rmtree(root / "reports" / "site" / study / slot, ignore_errors=True)
+                    gone[study, slot] = f"reports/site/{study}/{slot}"
+            con.execute("BEGIN IMMEDIATE")
+            for table in both:
+                con.executemany(f"DELETE FROM {table} WHERE study = ? AND slot = ?", gone)
+            con.execute("COMMIT")
+            con.execute("VACUUM")  # what is deleted stays in the file until it is written anew
+            busy, *_ = con.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            why = "database is locked" if busy else ""
+        except sqlite3.Error as error:
+            why = str(error)
+    return sorted(gone.values()), why
 
 
 def _naming(root: Path, theirs: set[str]) -> list[str]:

@@ -94,15 +94,15 @@ def fit(needs: Needs, parameters: Iterable[Parameter], values: Mapping[str, Any]
 def fits(
     warehouse: Warehouse, root: Path, *, mapping: Path | None = None, given: Mapping[str, Any] | None = None
 ) -> dict[str, Fit | None]:
-    """Hold every study of a project, as it would be run, against a warehouse; None for one that does not say its needs.
+    """Hold every study that can be read, as it would be run, against a warehouse; None for one that says no needs.
 
     Raises
     ------
     WorkbenchError
-        If a notebook's parameters or needs are wrong, or the mapping gives a value to a misspelt parameter, or one of
-        another type.
+        If the mapping gives a value to a misspelt parameter, or one of another type.
     """
-    mapping, studies = mapping or mapping_of(warehouse.source, root), find_studies(root)
+    mapping, all_of_them = mapping or mapping_of(warehouse.source, root), find_studies(root)
+    studies = {name: study for name, study in all_of_them.items() if not study.broken}
     names = [*studies, *dict.fromkeys(p.name for study in studies.values() for p in study.parameters)]
     for name in said_by(mapping):  # what is like nothing belongs to studies that are not here
         if name not in names and difflib.get_close_matches(name, names, cutoff=0.75):

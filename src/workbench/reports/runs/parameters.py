@@ -198,7 +198,7 @@ def read_source(notebook: str | bytes) -> list[dict[str, Any]]:
             }
             for cell in cells
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise WorkbenchError("this is not a notebook of format 4. Save it again from JupyterLab.") from error
 
 

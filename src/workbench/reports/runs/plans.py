@@ -65,6 +65,8 @@ class Plan:
         Seconds a notebook.
     hooks : dict
         As written: the schedule reads it.
+    broken : dict
+        Its studies whose notebooks can't be read, and why; the others are its tasks.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Plan:
     timeout: float = 1800.0
     retries: int = 2
     hooks: dict[str, Any] = field(default_factory=dict)
+    broken: dict[str, WorkbenchError] = field(default_factory=dict)
 
     def period_of(
         self, text: str = "", *, now: dt.datetime | None = None, until: dt.date | None = None
@@ -136,6 +139,8 @@ class Plan:
         has = list(dict.fromkeys(task.study.name for task in self.tasks))
         studies = list(studies)
         for name in studies:
+            if name in self.broken:
+                raise self.broken[name]
             require_known("study", name, has, say("plan '{name}'", name=self.name))
         tasks = [task for task in self.tasks if not studies or task.study.name in studies]
         given = dict(given or {})
@@ -240,8 +245,11 @@ def _plan(name: str, written: dict[str, Any], studies: dict[str, Study]) -> Plan
     if not written.get("study"):
         raise WorkbenchError("it has no study. Add [[study]] with a name.")
     tasks = [_task(i, one, written, studies) for i, one in enumerate(written["study"], 1)]
+    broken = {task.study.name: task.study.broken for task in tasks if task.study.broken}
+    if not (tasks := [task for task in tasks if not task.study.broken]):
+        raise next(iter(broken.values()))
     for table in ("parameters", "from_period"):
-        for key in written.get(table, {}):
+        for key in written.get(table, {}) if not broken else ():
             if not any(key in getattr(task, "grid" if table == "parameters" else table) for task in tasks):
                 known = dict.fromkeys(p.name for task in tasks for p in task.study.parameters)
                 raise unknown("parameter", key, known, say("its studies, though [{table}] names it", table=table))
@@ -249,9 +257,8 @@ def _plan(name: str, written: dict[str, Any], studies: dict[str, Study]) -> Plan
         k: v for k, v in written.items() if k not in ("study", "parameters", "from_period", "title", "formats", "lang")
     }
     formats = tuple(f for f in FORMATS if f in written.get("formats", FORMATS))
-    return Plan(
-        name, written.get("title", name), tuple(tasks), formats=formats, lang=tuple(written.get("lang", ())), **rest
-    )
+    shown, lang = written.get("title", name), tuple(written.get("lang", ()))
+    return Plan(name, shown, tuple(tasks), formats=formats, lang=lang, broken=broken, **rest)
 
 
 def _task(number: int, one: Any, written: Mapping[str, Any], studies: Mapping[str, Study]) -> Task:
@@ -262,6 +269,8 @@ def _task(number: int, one: Any, written: Mapping[str, Any], studies: Mapping[st
     if one.get("name") not in studies:
         raise unknown("study", one.get("name", ""), studies)
     study = studies[one["name"]]
+    if study.broken:
+        return Task(study, {}, {})
     if study.of_one_customer:
         raise WorkbenchError(
             "{where}study '{study}' is the page of one customer: no plan makes it. Take it out, and run: workbench "

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from workbench.errors import WorkbenchError
@@ -21,7 +22,7 @@ from workbench.recognised import recognised, sentence
 from workbench.reports.page.languages import spoken
 from workbench.reports.runs.ledger import TRANSIENT, Claim, Ledger
 from workbench.reports.runs.publish import keep_good, mend, publish, publishing, site_is_due, write_due_site
-from workbench.reports.runs.slots import Slot, find_slots, is_done, read_manifest
+from workbench.reports.runs.slots import Slot, broken_studies, find_slots, is_done, read_manifest
 
 if TYPE_CHECKING:
     from workbench.reports.runs.job import Job
@@ -116,7 +117,9 @@ def run(
         nothing: see `RunReport.failed`. One that refuses a value that was given leaves no page either.
     """
     root = root.resolve()
-    return run_slots(find_slots(studies, parameters or {}, root, languages=languages), root=root, **options)
+    broken = {} if (studies := list(studies)) else broken_studies(root)
+    slots = find_slots(studies, parameters or {}, root, languages=languages)
+    return run_slots(slots, root=root, broken=broken, **options)
 
 
 def run_slots(
@@ -133,6 +136,7 @@ def run_slots(
     kernel: str = "auto",
     dask: str = "",
     progress: bool = True,
+    broken: Mapping[str, WorkbenchError] = MappingProxyType({}),
 ) -> RunReport:
     """Run what is due of some slots, each claimed in the ledger, and publish the reports.
 
@@ -163,6 +167,8 @@ def run_slots(
         Address of a Dask scheduler whose workers make the reports, with plain kernels; `jobs` does not count then.
     progress : bool
         Show a line per slot, and a bar on a terminal, on standard error.
+    broken : mapping, optional
+        Studies that can't be read, and why: they are named beside the others as refused.
     """
     began, slots = time.monotonic(), list(slots)
     index = root / "reports" / "site" / "index.html"
@@ -177,15 +183,19 @@ def run_slots(
         made = {slot.key: _unchanged(slot, root) for slot in done}
         due = [slot for slot in slots if slot.key not in made]
         preload = _preload(due, "plain" if dask else kernel)
-        if due:
-            ledger.enqueue(due)
-            with _bar(len(due), progress) as tell:
-                grid = _Grid(ledger, due, tell, retries=retries, force=force, again=again, wait=wait)
-                made |= grid.run(root, jobs or _processors(), timeout, preload, dask, kernel == "forked")
+        lost = [SlotReport(name, "default", "refused", str(why), 0, index) for name, why in broken.items()]
+        if due or lost:
+            with _bar(len(due) + len(lost), progress) as tell:
+                for report in lost:
+                    tell(report)
+                if due:
+                    ledger.enqueue(due)
+                    grid = _Grid(ledger, due, tell, retries=retries, force=force, again=again, wait=wait)
+                    made |= grid.run(root, jobs or _processors(), timeout, preload, dask, kernel == "forked")
         if done and not index.is_file():
             site_is_due(root)
         write_due_site(root)
-    return RunReport(tuple(made[slot.key] for slot in slots), time.monotonic() - began, index)
+    return RunReport((*(made[slot.key] for slot in slots), *lost), time.monotonic() - began, index)
 
 
 class _Grid:

@@ -173,6 +173,7 @@ def tick(
                         made.append(_deal_with(due, since, root, run or _run))
                     elif since is not None and (late := _late(plan, root)):
                         made.append(_make_again(plan, late, root, run or _run))
+                    made += [Ticked(name, (), {}, 0, False, str(why)) for why in plan.broken.values()]
                 except (WorkbenchError, OSError) as error:
                     made.append(Ticked(name, (), {}, 0, False, str(error)))
     except BlockingIOError:
@@ -222,7 +223,10 @@ def upcoming(root: Path, now: dt.datetime | None = None) -> tuple[list[list[str]
     bad: list[Message] = []
     for name in plan_names(root):
         try:
-            if not (plan := load_plan(name, root)).cron:
+            plan = load_plan(name, root)
+            broken = map(as_message, map(str, plan.broken.values()))
+            bad += [say("plan '{name}': {error}", name=name, error=why) for why in broken]
+            if not plan.cron:
                 continue
             fires = next(_fires(plan.trigger(), now))
             period, until = plan.period_of(now=fires), _dealt_with(root, plan.name)
@@ -262,7 +266,7 @@ def snippet(format: str, *, root: Path, language: str = "en") -> str:
 
 def _deal_with(due: Due, since: dt.datetime | None, root: Path, run: Callable[..., Any]) -> Ticked:
     states: Counter[str] = Counter()
-    hooks, ended, waits, until = 0, True, "", due.fired
+    hooks, ended, waits, until = 0, not due.plan.broken, "", due.fired
     for period in due.periods:
         try:
             slots = due.plan.slots(period, root)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 import workbench
-from workbench.errors import WorkbenchError, require_known
+from workbench.errors import WorkbenchError, by_system, require_known
 from workbench.messages import Name, Term, join, say
 from workbench.reports.page.languages import SPOKEN
 from workbench.reports.page.languages import languages as spoken_languages
@@ -89,13 +89,22 @@ class Study:
         with self._named():
             return declared_needs(cells)
 
+    @cached_property
+    def broken(self) -> WorkbenchError | None:
+        """Why it can't be read: the others are listed and run all the same."""
+        try:
+            _ = self.parameters, self.needs
+            return None
+        except WorkbenchError as error:
+            return error
+
     @contextmanager
     def _named(self) -> Iterator[None]:
         """Name the notebook in what is wrong with it."""
         try:
             yield
         except (OSError, WorkbenchError) as error:
-            said = error if isinstance(error, WorkbenchError) else str(error)
+            said = error if isinstance(error, WorkbenchError) else by_system(error)
             raise WorkbenchError("notebook '{name}': {error}").of(self.path.name, said) from error
 
     def default(self, name: str) -> Value | None:
@@ -179,6 +188,11 @@ def find_studies(root: Path) -> dict[str, Study]:
     return {p.stem: Study(p.stem, p) for p in sorted((root / "notebooks").glob("*.ipynb"))}
 
 
+def broken_studies(root: Path) -> dict[str, WorkbenchError]:
+    """Say of each study that can't be read why."""
+    return {name: study.broken for name, study in find_studies(root).items() if study.broken}
+
+
 def find_slots(
     names: Iterable[str],
     given: Mapping[str, Any],
@@ -192,7 +206,7 @@ def find_slots(
     Parameters
     ----------
     names : iterable of str
-        Studies; all of the project if empty, but for those of one customer.
+        Studies; if empty all of the project that can be read, but for those of one customer.
     given : mapping
         Parameter values, as text or typed.
     root : Path
@@ -211,9 +225,12 @@ def find_slots(
     if not studies:
         folder = str(root / "notebooks")
         raise WorkbenchError("no notebook in '{folder}'. Put one there, named after its study.").of(folder)
-    chosen = list(dict.fromkeys(names)) or [name for name, study in studies.items() if not study.of_one_customer]
+    sound = (name for name, study in studies.items() if not (study.broken or study.of_one_customer))
+    chosen = list(dict.fromkeys(names)) or list(sound)
     for name in chosen:
         require_known("study", name, studies)
+        if wrong := studies[name].broken:
+            raise wrong
     if "source" in given:
         check_source(str(given["source"]), root)
     shared = shared_fingerprint(root)

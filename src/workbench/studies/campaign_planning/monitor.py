@@ -43,12 +43,15 @@ class Monitoring(Result):
         The first day on which it might have stopped.
     waiting : int
         Members whose outcome is not known yet.
+    planned : int
+        Members for which the interval was made shortest.
     """
 
     days: pd.DataFrame
     decision: Decision
     first_stop: pd.Timestamp | None
     waiting: int
+    planned: int
     outcome: str
     level: float
     irrelevant: float = 0.0
@@ -198,7 +201,7 @@ def monitor_campaign(
     table["decision"] = np.where(table.index < stops[0], "go on", said[stops[0]]) if len(stops) else said
     decision: Decision = table["decision"].iloc[-1]
     waiting = len(members) - len(known)
-    return Monitoring(table, decision, first, waiting, outcome, level, irrelevant, unit, campaign)
+    return Monitoring(table, decision, first, waiting, planned, outcome, level, irrelevant, unit, campaign)
 
 
 def boundary(n: np.ndarray, planned: float, level: float) -> np.ndarray:

@@ -18,7 +18,7 @@ import duckdb
 
 from workbench.errors import WorkbenchError
 from workbench.messages import say
-from workbench.project import project_root
+from workbench.project import as_path, folder_of
 from workbench.warehouse import schema
 from workbench.warehouse.account import Account
 from workbench.warehouse.connect import Warehouse, live_mapping, mapping_file, open_version, warehouse_folder
@@ -99,7 +99,7 @@ def ingest(
     WorkbenchError
         If mapping, files, encoding, key or disk do not allow it. The version in force stays as it was.
     """
-    root = Path(root) if root is not None else project_root()
+    root = folder_of(root)
     if live_mapping(source, root) is not None:
         raise WorkbenchError("'{source}' is read where it stands (engine): nothing is to be ingested.").of(source)
     mapping, raw = _of_file(read_mapping(mapping_file(source, root)), raw, root / "data" / "raw" / source)
@@ -150,7 +150,7 @@ def tried(file: Path, *, raw: Path | str | None = None, root: Path | str | None 
     WorkbenchError
         As `ingest` does.
     """
-    root = Path(root) if root is not None else project_root()
+    root = folder_of(root)
     mapping, raw = _of_file(read_mapping(file), raw, root / "data" / "raw" / file.stem)
     found, passed = raw_files(mapping, raw)
     with (
@@ -170,7 +170,7 @@ def tried(file: Path, *, raw: Path | str | None = None, root: Path | str | None 
 
 def _of_file(mapping: Mapping, raw: Path | str | None, usual: Path) -> tuple[Mapping, Path]:
     """Let one file that somebody names, whatever it is called, stand for the only one of a mapping."""
-    raw = Path(raw) if raw is not None else usual
+    raw = as_path(raw, "raw") if raw is not None else usual
     if not raw.is_file():
         return mapping, raw
     if len(paths := {block.path for block in mapping.blocks() if not block.prepared}) > 1:
