@@ -243,6 +243,22 @@ def ids_as_text(case: Case) -> list[str]:
     return compare(case, tables, free=True)
 
 
+def ids_of_one_table(case: Case) -> list[str]:
+    """Ids that one of several tables holds as text, or as floats for a gap elsewhere, are those of the others."""
+    found = []
+    for change in (lambda c: c.astype(str), lambda c: c.astype(float)):
+        tables = case.tables()
+        first = next(iter(tables))
+        tables |= changed({first: tables[first]}, change, ("id",), asked(case).asked)
+        found += compare(case, tables, free=True)
+    return found
+
+
+def holds_ids(case: Case) -> int:
+    """Of how many tables an id is asked for."""
+    return sum(any(ROLE.get(c) == "id" for c in {*t} & asked(case).asked) for t in case.tables().values())
+
+
 def unused_column(case: Case) -> list[str]:
     """A column of which nothing was said: without any value, and with one in every row."""
     return compare(case, {k: t.assign(nothing=np.nan, constant=1.0) for k, t in case.tables().items()})
@@ -332,6 +348,7 @@ RELATIONS: dict[str, tuple[Callable[[Case], list[str]], Callable[[Case], bool]]]
     "columns reordered": (columns_reordered, lambda case: True),
     "columns renamed": (columns_renamed, lambda case: True),
     "ids as text": (ids_as_text, lambda case: has(case, "id")),
+    "ids of one table": (ids_of_one_table, lambda case: holds_ids(case) > 1),
     "unused column": (unused_column, lambda case: True),
     "constant covariate": (constant_covariate, lambda case: bool(asked(case).listed)),
     "covariate without values": (empty_covariate, lambda case: bool(asked(case).listed)),

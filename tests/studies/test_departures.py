@@ -499,6 +499,14 @@ def test_recovery_finds_the_truth(made_good):
     assert "associated" in made_good.headline() and "randomised" in made_good.headline()
 
 
+def test_a_late_solution_alone_is_told_in_full():
+    """Without a complaint rejected or withdrawn nothing stands before "one solved late"."""
+    people, cases = complainers(3_000, np.random.default_rng(4))
+    both, late = (recovery(people, c, **LIVES, **CASES) for c in (cases, cases[cases["outcome"] == "solved"]))
+    assert late.ratio("failed") is None and "After one solved late, " in both.headline()
+    assert late.headline().startswith("After a complaint solved late, customers leave ")
+
+
 def test_without_a_lot_there_is_no_effect():
     """What was not randomised is associated; few departures give no ratio, or no answer."""
     people, cases = complainers(3_000, np.random.default_rng(4))

@@ -36,6 +36,12 @@ def test_measures_by_hand():
     assert table.loc[("A", "effort"), "estimate"] == pytest.approx((7 + 12 + 5 + 1) / 5)
 
 
+def test_figures_that_are_all_alike_run_to_another():
+    """Where A and B say the same, the sentence does not run from A to A."""
+    said = voice_scores(SURVEY.assign(NPS=9), MEASURES[:1], by="operator", minimum=2).headline()
+    assert " for A to 100.0 (" in said and said.partition(" to 100.0 (")[2].partition(" (95%")[0].endswith(" for B")
+
+
 def test_wilson_and_rocks_by_hand():
     """Three in ten answers at t with 9 degrees of freedom: Wilson's ends; a net share gets ¾ + 1½ + ¾ answers more."""
     mean = design_mean(np.array([100.0] * 3 + [0] * 7), np.ones(10))

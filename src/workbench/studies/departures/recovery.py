@@ -72,7 +72,7 @@ class Recovery(Result):
 
     def headline(self) -> Message:
         """Say how failed and late complaints compare with those made good, and what chance tells of compensation."""
-        parts = []
+        parts: list[Message] = []
         for state in (FAILED, LATE):
             if (row := self.ratio(state)) is not None:
                 said: dict[str, Any] = {
@@ -88,6 +88,12 @@ class Recovery(Result):
                     )
                     if state == FAILED
                     else say("After one solved late, {ratio} times as often {span} (associated; E-value {e}).", **said)
+                    if parts
+                    else say(
+                        "After a complaint solved late, customers leave {ratio} times as often {span} as after one "
+                        "solved in time (associated; E-value {e}).",
+                        **said,
+                    )
                 )
         for row in self.arms.itertuples():
             parts.append(

@@ -150,7 +150,7 @@ class VoiceScores(Result):
         """Say each measure's lowest and highest cell."""
         words = []
         for name, rows in self.table.groupby("measure", sort=False):
-            lowest, highest = rows.loc[rows["estimate"].idxmin()], rows.loc[rows["estimate"].idxmax()]
+            lowest, highest = rows.loc[rows["estimate"].idxmin()], rows.loc[rows["estimate"][::-1].idxmax()]
             if len(rows) == 1:
                 words.append(say("{measure} is {said}", measure=Word(name), said=said(lowest)))
             else:
