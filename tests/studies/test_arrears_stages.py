@@ -131,6 +131,18 @@ def test_too_few_held_out_is_no_effect(table):
     assert found.table["more_paid"].isna().all() and "too few were held out" in found.headline()
 
 
+def test_bills_of_few_customers_are_no_effect(table):
+    """Hundreds of bills of nine customers in an arm, or of one in all, tell of nobody else."""
+    first = table[table["stage"] == 1]
+    for held_out in (9, 1):
+        few = first.assign(
+            customer_id=np.where(first["arm"] == "held_out", first["bill_id"] % held_out, 100 + first["bill_id"])
+        )
+        found = collection(few)
+        assert found.table["more_paid"].isna().all() and f"an arm has {held_out} customers" in found.headline()
+    assert "an arm has 1 customers" in collection(first.assign(customer_id="a")).headline()
+
+
 def test_the_next_stage_goes_by_expected_net(table, found):
     """12 points of 400 yuan less 2 of cost and 2 points of a customer's worth; small debts are left alone."""
     bills = pd.DataFrame(

@@ -35,7 +35,7 @@ def _wilson(p: float, variance: float, most: float, level: float) -> tuple[float
 def difference(
     y: np.ndarray, treated: np.ndarray, who: np.ndarray, level: float = 0.95
 ) -> tuple[float, float, float, float]:
-    """Difference of two means with its interval and p; a customer may have rows in both arms.
+    """Difference of two means with its interval and p, rows by customer; of one customer alone without an interval.
 
     >>> y, treated = np.r_[np.arange(50.0), np.arange(50.0) + 20], np.arange(100) >= 50
     >>> [round(float(x), 2) for x in difference(y, treated, np.arange(100))]
@@ -45,7 +45,8 @@ def difference(
     codes = np.unique(who, return_inverse=True)[1]
     part = np.where(treated, (y - one.value) / treated.sum(), -(y - zero.value) / (~treated).sum())
     sums = np.bincount(codes, part)
-    groups = len(sums)
+    if (groups := len(sums)) < 2:
+        return float(one.value - zero.value), np.nan, np.nan, np.nan
     error = (sums**2).sum() * groups / (groups - 1), (sums**3).sum()
     low, high, p = intervals.mean_difference(one, zero, amounts=bool((y >= 0).all()), level=level, error=error)
     return float(one.value - zero.value), float(low), float(high), float(p)

@@ -395,6 +395,8 @@ def _effects(part: pd.DataFrame, level: float) -> tuple[dict[str, object], Messa
             n=Number(events, ".1f"),
             k=EVENTS,
         )
+    if (fewest := _customers(who, treated)) < EVENTS:
+        return row, say("too few were drawn by lot: an arm has {n} customers, and it takes {k}", n=fewest, k=EVENTS)
     row["basis"] = LOT
     *ends, row["more_paid_p"] = clusters.difference(settled, treated, who, level)
     row |= dict(zip(("more_paid", "more_paid_low", "more_paid_high"), ends, strict=True))
@@ -405,8 +407,9 @@ def _effects(part: pd.DataFrame, level: float) -> tuple[dict[str, object], Messa
     row |= dict(zip(("net_earned", "net_earned_low", "net_earned_high"), (end - fee for end in ends), strict=True))
     seen = lot["left_90"].notna().to_numpy()
     left = lot["left_90"].astype(float).to_numpy()
-    if seen.any() and _expected(left[seen], treated[seen]) >= EVENTS / 2:
-        *ends, _ = clusters.difference(left[seen], treated[seen], who[seen], level)
+    known = left[seen], treated[seen], who[seen]
+    if seen.any() and min(_expected(*known[:2]), _customers(*known[:0:-1])) >= EVENTS / 2:
+        *ends, _ = clusters.difference(*known, level)
         row |= dict(zip(("more_lost", "more_lost_low", "more_lost_high"), ends, strict=True))
     return row, None
 
@@ -418,6 +421,11 @@ def _adjusted(y: np.ndarray, known: np.ndarray, treated: np.ndarray) -> np.ndarr
         if known[arm].std() > 0:
             found[arm] -= np.polyfit(known[arm], y[arm], 1)[0] * (known[arm] - known.mean())
     return found
+
+
+def _customers(who: np.ndarray, treated: np.ndarray) -> int:
+    """Customers of the smaller arm: their bills tell little of others."""
+    return min(len(np.unique(who[treated])), len(np.unique(who[~treated])))
 
 
 def _expected(y: np.ndarray, treated: np.ndarray) -> float:
