@@ -9,7 +9,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from workbench import cli
-from workbench.reports.runs import slots as found
+from workbench.reports.runs import sources as found
 from workbench.reports.runs.ledger import Ledger
 from workbench.reports.runs.periods import parse
 from workbench.reports.runs.plans import load_plan

@@ -16,7 +16,6 @@ from workbench.warehouse.views import view
 
 INVOLUNTARY = "non_payment"
 SILENT_DAYS = 90
-"""Days without use after which who has prepaid lines alone has left: silent so long, they are in no month start."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,6 +56,7 @@ def churn_panel(
     *,
     as_of: date | str | None = None,
     tables: Sequence[str] | None = None,
+    silent_days: int = SILENT_DAYS,
     province: str = "",
 ) -> ChurnPanel:
     """Give the panel of some months: customers at each month start, and who left before the horizon ended.
@@ -71,6 +71,9 @@ def churn_panel(
         Exclusive: nothing of this day or later is known; what the warehouse declares if None.
     tables : sequence of str, optional
         Feature files, as for `customer_features`.
+    silent_days : int
+        Days without use after which who has prepaid lines alone has left. Who has been silent so long at a month start
+        is not in it; they are back with their next event.
 
     Raises
     ------
@@ -80,8 +83,10 @@ def churn_panel(
         If a month's horizon ends after `as_of`, or nothing is known of a month.
     """
     day = pd.Timestamp(as_date(as_of or warehouse.as_of))
-    if horizon < 1 or (isinstance(months, int) and months < 1):
-        raise WorkbenchError("months={months}, horizon={horizon}: give 1 or more.").of(str(months), horizon)
+    if horizon < 1 or silent_days < 1 or (isinstance(months, int) and months < 1):
+        raise WorkbenchError("months={months}, horizon={horizon}, silent_days={silent_days}: give 1 or more.").of(
+            str(months), horizon, silent_days
+        )
     whole = pd.DateOffset(months=horizon)
     if isinstance(months, int):
         last = (day - whole).to_period("M").to_timestamp()
@@ -95,14 +100,14 @@ def churn_panel(
             "not answerable: a horizon of {horizon} (months) from {month} ends after {day}, so that it is not "
             "known who left within it. End the panel with the month of {last}, or choose a shorter horizon."
         ).of(horizon, starts[-1].date(), day.date(), (day - whole).to_period("M").to_timestamp().date())
-    exits = view(warehouse, "customer_exit", as_of=day.date(), silent_days=SILENT_DAYS)
+    exits = view(warehouse, "customer_exit", as_of=day.date(), silent_days=silent_days)
     exits = exits.assign(**{c: exits[c].astype("datetime64[us]") for c in ("last_on", "back_on")})
     left_out: tuple[Message, ...] = ()
     records = spans(warehouse).get("detail_record")
-    if not records or pd.Timestamp(records[0]) + pd.Timedelta(days=SILENT_DAYS) > starts[0]:
+    if not records or pd.Timestamp(records[0]) + pd.Timedelta(days=silent_days) > starts[0]:
         exits = exits[exits["cause"] != "silent"]
         said = say(
-            "departures by {n} days of silence: records of use begin too late before the first month", n=SILENT_DAYS
+            "departures by {n} days of silence: records of use begin too late before the first month", n=silent_days
         )
         left_out = (said,)
 
