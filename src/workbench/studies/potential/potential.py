@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -217,6 +218,8 @@ def potential_value(
     """
     if closing is not None and not 0 <= closing <= 1:
         raise WorkbenchError("closing is the share of the gap that counts, 0 to 1; not {closing}.").of(closing)
+    if not isinstance(window, Integral) or window < 1:
+        raise WorkbenchError("window={window}: give whole months, from 1 on.").of(str(window))
     if resamples:
         require_resamples(resamples)
     require_table(services, ["service", "margin", "months"], "services")
