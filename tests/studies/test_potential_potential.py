@@ -64,6 +64,8 @@ def test_by_hand():
     assert found.customers["potential"].tolist() == [0.0] * 10 + [0.25 * 120] * 30
     assert found.customers["gap"].tolist() == [12 * max(2.25 - k % 4, 0) for k in range(n)]
     ceiling = potential_value(now, past, SERVICES[:1], **asked, closing=1.0, resamples=0)
+    with pytest.raises(WorkbenchError, match="window=0: give whole months"):
+        potential_value(now, past, SERVICES[:1], **asked | {"window": 0})
     assert (ceiling.customers["potential"] == found.customers[["potential", "gap"]].sum(axis=1)).all()
 
 

@@ -278,6 +278,8 @@ def test_a_ledger_reads_iso_days_and_counts_placeholders():
     extra = pd.DataFrame({"campaign": ["old"], "effect": [5.0], "se": [0.1], "day": ["1900-01-01"]})
     more = campaign_ledger(pd.concat([table.assign(day=day.strftime("%Y-%m-%d")), extra]), date="day")
     assert more.undated == 1 and more.drift.estimate == pytest.approx(dated.drift.estimate)
+    assert str(more.headline()).endswith(" 1 of 9 campaigns have no day and do not enter the trend.")
+    assert "no day" not in str(dated.headline())
 
 
 def test_a_lopsided_interval_is_tested_on_the_side_of_the_break_even():

@@ -34,15 +34,17 @@ def seeds(rng: Rng, count: int) -> list[np.random.SeedSequence]:
     """Give `count` independent seeds, the same for the same `rng`."""
     rng = fixed(rng)
     if not isinstance(rng, np.random.SeedSequence):
-        if rng < 0:
-            raise WorkbenchError("seed {rng} is negative. Give 0 or more.").of(rng)
         rng = np.random.SeedSequence(rng)
     return np.random.SeedSequence(rng.entropy, spawn_key=rng.spawn_key).spawn(count)
 
 
 def fixed(rng: Rng) -> int | np.random.SeedSequence:
     """Give what draws the same again whenever it is asked: of a generator, a seed drawn from it."""
-    return np.random.SeedSequence(int(rng.integers(2**63))) if isinstance(rng, np.random.Generator) else rng
+    if isinstance(rng, np.random.Generator):
+        return np.random.SeedSequence(int(rng.integers(2**63)))
+    if not isinstance(rng, np.random.SeedSequence) and rng < 0:
+        raise WorkbenchError("seed {rng} is negative. Give 0 or more.").of(rng)
+    return rng
 
 
 def require_resamples(resamples: object, least: int = 2) -> None:

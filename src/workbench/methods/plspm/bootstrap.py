@@ -268,8 +268,7 @@ def bootstrap_pls(
     counted = next(iter(adjusted([np.ones((1, n))])))[0]
     if np.isnan(counted).any():
         raise CannotAnswer("calibrate= finds no weights for the survey itself. Join small categories of its margins.")
-    own = replace(answers, weights=answers.weights * counted)
-    fit = fit_answers(own, model, scheme=scheme, tolerance=tolerance)
+    fit = fit_answers(replace(answers, weights=answers.weights * counted), model, scheme=scheme, tolerance=tolerance)
     refuse_unconverged(fit)
     labels, left_out, units = Layout(fit.model).labels, None, n
     rows: Iterator[np.ndarray]

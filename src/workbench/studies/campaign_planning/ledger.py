@@ -166,13 +166,19 @@ class CampaignLedger(Result):
         return say("Set aside: {campaigns} ({why}).", campaigns=names, why=why)
 
     def _drift(self) -> Message:
+        undated, all_ = say(""), len(self.campaigns)
+        if self.undated:
+            undated = say(
+                "{n} of {campaigns} campaigns have no day and do not enter the trend.", n=self.undated, campaigns=all_
+            )
         if self.drift is None:
-            return say("")
+            return undated
         change = Amount(self.drift.estimate, unit=self.unit, signed=True)
         ends = Span(self.drift.low, self.drift.high)
         if direction(self.drift.low, self.drift.high):
-            return say("The effect is changing: {change} a year {ends}.", change=change, ends=ends)
-        return say("The effect shows no significant trend: {change} a year {ends}.", change=change, ends=ends)
+            return join(say("The effect is changing: {change} a year {ends}.", change=change, ends=ends), undated)
+        none = say("The effect shows no significant trend: {change} a year {ends}.", change=change, ends=ends)
+        return join(none, undated)
 
     def summary(self) -> pd.DataFrame:
         """Tabulate the campaigns, the highest shrunken effect first."""

@@ -14,7 +14,7 @@ from workbench.errors import WorkbenchError
 from workbench.figures import Axes, axes
 from workbench.messages import Count, Message, Number, Share, Span, Term, join, say
 from workbench.methods import clusters
-from workbench.methods.resampling import bootstrap_weights, canonical_order, interval
+from workbench.methods.resampling import bootstrap_weights, canonical_order, fixed, interval
 from workbench.result import SHARE, Decision, Quantity, Result, Tile
 
 GRID, FEWEST = 400, 30
@@ -251,7 +251,7 @@ def churn_profit(
             "kept": (worth - cost * lot) * ~gone - contact * lot,
         }
     )
-    mixed = np.random.default_rng(seed).permutation(canonical_order(content))  # chance decides between equal scores
+    mixed = np.random.default_rng(fixed(seed)).permutation(canonical_order(content))  # chance decides in a tie
     content = content.iloc[mixed[np.argsort(-p[mixed], kind="stable")]].reset_index(drop=True)
     p, gain, spent = (content[c].to_numpy() for c in ("p", "gain", "spent"))
     most = len(p) if capacity is None else min(capacity, len(p))

@@ -15,7 +15,7 @@ from workbench.errors import CannotAnswer, WorkbenchError
 from workbench.messages import Label, Listed, Message, Number, Share, Span, join, say
 from workbench.methods.cells import distinct, listed
 from workbench.methods.intervals import require_level
-from workbench.methods.resampling import Rng, interval, require_resamples
+from workbench.methods.resampling import Rng, fixed, interval, require_resamples
 from workbench.methods.shapley import shapley
 from workbench.result import Quantity, Result, Tile
 from workbench.studies.departures.codes import alike, apart, codes
@@ -206,7 +206,7 @@ def _drawn(
             cells[k, side, place[side]] = sides[side] + 1
         shapes.append(shape)
     combos, counts = np.unique(cells.reshape(2 * len(sets), -1), axis=1, return_counts=True)
-    drawn = np.random.default_rng(rng).multinomial(len(ids), counts / len(ids), size=resamples)
+    drawn = np.random.default_rng(fixed(rng)).multinomial(len(ids), counts / len(ids), size=resamples)
     weights = np.vstack([counts, drawn])
     for k, shape in enumerate(shapes):
         sums = [_sums(weights, combos[2 * k + side], int(np.prod(shape))) for side in (0, 1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from numbers import Integral
 
 import numpy as np
 import pandas as pd
@@ -215,10 +216,7 @@ def potential_value(
     --------
     Potential is what like customers did, mostly unasked: neither a promise nor the effect of a campaign.
     """
-    if closing is not None and not 0 <= closing <= 1:
-        raise WorkbenchError("closing is the share of the gap that counts, 0 to 1; not {closing}.").of(closing)
-    if resamples:
-        require_resamples(resamples)
+    _refuse_impossible(closing, window, resamples)
     require_table(services, ["service", "margin", "months"], "services")
     amounts = [c for c in ("margin", "months", "months_se") if c in services]
     services = services.assign(**{c: number(services[c], c, missing="keep") for c in amounts})
@@ -279,6 +277,15 @@ def potential_value(
     aside = {f"fewer than {FEWEST_MONTHS} months on record": given - len(found), BELOW: int((current < 0).sum())}
     found, chance, gain = found.iloc[by_id].reset_index(drop=True), chance[by_id], gain[by_id]
     return Potential(found, table, closed, total, chance, gain, draws, aside, window, level, currency)
+
+
+def _refuse_impossible(closing: float | None, window: object, resamples: int) -> None:
+    if closing is not None and not 0 <= closing <= 1:
+        raise WorkbenchError("closing is the share of the gap that counts, 0 to 1; not {closing}.").of(closing)
+    if not isinstance(window, Integral) or window < 1:
+        raise WorkbenchError("window={window}: give whole months, from 1 on.").of(str(window))
+    if resamples:
+        require_resamples(resamples)
 
 
 def _ready(table, name: str, columns: list[str], months, amounts, features) -> pd.DataFrame:

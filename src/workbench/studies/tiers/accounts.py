@@ -180,11 +180,10 @@ def grade_accounts(
         raise CannotAnswer("{n} accounts have none of {parts}: leave them out, or map the columns.").of(bare, parts)
     weights, cuts = np.array([p["weight"] for p in scheme.part]), np.array(list(scheme.grades.values()))
 
-    def graded(factor: np.ndarray, filled: np.ndarray = points) -> np.ndarray:
+    def graded(factor: np.ndarray | float, filled: np.ndarray = points) -> np.ndarray:
         return (_scores(filled, weights * factor)[:, None] < cuts[:-1]).sum(axis=1)
 
-    even = np.ones(len(parts))
-    grade = graded(even)
+    grade = graded(1.0)
     corners = np.array([graded(np.array(c)) for c in product((1 - change, 1 + change), repeat=len(parts))])
     generator = np.random.default_rng(seeds(rng, 1)[0])
     same, moved = np.zeros(len(table)), np.empty(draws)
@@ -202,8 +201,8 @@ def grade_accounts(
             "best": names[best],
             "worst": names[worst],
             "missing": ["; ".join(p for p, there in zip(parts, row, strict=True) if not there) for row in known],
-            "if_low": names[graded(even, np.where(known, points, 0.0))],
-            "if_high": names[graded(even, np.where(known, points, 100.0))],
+            "if_low": names[graded(1.0, np.where(known, points, 0.0))],
+            "if_high": names[graded(1.0, np.where(known, points, 100.0))],
             value: table[value],
         }
         | {f"points_{p}": points[:, k] for k, p in enumerate(parts)}
