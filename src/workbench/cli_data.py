@@ -188,10 +188,10 @@ def _tried(mapping: Path, raw: Path | None, root: Path) -> tuple[list[str], int,
     from workbench.warehouse.ingest.run import tried
 
     with tried(mapping, raw=raw, root=root) as made:
-        account, known = made.full_account(), [b for _, b in spans(made).values()]
-        billed = made.query("SELECT last_day(max(month)) AS day FROM bill")["day"]
-        known += billed.dropna().dt.date.tolist()  # what is billed in a month is known of all of it
-        last = max(known, default=None)
+        account, known = made.full_account(), {fact: last for fact, (_, last) in spans(made).items()}
+        issued = "SELECT last_day(max(month)) AS day FROM bill WHERE issued_on <= CAST(? AS DATE)"
+        billed = made.query(issued, [known.get("bill")])["day"].dropna().dt.date
+        last = max([*known.values(), *billed], default=None)  # what is billed in a month is known of all of it
         day = str(made.as_of)
         head = say("{source}: tried as of {day}; nothing of it is kept", source=mapping.stem, day=day)
         lines: list[str] = [head, *account.lines(spoken())[1:]]

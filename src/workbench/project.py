@@ -41,8 +41,9 @@ def project_root() -> Path:
     home = os.environ.get("WORKBENCH_HOME")
     if home:
         if not (Path(home) / "data" / "mappings").is_dir():
-            why = WorkbenchError("{name} is '{home}', which has no data/mappings. Set it to the project.")
-            raise why.of("WORKBENCH_HOME", home)
+            raise WorkbenchError("{name} is '{home}', which has no data/mappings. Set it to the project.").of(
+                "WORKBENCH_HOME", home
+            )
         return Path(home).resolve()
     here = Path.cwd().resolve()
     for folder in (here, *here.parents):

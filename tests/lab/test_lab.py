@@ -98,7 +98,7 @@ def test_in_a_checkout_a_new_study_has_a_module_and_a_test_that_run(tmp_path, op
     assert re.search(rf"{share} \([^)]*; 95% interval\) of customers joined less than 12 months ago", english)
 
 
-@pytest.mark.parametrize("name", ["", "../x", "a b", "Late", "class", "1st", "x" * 61, "<b>"])
+@pytest.mark.parametrize("name", ["", "../x", "a b", "Late", "class", "1st", "x" * 61, "<b>", "ｎｅｗ", "ﬁt"])
 def test_a_name_that_is_no_module_is_refused(name, root):
     """A study's notebook, module and report share one name, so it must be able to be all three."""
     with pytest.raises(WorkbenchError, match="cannot be the name of a study"):

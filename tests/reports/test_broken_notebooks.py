@@ -116,6 +116,18 @@ def test_one_that_is_asked_for_is_refused_alone(root):
     assert find_studies(root)["broken"].broken and not find_studies(root)["good"].broken
 
 
+@pytest.mark.parametrize("timeout", ["nan", "inf", "1e300"])
+def test_no_time_is_refused_before_anything_runs(timeout, tmp_path, monkeypatch, capsys):
+    """It made every report fail with an error of Python, after the kernels had started."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "data/mappings").mkdir(parents=True)
+    (tmp_path / "notebooks/good.ipynb").write_text(text(GOOD), "utf-8")
+    monkeypatch.setenv("WORKBENCH_HOME", str(tmp_path))
+    code, out, err = ended(capsys, "run", "--timeout", timeout)
+    said = f"workbench: timeout is a number of seconds from 1 to 1,000,000, not {float(timeout)!r}.\n"
+    assert (code, out, err) == (2, "", said) and not (tmp_path / "reports/site").exists()
+
+
 def test_all_are_run_but_it(tmp_path, monkeypatch, capsys):
     """The good one has its report, the broken one is refused with its reason."""
     (tmp_path / "notebooks").mkdir()

@@ -161,6 +161,11 @@ def test_a_limit_is_a_number_of_rows(limit, root):
     assert asked == f"limit is a number of rows from 0 on, or None for all, not {limit!r}."
 
 
+def test_a_limit_above_what_a_machine_counts_is_none(root):
+    rows = wb.sql("SELECT customer_id FROM customer", source="shop", root=root, limit=10**20)
+    assert len(rows) == len(open_warehouse("shop", root=root).table("customer"))
+
+
 @pytest.mark.parametrize("seconds", [0, -1, None, "60", float("nan"), float("inf"), [1]])
 def test_seconds_are_above_0(seconds, root):
     asked = said(lambda: wb.sql("SELECT 1", source="shop", root=root, seconds=seconds))

@@ -812,3 +812,64 @@ def test_a_window_that_moves_on_replaces_the_months_it_tells_again(root):
         for i in range(1, 6)
         for m in (4, 5, 6)
     ]
+
+
+MONTHLY = """
+as_of = 2026-07-01
+[[file]]
+path = "customer.csv"
+table = "customer"
+[file.columns]
+customer_id = "c"
+kind = { constant = "person" }
+province = { constant = "北京" }
+joined_on = { constant = "2025-01-01" }
+[[file]]
+path = "line.csv"
+table = "subscription"
+[file.columns]
+subscription_id = "c"
+customer_id = "c"
+service = { constant = "mobile" }
+activated_on = { constant = "2025-01-01" }
+[[file]]
+path = "use.csv"
+table = "usage_month"
+[file.columns]
+subscription_id = "c"
+customer_id = "c"
+month = "m"
+data_mb = { constant = 1 }
+[[file]]
+path = "bill.csv"
+table = "bill"
+[file.columns]
+bill_id = "b"
+customer_id = "c"
+month = "m"
+issued_on = "on"
+due_on = "on"
+recurring = { constant = 9 }
+usage_charge = { constant = 0 }
+discount = { constant = 0 }
+amount = { constant = 9 }
+"""
+
+
+@pytest.mark.parametrize(("use", "bill"), [("2031-02-01", "2026-05-01"), ("2026-05-01", "2031-02-01")])
+def test_a_stray_month_of_the_future_is_not_what_the_data_reach(use, bill, root):
+    """By hand: 60 months of use to May 2026 and 60 bills to May, one row of either of 2031: the data reach 31 May."""
+    ids = [f"c{k}" for k in range(61)]
+    months = [f"2026-0{1 + k % 5}-01" for k in range(60)]
+    bills = [(f"b{k}", f"c{k}", month, f"{month[:8]}03") for k, month in enumerate([*months, bill])]
+    (root / "data/raw/t").mkdir(parents=True)
+    for name, head, rows in (
+        ("customer", "c", ids),
+        ("line", "c", ids),
+        ("use", "c,m", [f"c{k},{month}" for k, month in enumerate([*months, use])]),
+        ("bill", "b,c,m,on", map(",".join, bills)),
+    ):
+        (root / f"data/raw/t/{name}.csv").write_text("\n".join([head, *rows]) + "\n", "utf-8")
+    (root / "data/mappings/t.toml").write_text(MONTHLY, "utf-8")
+    lines, status, last = cli_data._tried(root / "data/mappings/t.toml", None, root)
+    assert (status, last) == (0, dt.date(2026, 5, 31)), lines

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import keyword
+import unicodedata
 from pathlib import Path
 
 from workbench.catalogue import prose
@@ -34,7 +35,8 @@ def new_study(name: str, root: Path, language: str = "") -> tuple[Path, ...]:
         If the name is not fit to be one, there is such a study already, or there is no catalogue of the language.
     """
     name = name.strip()
-    if not name.isidentifier() or keyword.iskeyword(name) or name != name.lower() or len(name) > _LONGEST:
+    plain = unicodedata.normalize("NFKC", name).lower()  # as Python itself reads a name of full width
+    if not name.isidentifier() or keyword.iskeyword(name) or name != plain or len(name) > _LONGEST:
         raise WorkbenchError(
             "'{name}' cannot be the name of a study. Take one word of small letters, digits and _, at most {most}, "
             "such as late_payers: its notebook, module and report are called so."

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 TIMEOUT = 1800.0
 _GRACE = 90.0
+LONGEST = 1_000_000  # seconds that may be allowed: what a system waits for at once is bounded
 
 
 @dataclass(frozen=True)
@@ -147,7 +148,7 @@ def run_slots(
     jobs : int, optional
         Worker processes; one per processor if None.
     timeout : float
-        Seconds for a whole notebook.
+        Seconds for a whole notebook, at most LONGEST.
     force : bool
         Run also what is published with the same inputs and code, or failed with them for a cause that stays.
     only_failed : bool
@@ -170,6 +171,8 @@ def run_slots(
     broken : mapping, optional
         Studies that can't be read, and why: they are named beside the others as refused.
     """
+    if not 1 <= timeout <= LONGEST:  # not a number is neither
+        raise WorkbenchError("timeout is a number of seconds from 1 to {most}, not {given}.").of(LONGEST, repr(timeout))
     began, slots = time.monotonic(), list(slots)
     index = root / "reports" / "site" / "index.html"
     with Ledger(root) as ledger:
