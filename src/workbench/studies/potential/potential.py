@@ -14,7 +14,7 @@ from workbench.errors import CannotAnswer, WorkbenchError, require_columns
 from workbench.messages import Message, Number, Share, Span, Term, as_message, join, say
 from workbench.methods.resampling import Rng, canonical_order, interval, require_resamples, seeds
 from workbench.result import COUNT, Quantity, Result, Table, Tile
-from workbench.studies.potential.propensity import NOT_ANSWERABLE, design, peer_groups, take_up
+from workbench.studies.potential.propensity import NOT_ANSWERABLE, TakeUp, design, peer_groups, take_up
 
 FEWEST_MONTHS = 4
 """A customer with fewer months on record is too new to be valued."""
@@ -229,7 +229,7 @@ def potential_value(
     past, customers = (t.assign(**{c: category(t[c], c) for c in peers}) for t in (past, customers))
     (before, group), labels = peer_groups([past, customers], peers)
     own = group[:, 0]
-    fits = [take_up(name, *_open(past, customers, name, peers), x, (before, group), rng) for name in names]
+    fits = [take_up(name, *_open(past, customers, name, peers), x, (before, group), level, rng) for name in names]
     offered = np.column_stack([f.now for f in fits])
     gain, gain_se = _gains(customers, services, names, peers, offered > 0)
     current, error = _current(customers, months)
@@ -263,20 +263,22 @@ def potential_value(
     low, high = interval(point, sums, level=level) if resamples else np.full((2, len(point)), np.nan)
     # Noise of the months raises a gap that is cut off at 0; drawn anew it does so once more: the ends are turned over.
     low[-2], high[-2] = np.maximum(2 * point[-2] - np.array([high[-2], low[-2]]), 0)
-    table = pd.DataFrame([f.facts for f in fits])
-    table = table.assign(
-        why=pd.Series([f.facts["why"] for f in fits], dtype=object),  # as text they would lose their Chinese
-        expected=np.where(few, np.nan, chance.sum(axis=0)),
-        value=np.where(few, np.nan, point[:-2]),
-        low=low[:-2],
-        high=high[:-2],
-    )
-    if "name" in services:
-        table.insert(1, "name", table["service"].map(services.drop_duplicates("service").set_index("service")["name"]))
+    per = [*np.where(few, np.nan, [chance.sum(axis=0), point[:-2]]), low[:-2], high[:-2]]
+    table = _by_service(fits, services, per)
     total, closed = ((float(point[k]), float(low[k]), float(high[k])) for k in (-2, -1))
     aside = {f"fewer than {FEWEST_MONTHS} months on record": given - len(found), BELOW: int((current < 0).sum())}
     found, chance, gain = found.iloc[by_id].reset_index(drop=True), chance[by_id], gain[by_id]
     return Potential(found, table, closed, total, chance, gain, draws, aside, window, level, currency)
+
+
+def _by_service(fits: list[TakeUp], services: pd.DataFrame, sums: list[np.ndarray]) -> pd.DataFrame:
+    """A row a service: its propensity, and the take-ups and money expected of all, with the money's ends."""
+    table = pd.DataFrame([f.facts for f in fits])
+    table["why"] = pd.Series([f.facts["why"] for f in fits], dtype=object)  # as text they would lose their Chinese
+    table[["expected", "value", "low", "high"]] = np.column_stack(sums)
+    if "name" in services:
+        table.insert(1, "name", table["service"].map(services.drop_duplicates("service").set_index("service")["name"]))
+    return table
 
 
 def _refuse_impossible(closing: float | None, window: object, resamples: int) -> None:

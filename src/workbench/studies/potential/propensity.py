@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pandas as pd
 from scipy.special import expit, logit, xlogy
+from scipy.stats import norm
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 
@@ -68,7 +69,7 @@ def design(past: pd.DataFrame, now: pd.DataFrame, features: Sequence[str]) -> tu
     return x[: len(past)], x[len(past) :]
 
 
-def take_up(service, took, open_past, open_now, x, groups, rng: Rng) -> TakeUp:
+def take_up(service, took, open_past, open_now, x, groups, level: float, rng: Rng) -> TakeUp:
     """Fit by the rate of peers, logistic regression or boosted trees, whichever foresees unseen customers best.
 
     took, open_past, open_now : bool arrays, whether a customer of the past took it up, did not hold it, does not today;
@@ -106,7 +107,8 @@ def take_up(service, took, open_past, open_now, x, groups, rng: Rng) -> TakeUp:
         draw = _few_drawn(draw, y)
     if y.sum() < FEWEST_TAKERS and len(y) and open_now.any():
         chosen, why = NOT_ANSWERABLE, _too_few(service, int(y.sum()))
-    low, high = line - 1.96 * error, line + 1.96 * error
+    half = norm.isf((1 - level) / 2) * error
+    low, high = line - half, line + half
     facts = {
         "service": service,
         "asked": len(y),
