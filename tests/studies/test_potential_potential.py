@@ -153,6 +153,17 @@ def test_row_order_does_not_matter(valued):
     pd.testing.assert_frame_equal(found.services, again.services)
 
 
+def test_the_calibration_keeps_to_the_level():
+    """At 80% its ends lie 1.2816 / 1.9600 as far apart as at 95%."""
+    now, past, *_ = world(1)
+    wide, narrow = (potential_value(now, past, SERVICES, **ASKED, resamples=0, level=x).services for x in (0.95, 0.8))
+    for name in ("slope", "intercept"):
+        widths = [(table[f"{name}_high"] - table[f"{name}_low"]).dropna() for table in (wide, narrow)]
+        assert len(widths[0]) and (widths[1] / widths[0]).tolist() == pytest.approx(
+            [1.281552 / 1.959964] * len(widths[0])
+        )
+
+
 def test_ids_do_not_matter(valued):
     """Other ids in another order, as text, give the same numbers to the digit; so do margins as Decimal."""
     found, _ = valued
