@@ -9,7 +9,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 PACKAGE = SOURCE / "workbench"
-LARGEST_FILE, LARGEST_PACKAGE = 500, 76_764
+LONGEST_BODY, LARGEST_FILE, LARGEST_PACKAGE = 60, 500, 76_764
 
 
 def room(module):
@@ -118,6 +118,15 @@ def test_files_and_the_package_keep_to_their_size():
     assert max(sizes.values()) <= LARGEST_FILE, max(sizes, key=sizes.get)
     over = sum(lines().values()) - LARGEST_PACKAGE
     assert over <= 0, f"delete or merge {over} lines, or raise LARGEST_PACKAGE by them and say why in the commit"
+
+
+def test_a_function_is_read_on_one_screen():
+    """Its body, without what its docstring says."""
+    for file, tree in parsed().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef):
+                body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
+                assert body[-1].end_lineno - body[0].lineno < LONGEST_BODY, f"{file.name}: {node.name}"
 
 
 def test_a_class_has_its_name_for_itself():
