@@ -92,6 +92,16 @@ def test_a_longer_horizon_and_silence_not_on_record(warehouse):
     assert "90 days of silence" in found.left_out[0] and not found.table["left"].any()
 
 
+def test_how_long_silence_is_a_departure_is_the_users_to_say(warehouse):
+    """With 120 days those silent left a month later."""
+    found = churn_panel(warehouse, ["2026-04-01", "2026-05-01"], tables=["life"], silent_days=120).table
+    silent = found[found["cause"] == "silent"]
+    assert {(who, f"{month:%m}") for who, month in zip(silent["customer_id"], silent["month"], strict=True)} == {
+        ("silent", "05"),
+        ("back", "05"),
+    }
+
+
 def test_what_is_refused(warehouse):
     with pytest.raises(CannotAnswer, match=r"from 2026-06-01 ends after 2026-07-01.*month of 2026-04-01"):
         churn_panel(warehouse, ["2026-06-01"], 3, tables=["life"])
