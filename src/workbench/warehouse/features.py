@@ -15,7 +15,7 @@ import pandas as pd
 
 from workbench.catalogue import prose
 from workbench.columns import MOST_ASIDE
-from workbench.errors import CannotAnswer, WorkbenchError, one_or_many, require_known, require_name, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, one_or_many, require_known, require_name
 from workbench.messages import Term, say
 from workbench.warehouse import sqlfiles
 
@@ -130,8 +130,7 @@ def feature_file(name: str) -> str:
     WorkbenchError
         If there is none; the nearest is suggested.
     """
-    if name not in SUBJECTS + PARTIALS:
-        raise unknown("feature file", name, SUBJECTS + PARTIALS)
+    require_known("feature file", name, SUBJECTS + PARTIALS)
     return sqlfiles.text(name)
 
 
