@@ -14,12 +14,12 @@ PINNED = "WORKBENCH_PINNED"
 """The environment variable that names the folders of the versions that a run reads, whatever is ingested meanwhile."""
 
 
-def folder_of(root: Path | str | None) -> Path:
+def folder_of(root: Path | str | None, name: str = "root") -> Path:
     """Give the folder of the project: the one that is named, else the one that is found."""
     if root is None:
         return project_root()
-    if not (as_path(root, "root") / "data" / "mappings").is_dir():
-        raise WorkbenchError("{name} is '{home}', which has no data/mappings. Set it to the project.").of("root", root)
+    if not (as_path(root, name) / "data" / "mappings").is_dir():
+        raise WorkbenchError("{name} is '{home}', which has no data/mappings. Set it to the project.").of(name, root)
     return Path(root)
 
 
@@ -40,11 +40,7 @@ def project_root() -> Path:
     """
     home = os.environ.get("WORKBENCH_HOME")
     if home:
-        if not (Path(home) / "data" / "mappings").is_dir():
-            raise WorkbenchError("{name} is '{home}', which has no data/mappings. Set it to the project.").of(
-                "WORKBENCH_HOME", home
-            )
-        return Path(home).resolve()
+        return folder_of(home, "WORKBENCH_HOME").resolve()
     here = Path.cwd().resolve()
     for folder in (here, *here.parents):
         if (folder / "data" / "mappings").is_dir():

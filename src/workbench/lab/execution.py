@@ -14,7 +14,7 @@ from jupyter_scheduler.models import CreateJob, CreateJobDefinition, JobFeature,
 from jupyter_scheduler.orm import Job
 from jupyter_scheduler.scheduler import Scheduler
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known
 from workbench.reports.runs.parameters import read_source, resolve
 from workbench.reports.runs.render import SlotReport, run
 from workbench.reports.runs.slots import Study, find_studies
@@ -135,8 +135,7 @@ def study_of(notebook: Path, root: Path) -> Study:
         If there is no study of that name, or its cells are not those of the notebook.
     """
     studies: dict[str, Any] = find_studies(root)
-    if notebook.stem not in studies:
-        raise unknown("study", notebook.stem, studies, "notebooks")
+    require_known("study", notebook.stem, studies, "notebooks")
     study = studies[notebook.stem]
     if read_source(notebook.read_bytes()) != study.cells:
         raise WorkbenchError(

@@ -16,7 +16,7 @@ from jupyter_server.utils import url_path_join
 from tornado.web import authenticated
 
 from workbench.catalogue import entry, label, prose
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known
 from workbench.lab.execution import FILES
 from workbench.lab.start import EXTENSIONS
 from workbench.lab.template import new_study
@@ -119,8 +119,7 @@ class RunsHandler(_Handler):
         name, given = str(asked.get("study", "")), asked.get("parameters") or {}
         studies = find_studies(self.root)
         try:
-            if name not in studies:
-                raise unknown("study", name, studies)
+            require_known("study", name, studies)
             if errors := refusals(studies[name], given, self.root):
                 return self.refuse(errors)
             (slot,) = find_slots([name], given, self.root)

@@ -16,7 +16,7 @@ import pandas as pd
 from workbench.catalogue import prose
 from workbench.columns import MOST_ASIDE
 from workbench.days import month_after
-from workbench.errors import CannotAnswer, WorkbenchError, one_or_many, require_known, require_name, unknown
+from workbench.errors import CannotAnswer, WorkbenchError, one_or_many, require_known, require_name
 from workbench.messages import Term, say
 from workbench.warehouse import sqlfiles
 
@@ -131,8 +131,7 @@ def feature_file(name: str) -> str:
     WorkbenchError
         If there is none; the nearest is suggested.
     """
-    if name not in SUBJECTS + PARTIALS:
-        raise unknown("feature file", name, SUBJECTS + PARTIALS)
+    require_known("feature file", name, SUBJECTS + PARTIALS)
     return sqlfiles.text(name)
 
 

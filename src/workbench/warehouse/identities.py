@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known
 from workbench.warehouse.connect import Warehouse
 
 
@@ -44,8 +44,7 @@ def chosen(warehouse: Warehouse, names: Iterable[str]) -> pd.DataFrame:
     """
     known = pd.concat([cases(warehouse), cases(warehouse, united=True)])
     for name in names:
-        if name not in set(known["case_id"]):
-            raise unknown("case_id", name, known["case_id"].unique(), warehouse.source)
+        require_known("case_id", name, known["case_id"].unique(), warehouse.source)
     found = known[known["case_id"].isin(set(names))]
     if found["customer_id"].isna().any():
         raise WorkbenchError(

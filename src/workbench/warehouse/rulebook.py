@@ -15,7 +15,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known
 from workbench.messages import Listed, Term
 from workbench.warehouse import schema
 
@@ -164,8 +164,7 @@ def rulebook(raw: Any, where: str) -> Rulebook:
         )
     given = dict(_flat(raw))
     for name, severity in given.items():
-        if name not in known():
-            raise unknown("rule", name, known(), where)
+        require_known("rule", name, known(), where)
         if severity not in (allowed := known()[name]):
             one = " (it compares rows of one table, or whole months: no single row is to blame)"
             why = Term(one) if REFUSE not in allowed and severity == REFUSE else ""

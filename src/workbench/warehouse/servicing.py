@@ -7,7 +7,7 @@ from datetime import date
 
 import pandas as pd
 
-from workbench.errors import CannotAnswer, unknown
+from workbench.errors import CannotAnswer, require_known
 from workbench.warehouse import schema
 from workbench.warehouse.features import Queryable, as_date
 from workbench.warehouse.views import view
@@ -39,8 +39,7 @@ def servicing(
     found = _some(view(warehouse, "customer_service", **asked), as_of)
     overdue = found.pop("overdue")
     for event, limits in (within or {}).items():
-        if event not in _UNITS:
-            raise unknown("kind of case", event, _UNITS, "within")
+        require_known("kind of case", event, _UNITS, "within")
         for limit in sorted(set(map(float, limits))):
             judged = view(warehouse, "customer_promise", event=event, seconds=limit * _UNITS[event], **asked)
             known = judged.set_index("customer_id").reindex(found["customer_id"], fill_value=0)

@@ -13,7 +13,7 @@ from functools import cache
 from importlib import resources
 
 from workbench.catalogue import prose
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known
 from workbench.messages import word
 
 FOLDERS = ("features", "features/partial", "views", "views/partial", "views/long")
@@ -129,8 +129,7 @@ def _folders() -> dict[str, str]:
 
 @cache
 def _parts(name: str) -> tuple[list[str], str]:
-    if name not in _folders():
-        raise unknown("SQL file", name, _folders())
+    require_known("SQL file", name, _folders())
     file = resources.files("workbench.warehouse") / _folders()[name] / f"{name}.sql"
     lines = file.read_text(encoding="utf-8").splitlines()
     start = next(i for i, line in enumerate(lines) if not line.startswith("--"))

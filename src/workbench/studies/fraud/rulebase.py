@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known, unknown
 from workbench.messages import Listed, Named, say
 from workbench.result import Table
 from workbench.rules import Condition, condition, judge, made, prove, read_rules
@@ -173,8 +173,7 @@ def rule_base(path: str | Path | None = None, columns: Iterable[str] | None = No
     shipped, _ = read_rules(None, __package__, SHIPPED, _read)
     own, without = read_rules(path, __package__, SHIPPED, _read) if path else ((), ())
     for name in without:
-        if name not in [rule.id for rule in shipped]:
-            raise unknown("rule", name, [rule.id for rule in shipped], SHIPPED)
+        require_known("rule", name, [rule.id for rule in shipped], SHIPPED)
     base = RuleBase((*(rule for rule in shipped if rule.id not in without), *own))
     if columns is not None:
         known = [str(column) for column in columns]

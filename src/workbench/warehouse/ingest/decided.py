@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known, unknown
 from workbench.locks import replace
 from workbench.messages import say
 from workbench.personal import for_me_alone
@@ -48,8 +48,7 @@ class Decided:
             If nothing was decided of one.
         """
         for case in cases:
-            if case not in set(self.rows["case_id"]):
-                raise unknown("case_id", case, self.rows["case_id"].unique(), say("what was decided"))
+            require_known("case_id", case, self.rows["case_id"].unique(), say("what was decided"))
         return self.rows[self.rows["case_id"].isin(set(cases))]
 
 

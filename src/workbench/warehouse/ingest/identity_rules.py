@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known, unknown
 from workbench.warehouse import schema
 from workbench.warehouse.keys import check_keys, flag_of, text_of, texts_of
 
@@ -56,8 +56,7 @@ def identity_rules(raw: list[dict], filled: Iterable[str], where: str) -> tuple[
 def _rule(raw: dict, filled: set[str], where: str) -> IdentityRule:
     check_keys(raw, KEYS, where)
     name, action = text_of(raw, "name", where), text_of(raw, "action", where, REVIEW)
-    if action not in ACTIONS:
-        raise unknown("action", action, ACTIONS, where)
+    require_known("action", action, ACTIONS, where)
     most = raw.get("most", MOST if action in (MERGE, REVIEW) else MOST_IN_PARENT)
     if not isinstance(most, int) or isinstance(most, bool) or not 2 <= most <= LISTED:
         raise WorkbenchError("{where}: most is a whole number from 2 to {n}.").of(where, LISTED)

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known, unknown
 from workbench.warehouse import schema
 from workbench.warehouse.ingest.blocks import PREPARED, FileBlock, Input, Mapping, Origin, Step
 from workbench.warehouse.ingest.codes import put_codes
@@ -241,8 +241,7 @@ def _input(name: str, raw: Any, most: dict, step: schema.TableSchema, where: str
 def _rows_kept(raw: dict, table: schema.TableSchema, where: str) -> dict[str, Any]:
     """Which of several rows with one key stays."""
     keep, order = text_of(raw, "keep", where, "first"), text_of(raw, "order", where, None)
-    if keep not in ("first", "last"):
-        raise unknown("keep", keep, ("first", "last"), where)
+    require_known("keep", keep, ("first", "last"), where)
     if keep == "last" and not table.key:
         raise WorkbenchError("the rows of {table} have no key, so none replaces another. Remove keep.").of(
             table.name, at=where

@@ -6,7 +6,7 @@ import re
 from pathlib import PurePosixPath
 from typing import Any
 
-from workbench.errors import WorkbenchError, unknown
+from workbench.errors import WorkbenchError, require_known
 from workbench.messages import as_message, say
 from workbench.warehouse.credentials import REFERENCE, require_references
 from workbench.warehouse.keys import text_of, texts_of
@@ -129,8 +129,7 @@ def format_of(path: str) -> str:
 
 def _dialect(raw: dict, where: str) -> dict[str, Any]:
     encoding = text_of(raw, "encoding", where, "utf-8").lower()
-    if encoding not in ENCODINGS:
-        raise unknown("encoding", encoding, ENCODINGS, where)
+    require_known("encoding", encoding, ENCODINGS, where)
     delimiter, quote = text_of(raw, "delimiter", where, ","), text_of(raw, "quote", where, '"')
     escape = text_of(raw, "escape", where, "")
     forbidden = ("\n", "\r", "\0")
