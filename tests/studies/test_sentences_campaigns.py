@@ -201,7 +201,7 @@ def test_ledger_and_monitor_claim_what_they_show(drift, low, high):
     )
     days = days.assign(low=low, high=high)
     decision = _decisions(days, 0.0)[0]
-    said = clean(Monitoring(days, decision, None, 0, 120, "y", 0.95).headline())
+    said = clean(Monitoring(days, decision, None, 0, "y", 0.95).headline())
     assert said.startswith("Go on") != beside_0(said)
 
 
