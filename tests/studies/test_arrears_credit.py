@@ -308,7 +308,7 @@ def test_where_nothing_was_expected_no_sentence_has_a_nan():
     assert "on 2025-10-01" in found.caption() and "on 2025-10-01" in found.tiles()[0].label
     assert found.headline().startswith(said) and "nan" not in found.headline().said("zh")
     assert [one.name for one in found.quantities()] == ["expected_loss"]
-    with pytest.raises(WorkbenchError, match="level is 95"):
+    with pytest.raises(WorkbenchError, match="level=95 is no coverage"):
         expected_loss(accounts, **names, as_of="2025-10-15", level=95)
 
 

@@ -163,10 +163,12 @@ class LifetimeValue(Result):
         """Value of all, of one, and expected months."""
         row = self.table.iloc[0]
         each = row[["value", "low", "high"]].to_numpy(dtype=float)
-        for name, part in (("lifetime_value", each), ("lifetime_value_per_contract", each / row["contracts"])):
-            yield Quantity(f"{name}[months={self.horizon}]", float(part[0]), self.currency, *part[1:])
         stay = row[["months", "months_low", "months_high"]].to_numpy(dtype=float)
-        yield Quantity(f"months_to_come[months={self.horizon}]", float(stay[0]), "months", *stay[1:])
+        of_all, of_one = ("lifetime_value", each), ("lifetime_value_per_contract", each / row["contracts"])
+        for name, part in (of_all, of_one, ("months_to_come", stay)):
+            low, high = (float(end) if np.isfinite(end) else None for end in part[1:])
+            unit = "months" if part is stay else self.currency
+            yield Quantity(f"{name}[months={self.horizon}]", float(part[0]), unit, low, high)
 
     def plot(self, ax: Axes | None = None) -> Axes:
         """Draw the value of a contract by tenure, with its interval."""
