@@ -9,7 +9,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 PACKAGE = SOURCE / "workbench"
-LONGEST_BODY, LARGEST_FILE, LARGEST_PACKAGE = 60, 500, 76_794
+LONGEST_BODY, LARGEST_FILE, LARGEST_PACKAGE = 60, 500, 76_798
 
 
 def room(module):
@@ -127,6 +127,17 @@ def test_a_function_is_read_on_one_screen():
             if isinstance(node, ast.FunctionDef):
                 body = node.body[1:] if ast.get_docstring(node) and len(node.body) > 1 else node.body
                 assert body[-1].end_lineno - body[0].lineno < LONGEST_BODY, f"{file.name}: {node.name}"
+
+
+def test_no_section_of_a_docstring_is_empty():
+    """A heading with nothing below it says that something was cut off."""
+    for file, tree in parsed().items():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Module):
+                said = ast.get_docstring(node) or ""
+                assert not re.search(r"\n-{3,}\s*(\Z|\n\n|\n\w+\n-{3,})", said), (
+                    f"{file.name}: {getattr(node, 'name', '')}"
+                )
 
 
 def test_a_class_has_its_name_for_itself():

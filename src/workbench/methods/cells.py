@@ -28,6 +28,8 @@ def distinct(names: Iterable[object], what: str) -> None:
 
     Raises
     ------
+    WorkbenchError
+        If one does.
     """
     names = list(names)
     twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
@@ -101,6 +103,8 @@ def refuse_mixed_waves(survey: pd.DataFrame, by: Sequence[str]) -> None:
 
     Raises
     ------
+    WorkbenchError
+        If there are such.
     """
     require_columns(survey, by, "survey", hint="by= names the columns that make the cells.")
     distinct(by, "by=")
