@@ -53,7 +53,7 @@ def test_a_notebook_that_is_none_is_named_once(root):
         find_slots(["a"], {}, root)
     (root / "notebooks" / "a.ipynb").unlink()
     (root / "notebooks" / "a.ipynb").mkdir()
-    with pytest.raises(WorkbenchError, match=r"^notebook 'a\.ipynb': \[Errno"):
+    with pytest.raises(WorkbenchError, match=r"^notebook 'a\.ipynb': Is a directory$"):
         find_slots(["a"], {}, root)
 
 

@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import workbench
-from workbench.errors import WorkbenchError, by_system, require_known
-from workbench.messages import Name, Term, join, say
+from workbench.errors import WorkbenchError, require_known
+from workbench.messages import Name, Term, as_message, join, say
 from workbench.reports.page.languages import SPOKEN
 from workbench.reports.page.languages import languages as spoken_languages
 from workbench.reports.runs.parameters import Needs, Parameter, Value, declared, declared_needs, read_source, resolve
@@ -104,7 +104,7 @@ class Study:
         try:
             yield
         except (OSError, WorkbenchError) as error:
-            said = error if isinstance(error, WorkbenchError) else by_system(error)
+            said = error if isinstance(error, WorkbenchError) else as_message(error.strerror or str(error))
             raise WorkbenchError("notebook '{name}': {error}").of(self.path.name, said) from error
 
     def default(self, name: str) -> Value | None:
