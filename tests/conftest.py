@@ -3,6 +3,7 @@
 import gc
 import os
 import shutil
+import signal
 import sys
 import time
 from pathlib import Path
@@ -20,6 +21,9 @@ if os.environ.get("CI"):
 ROOT = Path(__file__).resolve().parents[1]
 
 os.environ["WORKBENCH_LANG"] = "en"  # what is said is compared in English, whatever the machine speaks
+
+# A shell that runs `make test &` has Ctrl-C ignored, also in what the tests start and stop by it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What a test writes need not outlive the machine, and each ingest would wait for the disk 60 times.
 os.fsync = lambda handle: None
