@@ -143,6 +143,17 @@ def test_bills_of_few_customers_are_no_effect(table):
     assert "an arm has 1 customers" in collection(first.assign(customer_id="a")).headline()
 
 
+def test_departures_of_few_customers_are_no_effect(table):
+    """Where the next 90 days are known of two held-out customers alone, what acting cost in customers is not told."""
+    first = table[table["stage"] == 1].copy()
+    out = first["arm"] == "held_out"
+    first["customer_id"] = np.where(out, first["bill_id"] % 40, 100 + first["bill_id"])
+    first["left_90"] = np.where(first["bill_id"] % 3 == 0, 1.0, 0.0)
+    assert collection(first).table["more_lost"].notna().all()
+    few = collection(first.assign(left_90=first["left_90"].mask(out & (first["customer_id"] > 1))))
+    assert few.table["more_lost"].isna().all() and few.table["more_paid"].notna().all()
+
+
 def test_the_next_stage_goes_by_expected_net(table, found):
     """12 points of 400 yuan less 2 of cost and 2 points of a customer's worth; small debts are left alone."""
     bills = pd.DataFrame(

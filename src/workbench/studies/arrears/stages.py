@@ -408,7 +408,7 @@ def _effects(part: pd.DataFrame, level: float) -> tuple[dict[str, object], Messa
     seen = lot["left_90"].notna().to_numpy()
     left = lot["left_90"].astype(float).to_numpy()
     known = left[seen], treated[seen], who[seen]
-    if seen.any() and min(_expected(*known[:2]), _customers(*known[:0:-1])) >= EVENTS / 2:
+    if seen.any() and min(_expected(*known[:2]), _customers(known[2], known[1])) >= EVENTS / 2:
         *ends, _ = clusters.difference(*known, level)
         row |= dict(zip(("more_lost", "more_lost_low", "more_lost_high"), ends, strict=True))
     return row, None
