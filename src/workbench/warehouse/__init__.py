@@ -1,8 +1,6 @@
 """From raw extracts to canonical tables that notebooks read, and to what is known of each customer on a day."""
 
-from workbench.warehouse.account import Account
 from workbench.warehouse.aftermath import (
-    CampaignWindows,
     campaign_series,
     campaign_windows,
     closed_campaigns,
@@ -11,13 +9,13 @@ from workbench.warehouse.aftermath import (
     province_panel,
 )
 from workbench.warehouse.arrears import account_months, bill_history, collection_stages, credit_histories
-from workbench.warehouse.campaigns import CampaignArms, campaign_arms
+from workbench.warehouse.campaigns import campaign_arms
 from workbench.warehouse.cases import fraud_cases
-from workbench.warehouse.churn import ChurnPanel, churn_panel
+from workbench.warehouse.churn import churn_panel
 from workbench.warehouse.connect import Warehouse
 from workbench.warehouse.contracts import contract_margins
 from workbench.warehouse.features import customer_features, feature_dictionary, require_use
-from workbench.warehouse.holdings import Holdings, service_holdings
+from workbench.warehouse.holdings import service_holdings
 from workbench.warehouse.leaving import complaint_outcomes, customer_base, customer_lives
 from workbench.warehouse.opened import open_warehouse
 from workbench.warehouse.outcomes import survey_outcomes
@@ -36,11 +34,6 @@ from workbench.warehouse.servicing import business_accounts, monthly_values, ser
 from workbench.warehouse.usage import service_use, usage_profile
 
 __all__ = [
-    "Account",
-    "CampaignArms",
-    "CampaignWindows",
-    "ChurnPanel",
-    "Holdings",
     "Warehouse",
     "account_months",
     "addressed",

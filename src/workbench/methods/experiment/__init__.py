@@ -4,17 +4,8 @@ members.py: what a table of members must be. checks.py: were the arms alike befo
 campaign changed on average. learners.py: for whom, by models that did not see the member. words.py: numbers in words.
 """
 
-from workbench.methods.experiment.checks import CampaignChecks, check_campaign, sample_ratio
-from workbench.methods.experiment.effect import AverageEffect, Interval, average_effect
+from workbench.methods.experiment.checks import check_campaign, sample_ratio
+from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.learners import Trees, predict_uplift
 
-__all__ = [
-    "AverageEffect",
-    "CampaignChecks",
-    "Interval",
-    "Trees",
-    "average_effect",
-    "check_campaign",
-    "predict_uplift",
-    "sample_ratio",
-]
+__all__ = ["Interval", "Trees", "average_effect", "check_campaign", "predict_uplift", "sample_ratio"]

@@ -2,7 +2,6 @@
 
 from workbench.methods.plspm.advice import decision
 from workbench.methods.plspm.assess import (
-    ModelQuality,
     cross_loadings,
     formative_table,
     fornell_larcker,
@@ -13,29 +12,18 @@ from workbench.methods.plspm.assess import (
     structural_table,
 )
 from workbench.methods.plspm.bootstrap import PlsBootstrap, bootstrap_pls
-from workbench.methods.plspm.consistent import ConsistentPls, consistent_pls
-from workbench.methods.plspm.effects import Mediation, mediation
+from workbench.methods.plspm.consistent import consistent_pls
+from workbench.methods.plspm.effects import mediation
 from workbench.methods.plspm.fit import fit_pls
 from workbench.methods.plspm.fitted import PlsFit
-from workbench.methods.plspm.groups import (
-    GroupDifferences,
-    MeasurementInvariance,
-    compare_groups,
-    measurement_invariance,
-)
+from workbench.methods.plspm.groups import compare_groups, measurement_invariance
 from workbench.methods.plspm.model import Construct, HigherOrder, PathModel
-from workbench.methods.plspm.moderation import Moderation, moderation
+from workbench.methods.plspm.moderation import moderation
 from workbench.methods.plspm.predict import PlsPrediction, predict_pls
 
 __all__ = [
-    "ConsistentPls",
     "Construct",
-    "GroupDifferences",
     "HigherOrder",
-    "MeasurementInvariance",
-    "Mediation",
-    "ModelQuality",
-    "Moderation",
     "PathModel",
     "PlsBootstrap",
     "PlsFit",

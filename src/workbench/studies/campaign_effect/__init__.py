@@ -5,22 +5,15 @@ what missing outcomes leave open. contamination.py: other campaigns at the same 
 and what the campaign broke. lasting.py: who stays a customer, and whether contacts wear off.
 """
 
-from workbench.studies.campaign_effect.arms import ArmEffects, arm_effects
-from workbench.studies.campaign_effect.attrition import AttritionBounds, attrition_bounds
-from workbench.studies.campaign_effect.contamination import Contamination, contamination
-from workbench.studies.campaign_effect.delivery import ComplierEffect, complier_effect
-from workbench.studies.campaign_effect.lasting import Fatigue, Staying, contact_fatigue, staying
-from workbench.studies.campaign_effect.windows import EffectWindows, Guard, effect_windows
+from workbench.studies.campaign_effect.arms import arm_effects
+from workbench.studies.campaign_effect.attrition import attrition_bounds
+from workbench.studies.campaign_effect.contamination import contamination
+from workbench.studies.campaign_effect.delivery import complier_effect
+from workbench.studies.campaign_effect.lasting import contact_fatigue, staying
+from workbench.studies.campaign_effect.windows import Guard, effect_windows
 
 __all__ = [
-    "ArmEffects",
-    "AttritionBounds",
-    "ComplierEffect",
-    "Contamination",
-    "EffectWindows",
-    "Fatigue",
     "Guard",
-    "Staying",
     "arm_effects",
     "attrition_bounds",
     "complier_effect",

@@ -4,17 +4,13 @@ ledger.py: all campaigns side by side, corrected for lucky winners. monitor.py: 
 design.py: holdout, smallest effect that is seen, and cost. assignment.py: the draw of the arms.
 """
 
-from workbench.methods.experiment.assignment import Assignment, assign_arms, hold_out
-from workbench.methods.experiment.design import CampaignPlan, plan_campaign, required_size
+from workbench.methods.experiment.assignment import assign_arms, hold_out
+from workbench.methods.experiment.design import plan_campaign, required_size
 from workbench.methods.experiment.spread import Spread, past_spread
-from workbench.studies.campaign_planning.ledger import CampaignLedger, campaign_effects, campaign_ledger
-from workbench.studies.campaign_planning.monitor import Monitoring, monitor_campaign
+from workbench.studies.campaign_planning.ledger import campaign_effects, campaign_ledger
+from workbench.studies.campaign_planning.monitor import monitor_campaign
 
 __all__ = [
-    "Assignment",
-    "CampaignLedger",
-    "CampaignPlan",
-    "Monitoring",
     "Spread",
     "assign_arms",
     "campaign_effects",

@@ -2,7 +2,7 @@
 
 from workbench.studies.churn.fitting import churn_formula
 from workbench.studies.churn.formula import ChurnFormula
-from workbench.studies.churn.monitor import ChurnMonitor, churn_monitor
-from workbench.studies.churn.profit import ChurnProfit, churn_profit
+from workbench.studies.churn.monitor import churn_monitor
+from workbench.studies.churn.profit import churn_profit
 
-__all__ = ["ChurnFormula", "ChurnMonitor", "ChurnProfit", "churn_formula", "churn_monitor", "churn_profit"]
+__all__ = ["ChurnFormula", "churn_formula", "churn_monitor", "churn_profit"]

@@ -4,24 +4,12 @@ Coverage by department and month, records lost when the data came in, columns wi
 systems, and what all of it does to each study.
 """
 
-from workbench.studies.data_quality.contradictions import Contradictions, LostRecords, contradictions, lost_records
-from workbench.studies.data_quality.coverage import Coverage, coverage
-from workbench.studies.data_quality.known_faults import QualityRules, quality_rules
-from workbench.studies.data_quality.priorities import (
-    MendFirst,
-    StudiesTouched,
-    completeness,
-    mend_first,
-    studies_touched,
-)
+from workbench.studies.data_quality.contradictions import contradictions, lost_records
+from workbench.studies.data_quality.coverage import coverage
+from workbench.studies.data_quality.known_faults import quality_rules
+from workbench.studies.data_quality.priorities import completeness, mend_first, studies_touched
 
 __all__ = [
-    "Contradictions",
-    "Coverage",
-    "LostRecords",
-    "MendFirst",
-    "QualityRules",
-    "StudiesTouched",
     "completeness",
     "contradictions",
     "coverage",

@@ -5,19 +5,9 @@ of churn is made of, `recovery` what becomes of those who complain.
 """
 
 from workbench.studies.departures.advice import decision
-from workbench.studies.departures.causes import Incidence, incidence
-from workbench.studies.departures.change import ChurnChange, churn_change
-from workbench.studies.departures.direction import Directions, directions
-from workbench.studies.departures.recovery import Recovery, recovery
+from workbench.studies.departures.causes import incidence
+from workbench.studies.departures.change import churn_change
+from workbench.studies.departures.direction import directions
+from workbench.studies.departures.recovery import recovery
 
-__all__ = [
-    "ChurnChange",
-    "Directions",
-    "Incidence",
-    "Recovery",
-    "churn_change",
-    "decision",
-    "directions",
-    "incidence",
-    "recovery",
-]
+__all__ = ["churn_change", "decision", "directions", "incidence", "recovery"]

@@ -5,20 +5,9 @@ Without a contract a customer leaves in silence: `fit_btyd` tells who is still t
 `fit_sbg` carries retention beyond what was observed.
 """
 
-from workbench.methods.btyd.holdout import Holdout
 from workbench.methods.btyd.models import Btyd, fit_btyd
-from workbench.methods.btyd.retention import Sbg, fit_sbg
-from workbench.methods.btyd.spend import GammaGamma, fit_gamma_gamma
-from workbench.studies.lifetime_value.contract import LifetimeValue, lifetime_value
+from workbench.methods.btyd.retention import fit_sbg
+from workbench.methods.btyd.spend import fit_gamma_gamma
+from workbench.studies.lifetime_value.contract import lifetime_value
 
-__all__ = [
-    "Btyd",
-    "GammaGamma",
-    "Holdout",
-    "LifetimeValue",
-    "Sbg",
-    "fit_btyd",
-    "fit_gamma_gamma",
-    "fit_sbg",
-    "lifetime_value",
-]
+__all__ = ["Btyd", "fit_btyd", "fit_gamma_gamma", "fit_sbg", "lifetime_value"]

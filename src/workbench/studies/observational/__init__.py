@@ -6,8 +6,7 @@ the difference an effect (doubts.py), and how strong a hidden cause would have t
 clusters (fewclusters.py).
 """
 
-from workbench.studies.observational.did import DidEffect, difference_in_differences
-from workbench.studies.observational.sensitivity import Sensitivity
-from workbench.studies.observational.treated import TreatedEffect, effect_on_treated
+from workbench.studies.observational.did import difference_in_differences
+from workbench.studies.observational.treated import effect_on_treated
 
-__all__ = ["DidEffect", "Sensitivity", "TreatedEffect", "difference_in_differences", "effect_on_treated"]
+__all__ = ["difference_in_differences", "effect_on_treated"]

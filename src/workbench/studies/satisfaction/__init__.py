@@ -10,47 +10,21 @@ which item to improve, and what would follow. draws.py: what these need of a res
 """
 
 from workbench.methods.plspm import Construct, PathModel
-from workbench.studies.satisfaction.change import WaveChange, wave_change
-from workbench.studies.satisfaction.competitors import CompetitorMap, competitor_map
-from workbench.studies.satisfaction.drivers import (
-    ImportancePerformance,
-    PathEffects,
-    importance_performance,
-    path_effects,
-)
-from workbench.studies.satisfaction.gaps import OperatorGaps, operator_gaps
-from workbench.studies.satisfaction.index import SatisfactionIndex, satisfaction_index
-from workbench.studies.satisfaction.items import ItemGaps, gap_to_items
-from workbench.studies.satisfaction.own import OwnStanding, decision, own_standing
-from workbench.studies.satisfaction.precision import IndexPrecision, ShrunkenIndex, index_precision, shrunken_index
-from workbench.studies.satisfaction.priorities import (
-    Improvement,
-    ItemPriorities,
-    improve_first,
-    item_priorities,
-    simulate_improvement,
-)
-from workbench.studies.satisfaction.ranks import OperatorRanks, OwnWeights, operator_ranks, own_weights
-from workbench.studies.satisfaction.weighting import Raking, rake
+from workbench.studies.satisfaction.change import wave_change
+from workbench.studies.satisfaction.competitors import competitor_map
+from workbench.studies.satisfaction.drivers import importance_performance, path_effects
+from workbench.studies.satisfaction.gaps import operator_gaps
+from workbench.studies.satisfaction.index import satisfaction_index
+from workbench.studies.satisfaction.items import gap_to_items
+from workbench.studies.satisfaction.own import decision, own_standing
+from workbench.studies.satisfaction.precision import index_precision, shrunken_index
+from workbench.studies.satisfaction.priorities import improve_first, item_priorities, simulate_improvement
+from workbench.studies.satisfaction.ranks import operator_ranks, own_weights
+from workbench.studies.satisfaction.weighting import rake
 
 __all__ = [
-    "CompetitorMap",
     "Construct",
-    "ImportancePerformance",
-    "Improvement",
-    "IndexPrecision",
-    "ItemGaps",
-    "ItemPriorities",
-    "OperatorGaps",
-    "OperatorRanks",
-    "OwnStanding",
-    "OwnWeights",
-    "PathEffects",
     "PathModel",
-    "Raking",
-    "SatisfactionIndex",
-    "ShrunkenIndex",
-    "WaveChange",
     "competitor_map",
     "decision",
     "gap_to_items",

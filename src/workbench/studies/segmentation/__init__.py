@@ -7,14 +7,14 @@ we find the same groups again?); `decision` says what to do. From month to month
 """
 
 from workbench.studies.segmentation.advice import decision
-from workbench.studies.segmentation.clusters import Segments, fit_segments
-from workbench.studies.segmentation.concentration import Concentration, concentration
-from workbench.studies.segmentation.drift import Drift, drift
-from workbench.studies.segmentation.grid import NEVER_ACTIVE, Segment, SegmentGrid, default_grid
-from workbench.studies.segmentation.migration import ENTERED, LEFT, Migration, migration
+from workbench.studies.segmentation.clusters import fit_segments
+from workbench.studies.segmentation.concentration import concentration
+from workbench.studies.segmentation.drift import drift
+from workbench.studies.segmentation.grid import NEVER_ACTIVE, SegmentGrid, default_grid
+from workbench.studies.segmentation.migration import ENTERED, LEFT, migration
 from workbench.studies.segmentation.pictures import plot_profiles, plot_usage, weekly_use
 from workbench.studies.segmentation.rfm import Rfm, rfm, score_rfm
-from workbench.studies.segmentation.saved import SavedSegments, read_segments, save_segments
+from workbench.studies.segmentation.saved import read_segments, save_segments
 from workbench.studies.segmentation.use import described_use, memberships
 from workbench.studies.segmentation.warning import early_warnings, silent_services
 
@@ -22,14 +22,8 @@ __all__ = [
     "ENTERED",
     "LEFT",
     "NEVER_ACTIVE",
-    "Concentration",
-    "Drift",
-    "Migration",
     "Rfm",
-    "SavedSegments",
-    "Segment",
     "SegmentGrid",
-    "Segments",
     "concentration",
     "decision",
     "default_grid",

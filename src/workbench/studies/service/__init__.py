@@ -5,19 +5,11 @@ shortfalls.py: standards for everybody, and what those say who met one that was 
 """
 
 from workbench.studies.service.advice import decision, standard_to_mend
-from workbench.studies.service.costs import CostToServe, cost_to_serve, unit_costs
-from workbench.studies.service.promises import PromisesKept, TierPromises, promises_kept, tier_promises
-from workbench.studies.service.shortfalls import (
-    ServiceShortfalls,
-    ServiceStandard,
-    service_shortfalls,
-    service_standards,
-)
+from workbench.studies.service.costs import cost_to_serve, unit_costs
+from workbench.studies.service.promises import TierPromises, promises_kept, tier_promises
+from workbench.studies.service.shortfalls import ServiceStandard, service_shortfalls, service_standards
 
 __all__ = [
-    "CostToServe",
-    "PromisesKept",
-    "ServiceShortfalls",
     "ServiceStandard",
     "TierPromises",
     "cost_to_serve",

@@ -1,17 +1,15 @@
 """Which tier of service is each customer due, and which accounts are key accounts?"""
 
 import workbench.renamed as _renamed
-from workbench.studies.tiers.accounts import GradeScheme, KeyAccounts, grade_accounts, grade_scheme
+from workbench.studies.tiers.accounts import GradeScheme, grade_accounts, grade_scheme
 from workbench.studies.tiers.advice import decision
-from workbench.studies.tiers.levels import EXCLUDED, LEFT, TierRules, Tiers, tier_rules, tiers
+from workbench.studies.tiers.levels import EXCLUDED, LEFT, TierRules, tier_rules, tiers
 
 __all__ = [
     "EXCLUDED",
     "LEFT",
     "GradeScheme",
-    "KeyAccounts",
     "TierRules",
-    "Tiers",
     "decision",
     "grade_accounts",
     "grade_scheme",

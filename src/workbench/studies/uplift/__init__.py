@@ -7,30 +7,22 @@ scale?), `targeting` (what is contacting the best share worth in money, and is i
 `value_offers`. A list that comes later: `fit_uplift`, `score_list`.
 """
 
-from workbench.methods.experiment.checks import CampaignChecks, check_campaign, sample_ratio
-from workbench.methods.experiment.describe import TargetGroup, describe_targets
-from workbench.methods.experiment.effect import AverageEffect, Interval, average_effect
+from workbench.methods.experiment.checks import check_campaign, sample_ratio
+from workbench.methods.experiment.describe import describe_targets
+from workbench.methods.experiment.effect import Interval, average_effect
 from workbench.methods.experiment.learners import Trees, predict_uplift
-from workbench.studies.uplift.allocation import Allocation, allocate_offers
-from workbench.studies.uplift.curves import UpliftCurve, uplift_curve
-from workbench.studies.uplift.groups import EffectGroups, effect_groups
-from workbench.studies.uplift.offers import OfferValue, predict_offers, value_offers
+from workbench.studies.uplift.allocation import allocate_offers
+from workbench.studies.uplift.curves import uplift_curve
+from workbench.studies.uplift.groups import effect_groups
+from workbench.studies.uplift.offers import predict_offers, value_offers
 from workbench.studies.uplift.saved import ListCounter, ScoredList, UpliftModel, fit_uplift, score_list
-from workbench.studies.uplift.targeting import Targeting, targeting
+from workbench.studies.uplift.targeting import targeting
 
 __all__ = [
-    "Allocation",
-    "AverageEffect",
-    "CampaignChecks",
-    "EffectGroups",
     "Interval",
     "ListCounter",
-    "OfferValue",
     "ScoredList",
-    "TargetGroup",
-    "Targeting",
     "Trees",
-    "UpliftCurve",
     "UpliftModel",
     "allocate_offers",
     "average_effect",

@@ -6,17 +6,12 @@ behaviour.py: churn and revenue after the interview. nonresponse.py: who did not
 
 import workbench.renamed as _renamed
 from workbench.studies.voice.advice import decision
-from workbench.studies.voice.behaviour import SatisfactionOutcome, respondent_scores, satisfaction_outcome
-from workbench.studies.voice.nonresponse import NonResponse, nonresponse
-from workbench.studies.voice.requests import ImprovementRequests, improvement_requests
-from workbench.studies.voice.scores import Measure, VoiceScores, mean_answer, net_promoter, top_boxes, voice_scores
+from workbench.studies.voice.behaviour import respondent_scores, satisfaction_outcome
+from workbench.studies.voice.nonresponse import nonresponse
+from workbench.studies.voice.requests import improvement_requests
+from workbench.studies.voice.scores import mean_answer, net_promoter, top_boxes, voice_scores
 
 __all__ = [
-    "ImprovementRequests",
-    "Measure",
-    "NonResponse",
-    "SatisfactionOutcome",
-    "VoiceScores",
     "decision",
     "improvement_requests",
     "mean_answer",
