@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import Any, TextIO
@@ -17,8 +18,16 @@ from workbench.reports.page.terminal import Command, echo, print_table
 SHOWN = 20
 
 
+class _Select(Command):
+    """A command whose statement may begin with a comment, as files of SQL do."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Take `-- some words` for no option: those begin with a letter."""
+        return super().parse_args(ctx, [f"\n{arg}" if re.match(r"--[^a-z]", arg) else arg for arg in args])
+
+
 @click.command(
-    cls=Command,
+    cls=_Select,
     epilog="""\b
 Examples:
   workbench sql "SELECT province, count(*) FROM customer GROUP BY province"

@@ -360,6 +360,13 @@ def test_the_command_shows_a_table(call):
     )
 
 
+def test_a_statement_may_begin_with_a_comment(call):
+    """As files of SQL do; what begins like an option still is one."""
+    assert call("-- the tables\nSELECT 1 AS one") == call("SELECT 1 AS one") == call("--\tall\nSELECT 1 AS one")
+    code, _, said = call("SELECT 1", "--outptu", "x")
+    assert code == 2 and "--outptu" in said
+
+
 def test_the_command_writes_files_for_their_owner(call, tmp_path):
     """CSV and Parquet hold all rows, and others of the machine can't read them."""
     made = {form: tmp_path / f"x.{form}" for form in ("csv", "parquet")}
