@@ -16,6 +16,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from workbench.errors import WorkbenchError
+from workbench.locks import locked
 from workbench.reports.runs import ledger as ledgers
 from workbench.reports.runs.ledger import Ledger
 from workbench.reports.runs.publish import publish
@@ -242,6 +243,16 @@ def test_a_full_disk_fails_one_slot_and_the_others_run(root, monkeypatch):
     assert [s.status for s in report.slots] == ["failed", "done"]
     assert "could not be published: No space left on device. Make room" in report.slots[0].message
     assert [s.status for s in run(root=root, progress=False).slots] == ["done", "unchanged"]
+
+
+def test_what_a_killed_run_left_goes_also_where_nothing_is_due(root):
+    """A run that was killed after its last report, before it took its folder away; that of a run that lives stays."""
+    run(root=root, progress=False)
+    for name in ("killed", "lives"):
+        (root / "reports/runs" / name).mkdir()
+    with locked(root / "reports/runs/lives"):
+        assert [s.status for s in run(root=root, progress=False).slots] == ["unchanged"]
+        assert sorted(p.name for p in (root / "reports/runs").iterdir()) == ["ledger.sqlite", "lives"]
 
 
 def test_a_report_that_cannot_be_written_at_all_fails_alone(root):

@@ -177,6 +177,7 @@ def run_slots(
     index = root / "reports" / "site" / "index.html"
     with Ledger(root) as ledger:
         mend(root)
+        _sweep(root / "reports" / "runs")
         ledger.recover()
         if only_failed:
             states = {(r["study"], r["slot"]): r["state"] for r in ledger.rows()}
@@ -308,15 +309,18 @@ class _Grid:
         self._tell(self._made[slot.key])
 
 
-@contextmanager
-def _aside(root: Path) -> Iterator[Path]:
-    """Give an empty folder for one run; take away what runs that were killed left behind."""
-    runs = root / "reports" / "runs"
-    runs.mkdir(parents=True, exist_ok=True)
+def _sweep(runs: Path) -> None:
+    """Take away what runs that were killed left behind."""
     with locked(runs):
         for left in (p for p in runs.iterdir() if p.is_dir()):
             with suppress(BlockingIOError), locked(left, wait=False):
                 shutil.rmtree(left, ignore_errors=True)
+
+
+@contextmanager
+def _aside(root: Path) -> Iterator[Path]:
+    """Give an empty folder for one run."""
+    with locked(runs := root / "reports" / "runs"):
         aside = Path(tempfile.mkdtemp(dir=runs))
         held = hold(aside)
     try:
