@@ -390,6 +390,24 @@ def test_months_are_counted_before_as_of(root):
     assert "5 different values of bill.month before as_of, as window + 4 ask (found: 2)" in str(found)
 
 
+def test_a_month_counts_once_its_bills_are_out(tmp_path_factory):
+    """On 10 June the bill of June, issued on the 30th, tells a study nothing yet; on 1 July it does."""
+    root = tmp_path_factory.mktemp("issued")
+    for folder in ("data/mappings", "data/models", "data/raw/t", "notebooks"):
+        (root / folder).mkdir(parents=True)
+    (root / "data/mappings/t.toml").write_text(MAPPING.replace('issued_on = "month"', 'issued_on = "issued"'), "utf-8")
+    rows = ["id,month,issued,amount", "a,2024-05-01,2024-05-31,10", "b,2024-06-01,2024-06-30,20"]
+    (root / "data/raw/t/c.csv").write_text("\n".join(rows), "utf-8")
+    ingest("t", root=root)
+    june = {"as_of": "2024-06-10", "since": "2024-01-01"}
+    said = "2 different values of bill.month before as_of (found: 1)"
+    assert lacks(root, {"bill.month": 2}, **june).lacks == (said,)
+    assert not lacks(root, {"bill.month": 2}, as_of="2024-07-01", since="2024-01-01").lacks
+    study(root, "paid", 'months: int = 2  # months: looked back\nneeds = {"bill.month": "months"}')
+    found = fits(open_warehouse("t", root=root), root, given=june)["paid"].lacks
+    assert "2 different values of bill.month before as_of, as months ask (found: 1)" in str(found)
+
+
 def test_a_day_that_is_compared_lies_before_as_of(root):
     """A day of before that comes after as_of would tell the future as the past."""
     said = "a previous before as_of = 2024-06-01, not 2024-07-01"

@@ -36,7 +36,7 @@ STORED = ("customer_day", "customer_month", "counterpart_month")
 PARTIALS = (*STORED, "recent_use")
 DETAIL_DAYS = 90
 
-_DATED = {
+DATED = {
     "detail_record": "started_at",
     "usage_month": "month",
     "bill": "issued_on",
@@ -247,7 +247,7 @@ def require_use(warehouse: Queryable, as_of: date | str) -> None:
         ).of(day, DETAIL_DAYS, first, last)
 
 
-def spans(warehouse: Queryable, tables: Iterable[str] = tuple(_DATED)) -> dict[str, tuple[date, date]]:
+def spans(warehouse: Queryable, tables: Iterable[str] = tuple(DATED)) -> dict[str, tuple[date, date]]:
     """First and last day on record, by table of dated facts; tables without rows are left out.
 
     Both are in months beside which another has rows, unless over a twentieth of the rows stand outside: no stray begins
@@ -257,7 +257,7 @@ def spans(warehouse: Queryable, tables: Iterable[str] = tuple(_DATED)) -> dict[s
     parts = [
         f"SELECT '{table}' AS fact, CAST(MIN({day}) AS DATE) AS first_on, CAST(MAX({day}) AS DATE) AS last_on "
         f"FROM {table}"
-        for table, day in _DATED.items()
+        for table, day in DATED.items()
         if table in tables
     ]
     frame = warehouse.query(" UNION ALL ".join(parts)).dropna() if parts else pd.DataFrame()
@@ -266,7 +266,7 @@ def spans(warehouse: Queryable, tables: Iterable[str] = tuple(_DATED)) -> dict[s
     while ends := [(fact, end) for fact, end in ends if month_after(found[fact][0]) <= found[fact][1]]:
         parts = [  # one query asks of all whether the month beside that of their end holds a row
             f"SELECT '{fact}' AS fact, {end} AS side, COUNT(*) AS rows_there FROM (SELECT 1 AS one FROM {fact} WHERE "
-            f"{_within(_DATED[fact], month_after(found[fact][end], -1 if end else 1))} LIMIT 1) AS month"
+            f"{_within(DATED[fact], month_after(found[fact][end], -1 if end else 1))} LIMIT 1) AS month"
             for fact, end in ends
         ]
         there = warehouse.query(" UNION ALL ".join(parts)).itertuples(index=False)
@@ -283,7 +283,7 @@ def _within(column: str, month: date) -> str:
 
 def _moved_in(warehouse: Queryable, table: str, end: int, found: dict[str, list[date]]) -> bool:
     """Move an end to the next month that has rows, if what stands outside is few; whether that may be alone too."""
-    column, day = _DATED[table], found[table][end]
+    column, day = DATED[table], found[table][end]
     inner = (
         f"{column} < CAST('{day.replace(day=1)}' AS DATE)" if end else f"{column} >= CAST('{month_after(day)}' AS DATE)"
     )

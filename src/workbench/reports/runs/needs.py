@@ -150,20 +150,19 @@ def _lacking(needs: Needs, values: Mapping[str, Any], warehouse: Warehouse) -> t
 def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Warehouse) -> Message:
     """Say what of one table or column is lacking; "" for nothing."""
     from workbench.warehouse import schema
+    from workbench.warehouse.features import DATED
     from workbench.warehouse.views import long_twin
 
     key, _, literal = key.partition("=")
     table, _, column = key.partition(".")
     if not _count(warehouse, f"SELECT count(*) FROM (SELECT 1 FROM {table} LIMIT 1)"):
         return say("rows of {table}", table=table)
+    if least and (late := _begins_late(table, values, warehouse)):
+        return late
     if not column:
-        if least and (late := _begins_late(table, values, warehouse)):
-            return late
         rows = _count(warehouse, f"SELECT count(*) FROM {table}") if isinstance(least, int) and least > 1 else 1
         lack = {"least": str(least), "table": table, "rows": str(rows)}
         return Message() if rows >= int(least) else say("{least} rows of {table} (there are {rows})", **lack)
-    if least and (late := _begins_late(table, values, warehouse)):
-        return late
     known = schema.table(table).column(column)
     values_of = f"SELECT {column} AS v FROM {table} WHERE {column} IS NOT NULL"
     if known.is_map:
@@ -175,22 +174,20 @@ def _lack(key: str, least: int | str, values: Mapping[str, Any], warehouse: Ware
         return Message() if there else say("'{value}' among the values of {column}", value=literal, column=key)
     if asked := _asked(least, values):
         least, number = sum(asked.values()), _before(column, table, values, warehouse)
-        lack = {"least": str(least), "column": key, "n": str(number), "names": " + ".join(asked)}
-        if number < least and known.type == "timestamp":
+        if number >= least:
+            return Message()
+        lack = {"least": str(least), "n": str(number), "names": " + ".join(asked)}
+        if known.type == "timestamp":
             return say(
                 "{least} days of records in {table} before as_of, as {names} ask (found: {n}; choose a later as_of)",
                 table=table,
-                **{name: lack[name] for name in ("least", "names", "n")},
+                **lack,
             )
-        return (
-            Message()
-            if number >= least
-            else say("{least} different values of {column} before as_of, as {names} ask (found: {n})", **lack)
-        )
+        return say("{least} different values of {column} before as_of, as {names} ask (found: {n})", column=key, **lack)
     if isinstance(least, str):
         return _value_lack(key, values_of, str(values.get(least, "")), least, warehouse)
     if dated := known.type == "date" and bool(values.get("as_of")):
-        values_of += f" AND {column} < CAST('{values['as_of']}' AS DATE)"
+        values_of += f" AND {DATED.get(table, column)} < CAST('{values['as_of']}' AS DATE)"
     limit = " LIMIT 1" if least < 2 else ""
     number = _count(warehouse, f"SELECT count(DISTINCT v) FROM ({values_of}{limit})")
     if number >= max(least, 1):
@@ -229,14 +226,14 @@ def _asked(least: int | str, values: Mapping[str, Any]) -> dict[str, int]:
 def _before(column: str, table: str, values: Mapping[str, Any], warehouse: Warehouse) -> int:
     """Count the different values of a column, of a day those before `as_of`; of a time the days of records up to it."""
     from workbench.warehouse import schema
-    from workbench.warehouse.features import begins
+    from workbench.warehouse.features import DATED, begins
 
     known, as_of = f"{column} IS NOT NULL", str(values.get("as_of", ""))
     if (kind := schema.table(table).column(column).type) == "timestamp" and as_of:
         first = begins(warehouse, table)
         return (date.fromisoformat(as_of) - first).days if first else 0
     if kind == "date" and as_of:
-        known = f"{column} < CAST('{as_of}' AS DATE)"
+        known = f"{DATED.get(table, column)} < CAST('{as_of}' AS DATE)"
     return _count(warehouse, f"SELECT count(DISTINCT {column}) FROM {table} WHERE {known}")
 
 
