@@ -145,6 +145,10 @@ def test_other_campaigns_in_one_arm_are_found():
     assert clustered.effects["all members"].se == wider.se
     alike = contamination(table, pd.DataFrame({"id": table["id"][::5], "day": dates[0]}), **how)
     assert alike.comparable and "no difference between the arms" in alike.headline()
+    nobody = contamination(table, pd.DataFrame({"id": [-1, -2, -2], "day": dates[[0, 0, 2]]}), **how)
+    assert nobody.headline() == "Other campaigns contacted no member in the window (2 contacts of others)."
+    everybody = contamination(table, table[["id"]].assign(day=dates[0]), **how)
+    assert "contacted all members in the window (100.0% of the treated" in everybody.headline()
     with pytest.raises(WorkbenchError, match="is empty"):
         contamination(table, others, **(how | {"window": WINDOW[::-1]}))
     with pytest.raises(WorkbenchError, match="exposures lacks 'day'"):

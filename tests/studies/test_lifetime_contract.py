@@ -94,7 +94,8 @@ def test_beyond_what_was_observed():
     table, since = contracts(10_000, np.random.default_rng(6))
     least = lifetime_value(table, **CHOICES, since=since, resamples=20)
     carried = lifetime_value(table, **CHOICES, since=since, resamples=20, extrapolate="sbg")
-    assert least.uncounted > 0.05 and "the value is at least this" in least.headline()
+    assert least.uncounted > 0.05
+    assert "the value is at least this, and the interval leaves them out" in least.headline()
     assert "carried on by sBG" in carried.headline()
     assert least.table.loc[0, "value"] < carried.table.loc[0, "value"]
     assert carried.table.loc[0, "value"] == pytest.approx(true_value(table), rel=0.05)

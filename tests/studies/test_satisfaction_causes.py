@@ -158,6 +158,7 @@ def test_thin_strata_are_pooled_and_named(waves):
     table.loc[fresh, "province"] = "new"
     found = wave_change(table, MODEL, **FAST)
     assert {"new", "x"} <= set(found.pooled.loc[found.pooled["operator"] == "A", "province"])
+    assert f"{len(found.pooled)} strata of fewer than 10 respondents in a wave count as one" in found.headline()
     assert np.abs(found.table[["weights", "answers", "mix"]].sum(axis=1) - found.table["change"]).max() < 1e-12
     small = table.drop(table[(table["operator"] == "A") & (table["service"] == "fixed")].index[5:])
     few = wave_change(small, MODEL, **FAST)

@@ -31,12 +31,15 @@ class Contamination(Result):
     effects : dict of str to AverageEffect
         "all members", and "not contacted by others": the second compares only such members. It is a sensitivity, not an
         effect of randomisation, where contact itself changed who else was contacted.
+    contacts : int
+        Contacts by other campaigns in the window, of members or not.
     """
 
     exposed: AverageEffect | None
     share_treated: float
     share_control: float
     effects: dict[str, AverageEffect]
+    contacts: int
     campaign: str = ""
 
     @property
@@ -72,7 +75,11 @@ class Contamination(Result):
             control=Share(self.share_control),
         )
         if self.exposed is None:
-            return say("Other campaigns contacted nobody or everybody in the window ({shares}).", shares=shares)
+            if not self.share_treated:
+                return say(
+                    "Other campaigns contacted no member in the window ({n} contacts of others).", n=self.contacts
+                )
+            return say("Other campaigns contacted all members in the window ({shares}).", shares=shares)
         gap = Span(100 * self.exposed.low, 100 * self.exposed.high)
         if self.exposed.low <= 0 <= self.exposed.high:
             return say(
@@ -165,4 +172,4 @@ def contamination(
         effects["all members"] = average_effect(members, **how)
         if mixed:
             effects["not contacted by others"] = average_effect(members[~reached], **how)
-    return Contamination(exposed, *shares, effects, campaign)
+    return Contamination(exposed, *shares, effects, int(inside.sum()), campaign)

@@ -100,7 +100,9 @@ class LifetimeValue(Result):
     def _reservations(self) -> Iterator[Message]:
         if self.uncounted >= 0.001:
             how = (
-                say("carried on by sBG") if self.extrapolate else say("counted as nothing: the value is at least this")
+                say("carried on by sBG")
+                if self.extrapolate
+                else say("counted as nothing: the value is at least this, and the interval leaves them out")
             )
             yield say(
                 "{share} of the contract-months lie at tenures with fewer than {fewest} observed, {how}.",

@@ -104,6 +104,9 @@ class WaveChange(Result):
             ),
             say("Not compared, as too few were asked in a wave: {cells}.", cells=quoted(out)) if out else say(""),
             say("Of {names} one wave asked nobody: part of that counts as answers.", names=gone) if gone else say(""),
+            say("{n} strata of fewer than {least} respondents in a wave count as one in their cell.", n=few, least=THIN)
+            if (few := len(self.pooled))
+            else say(""),
             say("{n} resamples did not converge.", n=failed) if failed else say(""),
         )
 
