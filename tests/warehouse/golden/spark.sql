@@ -227,30 +227,33 @@ AND payment.paid_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY late.bil
 late.customer_id, late.on_day, MAX(DATEDIFF(DAY, late.due_on, late.on_day)) AS days, SUM(late.amount -
 COALESCE(part.before, 0)) AS arrears, SUM(CASE WHEN late.amount > COALESCE(part.by_then, 0) THEN late.amount -
 COALESCE(part.by_then, 0) ELSE 0 END) AS later FROM late LEFT JOIN part ON part.bill_id = late.bill_id AND part.on_day
-= late.on_day GROUP BY late.customer_id, late.on_day) SELECT account.customer_id, account.on_day AS month, CASE WHEN
-account.gone = 1 AND account.unpaid = 1 THEN 'written off' WHEN account.gone = 1 THEN 'left' WHEN owed.days IS NULL
-THEN 'paid up' WHEN owed.days <= 10 THEN '0-10' WHEN owed.days <= 20 THEN '11-20' WHEN owed.days <= 30 THEN '21-30'
-WHEN owed.days <= 60 THEN '31-60' WHEN owed.days <= 90 THEN '61-90' ELSE '90+' END AS state, CAST(owed.days AS DOUBLE)
-AS days, CAST(COALESCE(owed.arrears, 0) AS DOUBLE) AS arrears, CASE WHEN account.on_day + INTERVAL '90' DAY <=
-CAST(CAST('2026-07-01' AS DATE) AS DATE) THEN CAST(COALESCE(owed.later, 0) AS DOUBLE) END AS unpaid_90 FROM account
-LEFT JOIN owed ON owed.customer_id = account.customer_id AND owed.on_day = account.on_day;
+= late.on_day WHERE late.amount > COALESCE(part.before, 0) GROUP BY late.customer_id, late.on_day) SELECT
+account.customer_id, account.on_day AS month, CASE WHEN account.gone = 1 AND account.unpaid = 1 THEN 'written off'
+WHEN account.gone = 1 THEN 'left' WHEN owed.days IS NULL THEN 'paid up' WHEN owed.days <= 10 THEN '0-10' WHEN
+owed.days <= 20 THEN '11-20' WHEN owed.days <= 30 THEN '21-30' WHEN owed.days <= 60 THEN '31-60' WHEN owed.days <= 90
+THEN '61-90' ELSE '90+' END AS state, CAST(owed.days AS DOUBLE) AS days, CAST(COALESCE(owed.arrears, 0) AS DOUBLE) AS
+arrears, CASE WHEN account.on_day + INTERVAL '90' DAY <= CAST(CAST('2026-07-01' AS DATE) AS DATE) THEN
+CAST(COALESCE(owed.later, 0) AS DOUBLE) END AS unpaid_90 FROM account LEFT JOIN owed ON owed.customer_id =
+account.customer_id AND owed.on_day = account.on_day;
 
 -- bill_history
-WITH so_far AS (SELECT bill_id, paid_on, CAST(amount AS DECIMAL(18, 4)) AS amount, SUM(CAST(amount AS DECIMAL(18, 4)))
-OVER (PARTITION BY bill_id ORDER BY paid_on NULLS LAST, payment_id NULLS LAST) AS total FROM payment WHERE paid_on <
-CAST(CAST('2026-07-01' AS DATE) AS DATE) AND NOT bill_id IS NULL), paid AS (SELECT bill.bill_id, SUM(so_far.amount) AS
-amount, MIN(CASE WHEN so_far.total >= CAST(bill.amount AS DECIMAL(18, 4)) THEN so_far.paid_on END) AS paid_on FROM
-bill INNER JOIN so_far ON so_far.bill_id = bill.bill_id GROUP BY bill.bill_id), life AS (SELECT customer_id, CASE WHEN
-COUNT(*) = COUNT(ended_on) FILTER(WHERE ended_on < CAST(CAST('2026-07-01' AS DATE) AS DATE)) THEN MAX(ended_on) END AS
-left_on FROM subscription WHERE activated_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY customer_id), gone AS
-(SELECT life.customer_id, life.left_on, MAX(CASE WHEN line.end_reason = 'non_payment' AND line.ended_on = life.left_on
-THEN 1 ELSE 0 END) AS unpaid FROM life INNER JOIN subscription AS line ON line.customer_id = life.customer_id WHERE
-NOT life.left_on IS NULL GROUP BY life.customer_id, life.left_on) SELECT bill.customer_id, bill.bill_id, CASE WHEN
-bill.due_on >= bill.issued_on THEN bill.due_on END AS due_on, bill.amount, CAST(COALESCE(paid.amount, 0) AS DOUBLE) AS
-paid, paid.paid_on, gone.left_on, CASE WHEN NOT gone.left_on IS NULL THEN gone.unpaid = 1 END AS written_off FROM bill
-LEFT JOIN paid ON paid.bill_id = bill.bill_id LEFT JOIN gone ON gone.customer_id = bill.customer_id WHERE bill.amount
-> 0 AND bill.due_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND bill.issued_on < CAST(CAST('2026-07-01' AS DATE) AS
-DATE) AND (SELECT COUNT(bill_id) FROM payment) > 0;
+WITH so_far AS (SELECT payment_id, bill_id, paid_on, CAST(amount AS DECIMAL(18, 4)) AS amount, SUM(CAST(amount AS
+DECIMAL(18, 4))) OVER (PARTITION BY bill_id ORDER BY paid_on NULLS LAST, payment_id NULLS LAST) AS total FROM payment
+WHERE paid_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND NOT bill_id IS NULL), lasting AS (SELECT bill_id,
+paid_on, amount, MIN(total) OVER (PARTITION BY bill_id ORDER BY paid_on NULLS LAST, payment_id NULLS LAST ROWS BETWEEN
+CURRENT ROW AND UNBOUNDED FOLLOWING) AS total FROM so_far), paid AS (SELECT bill.bill_id, SUM(lasting.amount) AS
+amount, MIN(CASE WHEN lasting.total >= CAST(bill.amount AS DECIMAL(18, 4)) THEN lasting.paid_on END) AS paid_on FROM
+bill INNER JOIN lasting ON lasting.bill_id = bill.bill_id GROUP BY bill.bill_id), life AS (SELECT customer_id, CASE
+WHEN COUNT(*) = COUNT(ended_on) FILTER(WHERE ended_on < CAST(CAST('2026-07-01' AS DATE) AS DATE)) THEN MAX(ended_on)
+END AS left_on FROM subscription WHERE activated_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY customer_id),
+gone AS (SELECT life.customer_id, life.left_on, MAX(CASE WHEN line.end_reason = 'non_payment' AND line.ended_on =
+life.left_on THEN 1 ELSE 0 END) AS unpaid FROM life INNER JOIN subscription AS line ON line.customer_id =
+life.customer_id WHERE NOT life.left_on IS NULL GROUP BY life.customer_id, life.left_on) SELECT bill.customer_id,
+bill.bill_id, CASE WHEN bill.due_on >= bill.issued_on THEN bill.due_on END AS due_on, bill.amount,
+CAST(COALESCE(paid.amount, 0) AS DOUBLE) AS paid, paid.paid_on, gone.left_on, CASE WHEN NOT gone.left_on IS NULL THEN
+gone.unpaid = 1 END AS written_off FROM bill LEFT JOIN paid ON paid.bill_id = bill.bill_id LEFT JOIN gone ON
+gone.customer_id = bill.customer_id WHERE bill.amount > 0 AND bill.due_on < CAST(CAST('2026-07-01' AS DATE) AS DATE)
+AND bill.issued_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND (SELECT COUNT(bill_id) FROM payment) > 0;
 
 -- business_account
 WITH known AS (SELECT customer_id, month, CAST(amount AS DECIMAL(18, 4)) AS amount, CAST(discount AS DECIMAL(18, 4))
@@ -366,32 +369,34 @@ compensation_arm FROM ticket WHERE kind = 'complaint' AND opened_at < CAST(CAST(
 
 -- credit_history
 WITH bills AS (SELECT customer_id, bill_id, due_on, amount, CASE WHEN paid_on < CAST(CAST('2026-07-01' AS DATE) AS
-DATE) THEN paid_on END AS paid_on, CASE WHEN due_on + INTERVAL '60' DAY >= CAST(CAST('2026-07-01' AS DATE) AS DATE)
+DATE) THEN paid_on END AS covered_on, CASE WHEN due_on + INTERVAL '60' DAY >= CAST(CAST('2026-07-01' AS DATE) AS DATE)
 AND due_on + INTERVAL '60' DAY < CAST(CAST('2026-07-01' AS DATE) AS DATE) + INTERVAL '3' MONTH AND (paid_on IS NULL OR
 paid_on > due_on + INTERVAL '60' DAY) THEN 1 ELSE 0 END AS worse FROM bill_history WHERE left_on IS NULL OR left_on >=
-CAST(CAST('2026-07-01' AS DATE) AS DATE)), part AS (SELECT bill_id, SUM(CAST(amount AS DECIMAL(18, 4))) AS amount FROM
-payment WHERE paid_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND NOT bill_id IS NULL GROUP BY bill_id), told AS
-(SELECT bills.*, CASE WHEN bills.due_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) THEN 1 ELSE 0 END AS due, CASE WHEN
-bills.due_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND bills.due_on >= CAST(CAST('2026-07-01' AS DATE) AS DATE) -
-INTERVAL '12' MONTH THEN 1 ELSE 0 END AS recent, DATEDIFF(DAY, bills.due_on, COALESCE(bills.paid_on,
-CAST(CAST('2026-07-01' AS DATE) AS DATE))) AS days_late, CAST(bills.amount AS DECIMAL(18, 4)) - COALESCE(part.amount,
-0) AS open_amount FROM bills LEFT JOIN part ON part.bill_id = bills.bill_id), known AS (SELECT customer_id, SUM(CASE
-WHEN due = 1 AND paid_on IS NULL THEN open_amount ELSE 0 END) AS arrears, MAX(CASE WHEN due = 1 AND paid_on IS NULL
-THEN days_late ELSE 0 END) AS arrears_days, SUM(recent) AS bills_12m, SUM(CASE WHEN recent = 1 AND days_late > 0 THEN
-1 ELSE 0 END) AS late_12m, MAX(CASE WHEN recent = 1 AND days_late > 0 THEN days_late ELSE 0 END) AS days_late_max,
-MAX(CASE WHEN due = 1 THEN due_on END) AS last_due, SUM(CASE WHEN due = 1 THEN CAST(amount AS DECIMAL(18, 4)) ELSE 0
-END) AS billed, SUM(CASE WHEN recent = 1 THEN CAST(amount AS DECIMAL(18, 4)) ELSE 0 END) AS billed_12m, MAX(worse) AS
-worse FROM told GROUP BY customer_id) SELECT known.customer_id, CAST(known.arrears AS DOUBLE) AS arrears,
-CAST(known.arrears_days AS DOUBLE) AS arrears_days, CAST(known.bills_12m AS DOUBLE) AS bills_12m, CAST(known.late_12m
-AS DOUBLE) / NULLIF(CAST(known.bills_12m AS DOUBLE), 0) AS late_share, CAST(known.days_late_max AS DOUBLE) AS
-days_late_max, CAST(last_bill.days_late AS DOUBLE) AS days_late_last, CAST(DATEDIFF(DAY, customer.joined_on,
-CAST(CAST('2026-07-01' AS DATE) AS DATE)) AS DOUBLE) / CAST(30.4375 AS DOUBLE) AS tenure_months, CAST(known.billed AS
-DOUBLE) AS billed_total, CAST(known.billed_12m AS DOUBLE) / NULLIF(CAST(known.bills_12m AS DOUBLE), 0) AS bill_mean,
-CASE WHEN CAST(CAST('2026-07-01' AS DATE) AS DATE) + INTERVAL '3' MONTH <= CAST(CAST('2026-07-01' AS DATE) AS DATE)
-THEN known.worse = 1 END AS late_60 FROM known INNER JOIN customer ON customer.customer_id = known.customer_id INNER
-JOIN (SELECT customer_id, due_on, MAX(CASE WHEN days_late > 0 THEN days_late ELSE 0 END) AS days_late FROM told GROUP
-BY customer_id, due_on) AS last_bill ON last_bill.customer_id = known.customer_id AND last_bill.due_on =
-known.last_due WHERE NOT known.last_due IS NULL;
+CAST(CAST('2026-07-01' AS DATE) AS DATE)), part AS (SELECT bill_id, SUM(CAST(amount AS DECIMAL(18, 4))) AS amount,
+MAX(paid_on) AS last_on FROM payment WHERE paid_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND NOT bill_id IS NULL
+GROUP BY bill_id), settled AS (SELECT bills.*, CAST(bills.amount AS DECIMAL(18, 4)) - COALESCE(part.amount, 0) AS
+open_amount, CASE WHEN CAST(bills.amount AS DECIMAL(18, 4)) <= part.amount THEN COALESCE(bills.covered_on,
+part.last_on) END AS paid_on FROM bills LEFT JOIN part ON part.bill_id = bills.bill_id), told AS (SELECT settled.*,
+CASE WHEN settled.due_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) THEN 1 ELSE 0 END AS due, CASE WHEN settled.due_on
+< CAST(CAST('2026-07-01' AS DATE) AS DATE) AND settled.due_on >= CAST(CAST('2026-07-01' AS DATE) AS DATE) - INTERVAL
+'12' MONTH THEN 1 ELSE 0 END AS recent, DATEDIFF(DAY, settled.due_on, COALESCE(settled.paid_on, CAST(CAST('2026-07-01'
+AS DATE) AS DATE))) AS days_late FROM settled), known AS (SELECT customer_id, SUM(CASE WHEN due = 1 AND paid_on IS
+NULL THEN open_amount ELSE 0 END) AS arrears, MAX(CASE WHEN due = 1 AND paid_on IS NULL THEN days_late ELSE 0 END) AS
+arrears_days, SUM(recent) AS bills_12m, SUM(CASE WHEN recent = 1 AND days_late > 0 THEN 1 ELSE 0 END) AS late_12m,
+MAX(CASE WHEN recent = 1 AND days_late > 0 THEN days_late ELSE 0 END) AS days_late_max, MAX(CASE WHEN due = 1 THEN
+due_on END) AS last_due, SUM(CASE WHEN due = 1 THEN CAST(amount AS DECIMAL(18, 4)) ELSE 0 END) AS billed, SUM(CASE
+WHEN recent = 1 THEN CAST(amount AS DECIMAL(18, 4)) ELSE 0 END) AS billed_12m, MAX(worse) AS worse FROM told GROUP BY
+customer_id) SELECT known.customer_id, CAST(known.arrears AS DOUBLE) AS arrears, CAST(known.arrears_days AS DOUBLE) AS
+arrears_days, CAST(known.bills_12m AS DOUBLE) AS bills_12m, CAST(known.late_12m AS DOUBLE) /
+NULLIF(CAST(known.bills_12m AS DOUBLE), 0) AS late_share, CAST(known.days_late_max AS DOUBLE) AS days_late_max,
+CAST(last_bill.days_late AS DOUBLE) AS days_late_last, CAST(DATEDIFF(DAY, customer.joined_on, CAST(CAST('2026-07-01'
+AS DATE) AS DATE)) AS DOUBLE) / CAST(30.4375 AS DOUBLE) AS tenure_months, CAST(known.billed AS DOUBLE) AS
+billed_total, CAST(known.billed_12m AS DOUBLE) / NULLIF(CAST(known.bills_12m AS DOUBLE), 0) AS bill_mean, CASE WHEN
+CAST(CAST('2026-07-01' AS DATE) AS DATE) + INTERVAL '3' MONTH <= CAST(CAST('2026-07-01' AS DATE) AS DATE) THEN
+known.worse = 1 END AS late_60 FROM known INNER JOIN customer ON customer.customer_id = known.customer_id INNER JOIN
+(SELECT customer_id, due_on, MAX(CASE WHEN days_late > 0 THEN days_late ELSE 0 END) AS days_late FROM told GROUP BY
+customer_id, due_on) AS last_bill ON last_bill.customer_id = known.customer_id AND last_bill.due_on = known.last_due
+WHERE NOT known.last_due IS NULL;
 
 -- customer_base
 SELECT customer_id, kind, contract, CASE WHEN DATEDIFF(DAY, first_on, CAST(CAST('2026-07-01' AS DATE) AS DATE)) < 183

@@ -62,6 +62,7 @@ owed AS (
             AS later
     FROM late
     LEFT JOIN part ON part.bill_id = late.bill_id AND part.on_day = late.on_day
+    WHERE late.amount > COALESCE(part.before, 0)
     GROUP BY late.customer_id, late.on_day
 )
 SELECT

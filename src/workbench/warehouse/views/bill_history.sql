@@ -1,7 +1,7 @@
 -- When was each bill paid in full, and when had its customer left?
 -- Grain: one row a bill above 0 that was due before as_of. Key: customer_id, bill_id.
 -- Parameters: as_of (date, exclusive). Payments are those for the bill (by bill_id) made before as_of; a credit note or an
--- overpaid bill settles no other. A customer has left when the last of their lines had ended before as_of. No row where
+-- overpaid bill settles no other, and a payment that was taken back settles nothing. A customer has left when the last of their lines had ended before as_of. No row where
 -- no payment on record settles a bill: payments were not delivered then, and nothing is known of arrears.
 --
 -- customer_id []: Customer.
@@ -9,12 +9,12 @@
 -- due_on []: Day by which it is to be paid; missing where it lies before the day of issue.
 -- amount [currency]: Billed.
 -- paid [currency]: Paid on it before as_of.
--- paid_on []: Day on which payments first covered it; missing while it is open.
+-- paid_on []: Day from which on payments cover it; missing while it is open.
 -- left_on []: Last day of the customer's last line; missing while one runs.
 -- written_off []: Whether the last line ended for non-payment; missing while one runs.
 WITH so_far AS (
     SELECT
-        bill_id, paid_on,
+        payment_id, bill_id, paid_on,
         CAST(amount AS DECIMAL(18, 4)) AS amount,
         SUM(CAST(amount AS DECIMAL(18, 4))) OVER (
             PARTITION BY bill_id ORDER BY paid_on NULLS LAST, payment_id NULLS LAST
@@ -22,13 +22,22 @@ WITH so_far AS (
     FROM payment
     WHERE paid_on < CAST($as_of AS DATE) AND bill_id IS NOT NULL
 ),
+lasting AS (
+    SELECT
+        bill_id, paid_on, amount,
+        MIN(total) OVER (
+            PARTITION BY bill_id ORDER BY paid_on NULLS LAST, payment_id NULLS LAST
+            ROWS BETWEEN CURRENT ROW AND UNBOUNDED FOLLOWING
+        ) AS total
+    FROM so_far
+),
 paid AS (
     SELECT
         bill.bill_id,
-        SUM(so_far.amount) AS amount,
-        MIN(CASE WHEN so_far.total >= CAST(bill.amount AS DECIMAL(18, 4)) THEN so_far.paid_on END) AS paid_on
+        SUM(lasting.amount) AS amount,
+        MIN(CASE WHEN lasting.total >= CAST(bill.amount AS DECIMAL(18, 4)) THEN lasting.paid_on END) AS paid_on
     FROM bill
-    INNER JOIN so_far ON so_far.bill_id = bill.bill_id
+    INNER JOIN lasting ON lasting.bill_id = bill.bill_id
     GROUP BY bill.bill_id
 ),
 life AS (

@@ -19,7 +19,7 @@
 WITH bills AS (
     SELECT
         customer_id, bill_id, due_on, amount,
-        CASE WHEN paid_on < CAST($day AS DATE) THEN paid_on END AS paid_on,
+        CASE WHEN paid_on < CAST($day AS DATE) THEN paid_on END AS covered_on,
         CASE
             WHEN due_on + INTERVAL '60' DAY >= CAST($day AS DATE)
                 AND due_on + INTERVAL '60' DAY < CAST($day AS DATE) + INTERVAL '3' MONTH
@@ -30,23 +30,31 @@ WITH bills AS (
     WHERE left_on IS NULL OR left_on >= CAST($day AS DATE)
 ),
 part AS (
-    SELECT bill_id, SUM(CAST(amount AS DECIMAL(18, 4))) AS amount
+    SELECT bill_id, SUM(CAST(amount AS DECIMAL(18, 4))) AS amount, MAX(paid_on) AS last_on
     FROM payment
     WHERE paid_on < CAST($day AS DATE) AND bill_id IS NOT NULL
     GROUP BY bill_id
 ),
-told AS (
+settled AS (
     SELECT
         bills.*,
-        CASE WHEN bills.due_on < CAST($day AS DATE) THEN 1 ELSE 0 END AS due,
+        CAST(bills.amount AS DECIMAL(18, 4)) - COALESCE(part.amount, 0) AS open_amount,
         CASE
-            WHEN bills.due_on < CAST($day AS DATE) AND bills.due_on >= CAST($day AS DATE) - INTERVAL '12' MONTH THEN 1
-            ELSE 0
-        END AS recent,
-        DATE_DIFF('day', bills.due_on, COALESCE(bills.paid_on, CAST($day AS DATE))) AS days_late,
-        CAST(bills.amount AS DECIMAL(18, 4)) - COALESCE(part.amount, 0) AS open_amount
+            WHEN CAST(bills.amount AS DECIMAL(18, 4)) <= part.amount THEN COALESCE(bills.covered_on, part.last_on)
+        END AS paid_on
     FROM bills
     LEFT JOIN part ON part.bill_id = bills.bill_id
+),
+told AS (
+    SELECT
+        settled.*,
+        CASE WHEN settled.due_on < CAST($day AS DATE) THEN 1 ELSE 0 END AS due,
+        CASE
+            WHEN settled.due_on < CAST($day AS DATE) AND settled.due_on >= CAST($day AS DATE) - INTERVAL '12' MONTH THEN 1
+            ELSE 0
+        END AS recent,
+        DATE_DIFF('day', settled.due_on, COALESCE(settled.paid_on, CAST($day AS DATE))) AS days_late
+    FROM settled
 ),
 known AS (
     SELECT
