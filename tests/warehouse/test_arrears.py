@@ -129,8 +129,8 @@ def test_credit_history_knows_nothing_of_later(ask):
 def test_a_payment_taken_back_pays_nothing(ask):
     """e paid 50 on 1 March, of which 50 bounced on the 20th, and again on 10 April; f's never came again.
 
-    On 15 March both were paid up, as far as was known; on 15 April e is, and f owes 50 since 20 February. A refund of what
-    was paid too much takes nothing back.
+    On 15 March both were paid up, as far as was known; on 15 April e is, and f owes 50 since 20 February. A refund of
+    what was paid too much takes nothing back.
     """
     found = ask("bill_history", as_of="2026-07-01")
     assert found.loc[[("e", "e1"), ("g", "g1")], "paid_on"].dt.strftime("%m-%d").tolist() == ["04-10", "02-20"]

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pandas as pd
 import pytest
@@ -130,6 +131,27 @@ def test_margin_of_a_month_by_pandas(warehouse):
     assert np.allclose(found.loc[both, "bill"], (paid - fee)[both])
     assert np.allclose(found.loc[both, "margin"], (0.45 * (paid - fee) + gain)[both], atol=1e-3)
     assert not found.loc[found.index.difference(paid.index), "margin"].any()
+
+
+def test_a_product_of_unknown_margin_stays_in_the_bill():
+    """Billed 100 at 50%: a product of 20 brings its own 80%, one of 10 of unknown margin the share of the bill."""
+    with duckdb.connect() as con:
+        con.execute("CREATE TABLE customer AS SELECT 'a' AS customer_id, DATE '2026-01-01' AS joined_on")
+        con.execute(
+            "CREATE TABLE bill AS SELECT 'a' AS customer_id, DATE '2026-06-01' AS month, "
+            "DATE '2026-06-30' AS issued_on, 100.0 AS amount"
+        )
+        con.execute(
+            "CREATE TABLE product AS FROM (VALUES ('p', 20.0, 0.8), ('q', 10.0, NULL)) "
+            "AS t (product_id, monthly_fee, margin)"
+        )
+        con.execute(
+            "CREATE TABLE holding AS SELECT 'a' AS customer_id, product_id, DATE '2026-02-01' AS from_on, "
+            "NULL::DATE AS to_on FROM product"
+        )
+        asked = {"day": "2026-07-01", "months": 1, "share": 0.5}
+        (row,) = con.execute(views.view_sql("customer_month_margin"), asked).df().to_dict("records")
+    assert (row["bill"], row["addon"], row["margin"]) == (80, 16, 56)
 
 
 def test_recent_usage_by_pandas(warehouse):

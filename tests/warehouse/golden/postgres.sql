@@ -561,15 +561,16 @@ FROM bill WHERE issued_on < CAST(CAST('2026-07-01' AS DATE) AS DATE)) AS known),
 SUM(CAST(amount AS DECIMAL(18, 4))) AS amount FROM bill WHERE issued_on < CAST(CAST('2026-07-01' AS DATE) AS DATE)
 GROUP BY customer_id, month), added AS (SELECT holding.customer_id, span.month, SUM(CAST(product.monthly_fee AS
 DECIMAL(18, 4))) AS fee, SUM(CAST(product.monthly_fee AS DECIMAL(18, 4)) * CAST(product.margin AS DECIMAL(10, 8))) AS
-gain FROM holding INNER JOIN product ON product.product_id = holding.product_id INNER JOIN span ON holding.from_on <
-span.month + INTERVAL '1 MONTH' AND (holding.to_on IS NULL OR holding.to_on >= span.month) WHERE holding.from_on <
-CAST(CAST('2026-07-01' AS DATE) AS DATE) AND span.back <= CAST(30 AS INT) GROUP BY holding.customer_id, span.month),
-brought AS (SELECT customer.customer_id, CAST(30 AS INT) + 1 - span.back AS nth, CAST(CASE WHEN billed.amount IS NULL
-THEN 0 ELSE billed.amount - COALESCE(added.fee, 0) END AS DOUBLE PRECISION) AS bill, CAST(CASE WHEN billed.amount IS
-NULL THEN 0 ELSE COALESCE(added.gain, 0) END AS DOUBLE PRECISION) AS addon FROM customer INNER JOIN span ON span.month
->= customer.joined_on AND span.back <= CAST(30 AS INT) LEFT JOIN billed ON billed.customer_id = customer.customer_id
-AND billed.month = span.month LEFT JOIN added ON added.customer_id = customer.customer_id AND added.month =
-span.month) SELECT customer_id, nth, bill, addon, CAST(30 AS DOUBLE PRECISION) * bill + addon AS margin FROM brought;
+gain FROM holding INNER JOIN product ON product.product_id = holding.product_id AND NOT product.margin IS NULL INNER
+JOIN span ON holding.from_on < span.month + INTERVAL '1 MONTH' AND (holding.to_on IS NULL OR holding.to_on >=
+span.month) WHERE holding.from_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND span.back <= CAST(30 AS INT) GROUP BY
+holding.customer_id, span.month), brought AS (SELECT customer.customer_id, CAST(30 AS INT) + 1 - span.back AS nth,
+CAST(CASE WHEN billed.amount IS NULL THEN 0 ELSE billed.amount - COALESCE(added.fee, 0) END AS DOUBLE PRECISION) AS
+bill, CAST(CASE WHEN billed.amount IS NULL THEN 0 ELSE COALESCE(added.gain, 0) END AS DOUBLE PRECISION) AS addon FROM
+customer INNER JOIN span ON span.month >= customer.joined_on AND span.back <= CAST(30 AS INT) LEFT JOIN billed ON
+billed.customer_id = customer.customer_id AND billed.month = span.month LEFT JOIN added ON added.customer_id =
+customer.customer_id AND added.month = span.month) SELECT customer_id, nth, bill, addon, CAST(30 AS DOUBLE PRECISION)
+* bill + addon AS margin FROM brought;
 
 -- customer_month_value
 WITH known AS (SELECT customer_id, month, SUM(CAST(amount AS DECIMAL(18, 4))) AS amount FROM bill WHERE issued_on <

@@ -5,9 +5,9 @@
 --
 -- customer_id []: Customer.
 -- nth []: Number of the month; the last one is `months`.
--- bill [currency]: Billed, without the fees of added products.
--- addon [currency]: Margin of added products.
--- margin [currency]: `share` of the bill, and the margin of added products.
+-- bill [currency]: Billed, without the fees of added products whose margin is known.
+-- addon [currency]: Margin of those products.
+-- margin [currency]: `share` of the bill, and the margin of those products.
 WITH span AS (
     SELECT month, ROW_NUMBER() OVER (ORDER BY month DESC NULLS LAST) AS back
     FROM (SELECT DISTINCT month FROM bill WHERE issued_on < CAST($day AS DATE)) AS known
@@ -24,7 +24,7 @@ added AS (
         SUM(CAST(product.monthly_fee AS DECIMAL(18, 4))) AS fee,
         SUM(CAST(product.monthly_fee AS DECIMAL(18, 4)) * CAST(product.margin AS DECIMAL(10, 8))) AS gain
     FROM holding
-    INNER JOIN product ON product.product_id = holding.product_id
+    INNER JOIN product ON product.product_id = holding.product_id AND product.margin IS NOT NULL
     INNER JOIN span ON holding.from_on < span.month + INTERVAL '1' MONTH
         AND (holding.to_on IS NULL OR holding.to_on >= span.month)
     WHERE holding.from_on < CAST($day AS DATE) AND span.back <= CAST($months AS INTEGER)
