@@ -41,7 +41,7 @@ PARAMETERS: dict[str, Any] = {
     "days": 30,
     "months": 3,
     "windows": 3,
-    "silent_days": 20,
+    "silent_days": 31,
     "margin": 0.425,
     "share": 0.3,
     "premium": 1.5,

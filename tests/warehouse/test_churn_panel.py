@@ -92,6 +92,23 @@ def test_a_longer_horizon_and_silence_not_on_record(warehouse):
     assert "90 days of silence" in found.left_out[0] and not found.table["left"].any()
 
 
+def test_silence_from_one_month_into_the_next(warehouse):
+    """From 10 April to 20 May are 40 days: silent for 31 on 11 May, for 39 on 19 May, for 40 not before June's 41."""
+    events = ["2026-04-10", "2026-05-20", "2026-06-30"]
+    warehouse.query("DELETE FROM detail_record WHERE customer_id = 'talks'")
+    warehouse.query("INSERT INTO detail_record SELECT 'talks', CAST(unnest(?) AS TIMESTAMP), TRUE, 'local'", [events])
+    found = {}
+    for days in (31, 39, 40):
+        exits = view(warehouse, "customer_exit", as_of="2026-07-01", silent_days=days)
+        gone = exits[exits["customer_id"] == "talks"].sort_values("last_on")
+        found[days] = [(str(row.last_on.date()), str(row.back_on.date())) for row in gone.itertuples()]
+    assert found == {
+        31: [("2026-05-11", "2026-05-20"), ("2026-06-20", "2026-06-30")],
+        39: [("2026-05-19", "2026-05-20"), ("2026-06-28", "2026-06-30")],
+        40: [("2026-06-29", "2026-06-30")],
+    }
+
+
 def test_how_long_silence_is_a_departure_is_the_users_to_say(warehouse):
     """With 120 days those silent left a month later."""
     found = churn_panel(warehouse, ["2026-04-01", "2026-05-01"], tables=["life"], silent_days=120).table
@@ -107,8 +124,9 @@ def test_what_is_refused(warehouse):
         churn_panel(warehouse, ["2026-06-01"], 3, tables=["life"])
     with pytest.raises(WorkbenchError, match="2026-05-02 is no month start"):
         churn_panel(warehouse, ["2026-05-02"], tables=["life"])
-    with pytest.raises(WorkbenchError, match="give 1 or more"):
-        churn_panel(warehouse, 0)
+    for months, days in ((0, 90), (1, 30)):
+        with pytest.raises(WorkbenchError, match="give 1 or more, silent_days from 31 on"):
+            churn_panel(warehouse, months, silent_days=days)
 
 
 def test_sample_operator(operator):

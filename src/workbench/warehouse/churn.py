@@ -15,7 +15,7 @@ from workbench.warehouse.features import as_date, customer_features, feature_dic
 from workbench.warehouse.views import view
 
 INVOLUNTARY = "non_payment"
-SILENT_DAYS = 90
+SILENT_DAYS, LEAST = 90, 31
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,21 +72,21 @@ def churn_panel(
     tables : sequence of str, optional
         Feature files, as for `customer_features`.
     silent_days : int
-        Days without use after which who has prepaid lines alone has left. Who has been silent so long at a month start
-        is not in it; they are back with their next event.
+        Days without use after which who has prepaid lines alone has left, 31 or more. Who has been silent so long at a
+        month start is not in it; they are back with their next event.
 
     Raises
     ------
     WorkbenchError
-        If a month is no month start, or a number is below 1.
+        If a month is no month start, or a number is below 1 (31).
     CannotAnswer
         If a month's horizon ends after `as_of`, or nothing is known of a month.
     """
     day = pd.Timestamp(as_date(as_of or warehouse.as_of))
-    if horizon < 1 or silent_days < 1 or (isinstance(months, int) and months < 1):
-        raise WorkbenchError("months={months}, horizon={horizon}, silent_days={silent_days}: give 1 or more.").of(
-            str(months), horizon, silent_days
-        )
+    if horizon < 1 or silent_days < LEAST or (isinstance(months, int) and months < 1):
+        raise WorkbenchError(
+            "months={months}, horizon={horizon}, silent_days={silent_days}: give 1 or more, silent_days from 31 on."
+        ).of(str(months), horizon, silent_days)
     whole = pd.DateOffset(months=horizon)
     if isinstance(months, int):
         last = (day - whole).to_period("M").to_timestamp()

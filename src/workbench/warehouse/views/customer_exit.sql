@@ -1,6 +1,7 @@
 -- When and why did customers leave, or fall silent?
 -- Grain: one row a customer and departure. Key: customer_id, last_on.
--- Parameters: as_of (date, exclusive), silent_days (days without use after which a prepaid customer has left).
+-- Parameters: as_of (date, exclusive), silent_days (31 or more: days without use after which a prepaid customer has
+-- left; a gap within one calendar month is none).
 -- A customer has left when the last of their lines has ended; why is why that ended, non-payment first where several
 -- end on one day. Who has prepaid lines alone has also left when they had no event for silent_days days: with the last
 -- of those days, so that it is known then; with their next event they are back.
@@ -46,6 +47,8 @@ quiet AS (
         ON customer_day.customer_id = month_used.customer_id AND customer_day.nth = month_used.next_nth
         AND customer_day.day_on < CAST($as_of AS DATE)
     WHERE month_used.next_nth IS NULL OR month_used.next_nth > month_used.nth + 1
+        OR month_used.last_on + CAST($silent_days AS INTEGER) * INTERVAL '1' DAY
+        < CAST(DATE_TRUNC('month', month_used.last_on) AS DATE) + INTERVAL '2' MONTH
     GROUP BY month_used.customer_id, month_used.last_on
 ),
 fell AS (
