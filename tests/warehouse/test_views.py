@@ -154,6 +154,21 @@ def test_a_product_of_unknown_margin_stays_in_the_bill():
     assert (row["bill"], row["addon"], row["margin"]) == (80, 16, 56)
 
 
+def test_who_comes_back_after_as_of_had_left():
+    """Left on 10 March and back on 5 May: in April they had left, in June not. April knows no line of May."""
+    with duckdb.connect() as con:
+        con.execute(
+            "CREATE TABLE subscription AS FROM (VALUES ('a', DATE '2025-01-01', DATE '2026-03-10'), "
+            "('a', DATE '2026-05-05', NULL), ('b', DATE '2026-05-05', NULL)) AS t (customer_id, activated_on, ended_on)"
+        )
+        found = {
+            day: con.execute(views.view_sql("line_life"), {"as_of": day}).fetchall()
+            for day in ("2026-04-01", "2026-06-01")
+        }
+    assert [(who, str(left)) for who, _, left in found["2026-04-01"]] == [("a", "2026-03-10")]
+    assert [(who, left) for who, _, left in found["2026-06-01"]] == [("a", None), ("b", None)]
+
+
 def test_recent_usage_by_pandas(warehouse):
     """The mean month of April to June."""
     found = view(warehouse, "recent_usage", as_of="2026-07-01").set_index("customer_id")

@@ -243,13 +243,11 @@ WHERE paid_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) AND NOT bill_id IS NULL
 paid_on, amount, MIN(total) OVER (PARTITION BY bill_id ORDER BY paid_on NULLS LAST, payment_id NULLS LAST ROWS BETWEEN
 CURRENT ROW AND UNBOUNDED FOLLOWING) AS total FROM so_far), paid AS (SELECT bill.bill_id, SUM(lasting.amount) AS
 amount, MIN(CASE WHEN lasting.total >= CAST(bill.amount AS DECIMAL(18, 4)) THEN lasting.paid_on END) AS paid_on FROM
-bill INNER JOIN lasting ON lasting.bill_id = bill.bill_id GROUP BY bill.bill_id), life AS (SELECT customer_id, CASE
-WHEN COUNT(*) = COUNT(ended_on) FILTER(WHERE ended_on < CAST(CAST('2026-07-01' AS DATE) AS DATE)) THEN MAX(ended_on)
-END AS left_on FROM subscription WHERE activated_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY customer_id),
-gone AS (SELECT life.customer_id, life.left_on, MAX(CASE WHEN line.end_reason = 'non_payment' AND line.ended_on =
-life.left_on THEN 1 ELSE 0 END) AS unpaid FROM life INNER JOIN subscription AS line ON line.customer_id =
-life.customer_id WHERE NOT life.left_on IS NULL GROUP BY life.customer_id, life.left_on) SELECT bill.customer_id,
-bill.bill_id, CASE WHEN bill.due_on >= bill.issued_on THEN bill.due_on END AS due_on, bill.amount,
+bill INNER JOIN lasting ON lasting.bill_id = bill.bill_id GROUP BY bill.bill_id), gone AS (SELECT
+line_life.customer_id, line_life.left_on, MAX(CASE WHEN line.end_reason = 'non_payment' AND line.ended_on =
+line_life.left_on THEN 1 ELSE 0 END) AS unpaid FROM line_life INNER JOIN subscription AS line ON line.customer_id =
+line_life.customer_id WHERE NOT line_life.left_on IS NULL GROUP BY line_life.customer_id, line_life.left_on) SELECT
+bill.customer_id, bill.bill_id, CASE WHEN bill.due_on >= bill.issued_on THEN bill.due_on END AS due_on, bill.amount,
 CAST(COALESCE(paid.amount, 0) AS DOUBLE) AS paid, paid.paid_on, gone.left_on, CASE WHEN NOT gone.left_on IS NULL THEN
 gone.unpaid = 1 END AS written_off FROM bill LEFT JOIN paid ON paid.bill_id = bill.bill_id LEFT JOIN gone ON
 gone.customer_id = bill.customer_id WHERE bill.amount > 0 AND bill.due_on < CAST(CAST('2026-07-01' AS DATE) AS DATE)
@@ -519,13 +517,15 @@ customer_month WHERE last_on < CAST(CAST('2026-07-01' AS DATE) AS DATE)), quiet 
 month_used.last_on, MIN(customer_day.day_on) AS back_on FROM month_used LEFT JOIN customer_day ON
 customer_day.customer_id = month_used.customer_id AND customer_day.nth = month_used.next_nth AND customer_day.day_on <
 CAST(CAST('2026-07-01' AS DATE) AS DATE) WHERE month_used.next_nth IS NULL OR month_used.next_nth > month_used.nth + 1
-GROUP BY month_used.customer_id, month_used.last_on), fell AS (SELECT customer_id, back_on, CAST(last_on + CAST(30 AS
-INT) * INTERVAL '1' DAY AS DATE) AS last_on FROM quiet), silent AS (SELECT fell.customer_id, fell.last_on,
-fell.back_on FROM fell INNER JOIN line ON line.customer_id = fell.customer_id AND line.activated_on <= fell.last_on
-AND (line.ended_on IS NULL OR line.ended_on > fell.last_on) WHERE fell.last_on < CAST(CAST('2026-07-01' AS DATE) AS
-DATE) AND (fell.back_on IS NULL OR fell.back_on > fell.last_on) GROUP BY fell.customer_id, fell.last_on, fell.back_on
-HAVING COUNT(*) = COUNT(CASE WHEN line.contract = 'prepaid' THEN 1 END)) SELECT customer_id, last_on, CAST(NULL AS
-DATE) AS back_on, cause FROM ended UNION ALL SELECT customer_id, last_on, back_on, 'silent' AS cause FROM silent;
+OR month_used.last_on + CAST(30 AS INT) * INTERVAL '1' DAY < CAST(DATE_TRUNC('MONTH', month_used.last_on) AS DATE) +
+INTERVAL '2' MONTH GROUP BY month_used.customer_id, month_used.last_on), fell AS (SELECT customer_id, back_on,
+CAST(last_on + CAST(30 AS INT) * INTERVAL '1' DAY AS DATE) AS last_on FROM quiet), silent AS (SELECT fell.customer_id,
+fell.last_on, fell.back_on FROM fell INNER JOIN line ON line.customer_id = fell.customer_id AND line.activated_on <=
+fell.last_on AND (line.ended_on IS NULL OR line.ended_on > fell.last_on) WHERE fell.last_on < CAST(CAST('2026-07-01'
+AS DATE) AS DATE) AND (fell.back_on IS NULL OR fell.back_on > fell.last_on) GROUP BY fell.customer_id, fell.last_on,
+fell.back_on HAVING COUNT(*) = COUNT(CASE WHEN line.contract = 'prepaid' THEN 1 END)) SELECT customer_id, last_on,
+CAST(NULL AS DATE) AS back_on, cause FROM ended UNION ALL SELECT customer_id, last_on, back_on, 'silent' AS cause FROM
+silent;
 
 -- customer_leaving
 WITH line AS (SELECT customer_id, subscription_id, activated_on, contract, origin_operator, CASE WHEN ended_on <
@@ -565,18 +565,15 @@ brought;
 -- customer_month_value
 WITH known AS (SELECT customer_id, month, SUM(CAST(amount AS DECIMAL(18, 4))) AS amount FROM bill WHERE issued_on <
 CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY customer_id, month), delivered AS (SELECT month, MAX(month) OVER ()
-AS newest FROM (SELECT DISTINCT month FROM known) AS billed), life AS (SELECT customer_id, CASE WHEN COUNT(*) =
-COUNT(ended_on) FILTER(WHERE ended_on < CAST(CAST('2026-07-01' AS DATE) AS DATE)) THEN MAX(ended_on) END AS left_on
-FROM subscription WHERE activated_on < CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY customer_id), ran AS (SELECT
-DISTINCT subscription.customer_id, delivered.month FROM subscription INNER JOIN delivered ON subscription.activated_on
-< delivered.month + INTERVAL '1' MONTH AND (subscription.ended_on IS NULL OR subscription.ended_on >= delivered.month)
-WHERE subscription.activated_on < CAST(CAST('2026-07-01' AS DATE) AS DATE)) SELECT customer.customer_id,
-delivered.month, CAST(COALESCE(known.amount, 0) AS DOUBLE) AS value FROM customer INNER JOIN delivered ON
-delivered.month >= customer.joined_on LEFT JOIN life ON life.customer_id = customer.customer_id LEFT JOIN known ON
-known.customer_id = customer.customer_id AND known.month = delivered.month LEFT JOIN ran ON ran.customer_id =
-customer.customer_id AND ran.month = delivered.month WHERE (life.customer_id IS NULL OR NOT ran.month IS NULL OR NOT
-known.month IS NULL) AND (life.left_on IS NULL OR (life.left_on >= delivered.month + INTERVAL '1' MONTH AND
-delivered.month < delivered.newest));
+AS newest FROM (SELECT DISTINCT month FROM known) AS billed), ran AS (SELECT DISTINCT subscription.customer_id,
+delivered.month FROM subscription INNER JOIN delivered ON subscription.activated_on < delivered.month + INTERVAL '1'
+MONTH AND (subscription.ended_on IS NULL OR subscription.ended_on >= delivered.month) WHERE subscription.activated_on
+< CAST(CAST('2026-07-01' AS DATE) AS DATE)) SELECT customer.customer_id, delivered.month, CAST(COALESCE(known.amount,
+0) AS DOUBLE) AS value FROM customer INNER JOIN delivered ON delivered.month >= customer.joined_on LEFT JOIN line_life
+ON line_life.customer_id = customer.customer_id LEFT JOIN known ON known.customer_id = customer.customer_id AND
+known.month = delivered.month LEFT JOIN ran ON ran.customer_id = customer.customer_id AND ran.month = delivered.month
+WHERE (line_life.customer_id IS NULL OR NOT ran.month IS NULL OR NOT known.month IS NULL) AND (line_life.left_on IS
+NULL OR (line_life.left_on >= delivered.month + INTERVAL '1' MONTH AND delivered.month < delivered.newest));
 
 -- customer_peer
 WITH held AS (SELECT customer_id, service FROM service_spell WHERE to_on IS NULL OR to_on >= CAST(CAST('2026-07-01' AS
@@ -889,7 +886,8 @@ SELECT DISTINCT month FROM bill;
 
 -- line_life
 SELECT customer_id, MIN(activated_on) AS first_on, CASE WHEN COUNT(*) = COUNT(ended_on) FILTER(WHERE ended_on <
-CAST(CAST('2026-07-01' AS DATE) AS DATE)) THEN MAX(ended_on) END AS left_on FROM subscription GROUP BY customer_id;
+CAST(CAST('2026-07-01' AS DATE) AS DATE)) THEN MAX(ended_on) END AS left_on FROM subscription WHERE activated_on <
+CAST(CAST('2026-07-01' AS DATE) AS DATE) GROUP BY customer_id;
 
 -- line_tariff
 SELECT subscription.subscription_id, subscription.customer_id, subscription.service, subscription.contract,

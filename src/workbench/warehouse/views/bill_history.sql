@@ -1,8 +1,10 @@
 -- When was each bill paid in full, and when had its customer left?
 -- Grain: one row a bill above 0 that was due before as_of. Key: customer_id, bill_id.
--- Parameters: as_of (date, exclusive). Payments are those for the bill (by bill_id) made before as_of; a credit note or an
--- overpaid bill settles no other, and a payment that was taken back settles nothing. A customer has left when the last of their lines had ended before as_of. No row where
--- no payment on record settles a bill: payments were not delivered then, and nothing is known of arrears.
+-- Parameters: as_of (date, exclusive).
+-- Reads the partial line_life. Payments are those for the bill (by bill_id) made before as_of; a credit note or an
+-- overpaid bill settles no other, and a payment that was taken back settles nothing. A customer has left when the last
+-- of their lines had ended before as_of. No row where no payment on record settles a bill: payments were not delivered
+-- then, and nothing is known of arrears.
 --
 -- customer_id []: Customer.
 -- bill_id []: Bill.
@@ -40,24 +42,14 @@ paid AS (
     INNER JOIN lasting ON lasting.bill_id = bill.bill_id
     GROUP BY bill.bill_id
 ),
-life AS (
-    SELECT
-        customer_id,
-        CASE
-            WHEN COUNT(*) = COUNT(ended_on) FILTER (WHERE ended_on < CAST($as_of AS DATE)) THEN MAX(ended_on)
-        END AS left_on
-    FROM subscription
-    WHERE activated_on < CAST($as_of AS DATE)
-    GROUP BY customer_id
-),
 gone AS (
     SELECT
-        life.customer_id, life.left_on,
-        MAX(CASE WHEN line.end_reason = 'non_payment' AND line.ended_on = life.left_on THEN 1 ELSE 0 END) AS unpaid
-    FROM life
-    INNER JOIN subscription AS line ON line.customer_id = life.customer_id
-    WHERE life.left_on IS NOT NULL
-    GROUP BY life.customer_id, life.left_on
+        line_life.customer_id, line_life.left_on,
+        MAX(CASE WHEN line.end_reason = 'non_payment' AND line.ended_on = line_life.left_on THEN 1 ELSE 0 END) AS unpaid
+    FROM line_life
+    INNER JOIN subscription AS line ON line.customer_id = line_life.customer_id
+    WHERE line_life.left_on IS NOT NULL
+    GROUP BY line_life.customer_id, line_life.left_on
 )
 SELECT
     bill.customer_id, bill.bill_id,

@@ -1,10 +1,10 @@
 -- What was each customer worth in each month?
 -- Grain: one row a customer and full month of life that is billed. Key: customer_id, month.
 -- Parameters: as_of (date, exclusive).
--- Bills issued before as_of. A customer has a month if they had joined on its first day and had a line (or none on
--- record) beyond its last; a month without a bill then counts 0. They have no month in which no line of theirs ran and
--- of which they have no bill: who comes back has a gap. Who left before as_of has no row of the last month billed, so
--- that those who have one are the customers of as_of.
+-- Reads the partial line_life. Bills issued before as_of. A customer has a month if they had joined on its first day and
+-- had a line (or none on record) beyond its last; a month without a bill then counts 0. They have no month in which no
+-- line of theirs ran and of which they have no bill: who comes back has a gap. Who left before as_of has no row of the
+-- last month billed, so that those who have one are the customers of as_of.
 --
 -- customer_id []: Customer.
 -- month []: First day of the month.
@@ -18,16 +18,6 @@ WITH known AS (
 delivered AS (
     SELECT month, MAX(month) OVER () AS newest FROM (SELECT DISTINCT month FROM known) AS billed
 ),
-life AS (
-    SELECT
-        customer_id,
-        CASE
-            WHEN COUNT(*) = COUNT(ended_on) FILTER (WHERE ended_on < CAST($as_of AS DATE)) THEN MAX(ended_on)
-        END AS left_on
-    FROM subscription
-    WHERE activated_on < CAST($as_of AS DATE)
-    GROUP BY customer_id
-),
 ran AS (
     SELECT DISTINCT subscription.customer_id, delivered.month
     FROM subscription
@@ -38,10 +28,10 @@ ran AS (
 SELECT customer.customer_id, delivered.month, CAST(COALESCE(known.amount, 0) AS DOUBLE) AS value
 FROM customer
 INNER JOIN delivered ON delivered.month >= customer.joined_on
-LEFT JOIN life ON life.customer_id = customer.customer_id
+LEFT JOIN line_life ON line_life.customer_id = customer.customer_id
 LEFT JOIN known ON known.customer_id = customer.customer_id AND known.month = delivered.month
 LEFT JOIN ran ON ran.customer_id = customer.customer_id AND ran.month = delivered.month
-WHERE (life.customer_id IS NULL OR ran.month IS NOT NULL OR known.month IS NOT NULL) AND (
-    life.left_on IS NULL
-    OR (life.left_on >= delivered.month + INTERVAL '1' MONTH AND delivered.month < delivered.newest)
+WHERE (line_life.customer_id IS NULL OR ran.month IS NOT NULL OR known.month IS NOT NULL) AND (
+    line_life.left_on IS NULL
+    OR (line_life.left_on >= delivered.month + INTERVAL '1' MONTH AND delivered.month < delivered.newest)
 )
