@@ -126,6 +126,9 @@ def test_fatigue_is_found_where_chance_gave_the_dose():
         found.randomised and found.trend.low < -2 < found.trend.high < 0 and "wears the effect down" in found.headline()
     )
     assert found.doses["members"].sum() == len(table)
+    few = table.drop(table.index[table["dose"] == 1][60:])
+    doses = contact_fatigue(few, strata="offers", **how).doses.set_index("dose")
+    assert doses["members"].sum() == len(few) and doses["effect"].isna().to_dict() == {0: False, 1: True, 2: False}
     loose = contact_fatigue(table, **how)
     assert loose.headline().startswith("No claim of fatigue, an association only") and not list(loose.quantities())
     table["all"] = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
@@ -364,19 +365,16 @@ def _residual_squares(design: np.ndarray, y: np.ndarray) -> float:
 
 
 def _by_dose(members, outcome, treatment, dose, covariates, level) -> pd.DataFrame:
-    """Effects by dose; doses of fewer than 100 members are taken together with those above."""
+    """Effects by dose, none of fewer than 100 members; the last of these takes all doses above."""
     counts = members[dose].value_counts().sort_index()
     above = counts[::-1].cumsum()[::-1]
     top = counts.index[(counts >= 100) & (above >= 100)].max()
     rows = []
     for value, part in members.groupby(members[dose].clip(upper=top)):
-        if len(part) < 100:
-            continue
-        try:
-            found = average_effect(part, outcome=outcome, treatment=treatment, covariates=covariates, level=level)
-        except (CannotAnswer, WorkbenchError):
-            rows.append((int(value), len(part), *[np.nan] * 4))
-            continue
-        ends = (np.nan, np.nan) if found.doubts else (found.low, found.high)
-        rows.append((int(value), len(part), found.estimate, found.se, *ends))
+        told = (np.nan,) * 4
+        if len(part) >= 100:
+            with suppress(CannotAnswer, WorkbenchError):
+                found = average_effect(part, outcome=outcome, treatment=treatment, covariates=covariates, level=level)
+                told = found.estimate, found.se, *((np.nan,) * 2 if found.doubts else (found.low, found.high))
+        rows.append((int(value), len(part), *told))
     return pd.DataFrame(rows, columns=["dose", "members", "effect", "se", "low", "high"])
