@@ -46,6 +46,7 @@ BAD = re.compile(r"\bnan\b|\bNone\b|[{}]|\binf\b|\bNaT\b")
 NUMBER = r"[−+-]?[\d,]*\.?\d+"
 SOURCE = Path(workbench.__file__).parent
 SPANS = re.compile(rf"\(({NUMBER})%? to ({NUMBER})[%);]")
+TWICE = re.compile(r"\b(lower|lowered|less|fewer|fell|fall|falls|loses|lost|behind|below)\b[^.:;,(]*[  ]−\d")
 NOTHING = re.compile(r"^(No evidence|No effect)")
 CLAIM = re.compile(r"\b(raised|lowered|gains|loses|harms)\b")
 TRIPLES = [
@@ -64,8 +65,9 @@ def value(text: str) -> float:
 
 
 def read(sentence: str) -> None:
-    """A sentence names no missing value, and its intervals have a width."""
+    """A sentence names no missing value, says no loss twice, and its intervals have a width."""
     assert not BAD.search(sentence), sentence
+    assert not TWICE.search(sentence), f"lowered by less than 0: {sentence}"
     for low, high in SPANS.findall(sentence):
         assert value(low) < value(high), f"no width: {sentence}"
 

@@ -127,7 +127,7 @@ class AverageEffect(Result):
         found["means"] = self._means()
         if self.estimate > 0:
             return say("The campaign raised {outcome} by {effect} per member {ends}: {means}.", **found)
-        return say("The campaign lowered {outcome} by {effect} per member {ends}: {means}.", **found)
+        return say("The campaign lowered {outcome}: {effect} per member {ends}; {means}.", **found)
 
     def _means(self) -> Message:
         """Both means, and the relative effect where it has an interval."""

@@ -141,7 +141,7 @@ def _stage(row, currency: str, worth: float) -> Message:
                 currency=Term(currency),
             )
         return say("Keep {stage}: it earns {net} {currency} a bill after cost {span}.", **said)
-    return say("Drop {stage}: it loses {net} {currency} a bill after cost {span}.", **said)
+    return say("Drop {stage}: it brings {net} {currency} a bill after cost {span}.", **said)
 
 
 def _unsure(rows: pd.DataFrame) -> Message:

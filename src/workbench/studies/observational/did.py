@@ -108,7 +108,7 @@ class DidEffect(Result):
             )
         else:
             lead = say(
-                "The rollout lowered {outcome} by {effect}, if those areas would otherwise have moved like others.",
+                "The rollout lowered {outcome}, if those areas would otherwise have moved like others: {effect}.",
                 **found,
             )
         return join(lead, basis)

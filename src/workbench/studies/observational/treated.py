@@ -120,7 +120,7 @@ class TreatedEffect(Result):
             return say("No evidence that contact changed {outcome} of {whom}: {effect}", **found)
         if shown > 0:
             return say("Contact raised {outcome} of {whom} by {effect}", **found)
-        return say("Contact lowered {outcome} of {whom} by {effect}", **found)
+        return say("Contact lowered {outcome} of {whom}: {effect}", **found)
 
     def _shown(self, least: float = 0.0) -> int:
         """Say on which side of `least` the interval lies, as it is printed: 1 above, -1 below, 0 neither."""
