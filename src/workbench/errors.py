@@ -98,6 +98,10 @@ def one_or_many(names: object, what: str) -> list[Any]:
     return list(names)
 
 
+# What a file that is no whole one of its kind raises while it is read: also one that is nested a thousand deep.
+NOT_WHOLE = (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError)
+
+
 def require_kind(value: object, kind: type, name: str, how: str) -> None:
     """Refuse what is of another kind, and say how one is made."""
     if not isinstance(value, kind):

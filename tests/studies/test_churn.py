@@ -1,6 +1,7 @@
 """The churn formula: published numbers, three ways to compute it, months kept apart, and what is refused."""
 
 import dataclasses
+from pathlib import Path
 
 import duckdb
 import numpy as np
@@ -263,10 +264,27 @@ def test_a_broken_file_is_refused(formula, tmp_path):
         text.replace("format = 1", "format = 9"),
         text.replace("\nmonths = ", '\nmonths = "x" #'),
         text.replace("\nhorizon = ", "\nhorizon = 0 #"),
+        "format = " + "[" * 200_000,
+        text.replace("[tenths]", "[tenths]\nodd = []"),
     ):
         path.write_text(broken, encoding="utf-8")
         with pytest.raises(WorkbenchError, match=r"formula\.toml"):
             ChurnFormula.load(path)
+
+
+def test_a_formula_is_saved_whole_or_not_at_all(formula, tmp_path, monkeypatch):
+    """A disk that is full half way leaves the formula that stood."""
+    path = formula.save(tmp_path / "formula.toml")
+    before = path.read_bytes()
+
+    def full(self, *_, **__):
+        self.write_bytes(b"format")
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="No space left"):
+        patch.setattr(Path, "write_text", full)
+        formula.save(path)
+    assert path.read_bytes() == before and [p.name for p in tmp_path.iterdir()] == ["formula.toml"]
 
 
 def test_terms_that_others_add_up_to_are_left_out(panel):

@@ -99,8 +99,11 @@ def test_files_refused(tmp_path, kept, change, words):
 
 
 def test_what_cannot_be_saved_or_applied(tmp_path, kept):
-    """No file, a missing feature, other features, a missing meaning, a name for no cluster."""
+    """No file, brackets without end, a missing feature, other features, a missing meaning, a name for no cluster."""
     table = customers()
+    (tmp_path / "deep.json").write_text("[" * 200_000)
+    with pytest.raises(WorkbenchError, match="not a whole saved segmentation"):
+        read_segments(tmp_path / "deep.json")
     with pytest.raises(WorkbenchError, match="no saved segmentation at"):
         read_segments(tmp_path / "none.json")
     with pytest.raises(WorkbenchError, match="features lacks 'night'"):

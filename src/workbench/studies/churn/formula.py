@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from scipy.special import expit
 
-from workbench.errors import CannotAnswer, WorkbenchError
+from workbench.errors import NOT_WHOLE, CannotAnswer, WorkbenchError
 from workbench.figures import Axes, axes, dot_and_interval
+from workbench.locks import whole
 from workbench.messages import Label, Listed, Message, Number, Share, Span, as_message, join, say, spelt
 from workbench.methods.scorecard import Scale
 from workbench.result import COUNT, Decision, Quantity, Result, Table, Tile
@@ -310,7 +311,7 @@ class ChurnFormula(Result):
         return replace(self, months=float(months))
 
     def save(self, path: str | Path) -> Path:
-        """Write it as TOML."""
+        """Write it as TOML, whole or not at all."""
         lines = [f"format = {FORMAT}", *(f"{name} = {plain(getattr(self, name))}" for name in _KEPT)]
         lines += [f"{name} = {plain(getattr(self, name))}" for name in ("numbers", "categories", "fitted", "currency")]
         for title in ("units", "left_out", "information"):
@@ -319,7 +320,8 @@ class ChurnFormula(Result):
         lines += ["\n[tenths]", *(f"{plain(k)} = [{_row(e)}, {_row(s)}]" for k, (e, s) in self.tenths.items())]
         lines += ["\n[judged]"] * (not self.judged.empty)
         lines += [f"{row.Index} = {_row(row[1:])}" for row in self.judged.itertuples()]
-        Path(path).write_text("\n".join([*lines, "", *(t.toml() for t in self.parts)]), encoding="utf-8")
+        with whole(Path(path)) as part:
+            part.write_text("\n".join([*lines, "", *(t.toml() for t in self.parts)]), encoding="utf-8")
         return Path(path)
 
     @classmethod
@@ -347,7 +349,7 @@ class ChurnFormula(Result):
                 raise ValueError("a number or fact is missing")
         except FileNotFoundError:
             raise WorkbenchError("no formula at {path}. Fit one and keep it there with save().").of(path) from None
-        except (KeyError, ValueError, TypeError, AttributeError) as error:
+        except NOT_WHOLE as error:
             raise WorkbenchError("{file} is not a whole formula ({error}). Restore it, or fit it anew.").of(
                 path.name, error
             ) from None

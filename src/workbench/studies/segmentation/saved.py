@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from workbench.columns import category, day, number
-from workbench.errors import WorkbenchError
+from workbench.errors import NOT_WHOLE, WorkbenchError
 from workbench.locks import whole
 from workbench.messages import say, spelt
 from workbench.studies.segmentation.clusters import Segments
@@ -162,7 +162,7 @@ def read_segments(path: str | Path) -> SavedSegments:
         saved = _restored(content) if form == FORMAT else None
     except FileNotFoundError:
         raise WorkbenchError("no saved segmentation at {path}. Fit one and save it there.").of(path) from None
-    except (KeyError, ValueError, TypeError, AttributeError):
+    except NOT_WHOLE:
         raise WorkbenchError("{path} is not a whole saved segmentation. Restore it, or fit it anew.").of(
             path.name
         ) from None

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from workbench.errors import CannotAnswer, WorkbenchError, require_columns
+from workbench.errors import NOT_WHOLE, CannotAnswer, WorkbenchError, require_columns
 from workbench.locks import whole
 from workbench.messages import Amount, Listed, Message, Share, Term, as_message, estimated, join, say
 from workbench.methods.boosted import Boosted, plain, restored
@@ -132,7 +132,7 @@ class UpliftModel:
             raise WorkbenchError("no uplift model at {path}. Fit one and keep it there with save().").of(path) from None
         except WorkbenchError as error:
             raise WorkbenchError("{where}: {error}").of(path.name, error) from None
-        except (KeyError, ValueError, TypeError, AttributeError, IndexError, OverflowError, RecursionError):
+        except NOT_WHOLE:
             raise WorkbenchError("{path} is not a whole uplift model. {again}").of(path.name, again) from None
         if model.version != stated:
             raise WorkbenchError("{path} calls itself '{stated}', its content is '{version}'. {again}").of(
