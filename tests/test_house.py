@@ -9,7 +9,7 @@ from pathlib import Path
 
 SOURCE = Path(__file__).resolve().parents[1] / "src"
 PACKAGE = SOURCE / "workbench"
-LONGEST_BODY, LARGEST_FILE, LARGEST_PACKAGE = 60, 500, 76_676
+LONGEST_BODY, LARGEST_FILE, LARGEST_PACKAGE = 60, 500, 76_680
 
 
 def room(module):

@@ -5,7 +5,7 @@ campaign changed on average. learners.py: for whom, by models that did not see t
 """
 
 from workbench.methods.experiment.checks import check_campaign, sample_ratio
-from workbench.methods.experiment.effect import Interval, average_effect
+from workbench.methods.experiment.effect import average_effect
 from workbench.methods.experiment.learners import Trees, predict_uplift
 
-__all__ = ["Interval", "Trees", "average_effect", "check_campaign", "predict_uplift", "sample_ratio"]
+__all__ = ["Trees", "average_effect", "check_campaign", "predict_uplift", "sample_ratio"]

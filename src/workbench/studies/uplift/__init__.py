@@ -9,7 +9,7 @@ scale?), `targeting` (what is contacting the best share worth in money, and is i
 
 from workbench.methods.experiment.checks import check_campaign, sample_ratio
 from workbench.methods.experiment.describe import describe_targets
-from workbench.methods.experiment.effect import Interval, average_effect
+from workbench.methods.experiment.effect import average_effect
 from workbench.methods.experiment.learners import Trees, predict_uplift
 from workbench.studies.uplift.allocation import allocate_offers
 from workbench.studies.uplift.curves import uplift_curve
@@ -19,7 +19,6 @@ from workbench.studies.uplift.saved import ListCounter, ScoredList, UpliftModel,
 from workbench.studies.uplift.targeting import targeting
 
 __all__ = [
-    "Interval",
     "ListCounter",
     "ScoredList",
     "Trees",
